@@ -1,0 +1,30 @@
+# Two commands do it all: `make search` and `make test`. Each sets up what it needs, once.
+SPACE ?= wamr
+ARGS ?=
+RUNS ?= mlruns
+PORT ?= 5000
+PYTHON_BIN := .venv/bin/python
+READY := .venv/.installed
+
+.PHONY: search test ui check bench
+.DEFAULT_GOAL := search
+
+search: $(READY)
+	@$(PYTHON_BIN) pipeline/search.py --space $(SPACE) $(ARGS)
+
+test: $(READY)
+	@$(PYTHON_BIN) -m pytest $(ARGS)
+
+ui: $(READY)
+	@$(PYTHON_BIN) pipeline/ui.py --runs $(RUNS) --port $(PORT) $(ARGS)
+
+check: $(READY)
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+bench: $(READY)
+	@$(PYTHON_BIN) benchmarks/overhead.py $(ARGS)
+
+$(READY): pyproject.toml constraints.txt install.sh
+	@./install.sh

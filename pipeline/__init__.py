@@ -1,0 +1,1 @@
+"""The search: Ray Tune executes, one Optuna study remembers and decides, MLflow shows."""

@@ -1,0 +1,151 @@
+"""Ray Tune as an executor: it places and runs trials, and decides nothing."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from pipeline.bridge import StudyBridge
+from pipeline.command import ROOT
+from regmix.errors import InputError
+from regmix.images import Images
+
+# Ray reads these when it is imported. Its ports are open on all interfaces: the token stays on.
+_ENVIRONMENT = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "86400",
+}
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What one trial takes, and how many run at once."""
+
+    concurrency: int
+    cpus: float
+    gpus: float
+
+
+@contextlib.contextmanager
+def started(address: str | None, concurrency: int | None, memory: int) -> Iterator[None]:
+    """Start Ray on this machine, or join the cluster at `address`; leave it at the end.
+
+    Args:
+        address: of an existing cluster's head, 'auto' for one on this machine; None starts one.
+        concurrency: wanted trials at once; more than this machine has cores overbooks them.
+        memory: bytes of the data set, for the shared object store.
+
+    Raises:
+        InputError: where there is no such cluster, or it does not answer.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    path = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)
+    import ray
+
+    silent: dict[str, Any] = {"log_to_driver": False, "logging_level": "FATAL"}
+    try:
+        if address is None:
+            ray.init(
+                num_cpus=max(os.cpu_count() or 1, concurrency or 1),
+                include_dashboard=False,
+                object_store_memory=2 * memory + (128 << 20),
+                **silent,
+            )
+        else:
+            environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+            ray.init(address=address, runtime_env=environment, **silent)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        if address is None:
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"--address {address}: no Ray cluster answers ({reason}); start one by "
+            "'ray start --head' with RAY_AUTH_MODE=token, or leave --address out"
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def slots(concurrency: int | None, gpus_per_trial: float | None) -> Slots:
+    """Divide what Ray has among trials: a core each, and a share of a GPU where there are any.
+
+    Raises:
+        InputError: where not one trial fits.
+    """
+    import ray
+
+    have = ray.cluster_resources()
+    cores, cards = int(have.get("CPU", 0)), have.get("GPU", 0.0)
+    gpus = gpus_per_trial if gpus_per_trial is not None else float(cards > 0)
+    fit = cores if not gpus else min(cores, int(cards / gpus + 1e-9))
+    if gpus > 1:
+        fit = min(cores, int(cards // gpus))
+    if fit < 1:
+        raise InputError(
+            f"--gpus-per-trial {gpus:g}: Ray has {cores} cores and {cards:g} GPUs, too few for one "
+            "trial; ask for less"
+        )
+    at_once = min(concurrency or fit, fit)
+    return Slots(at_once, cpus=max(1, cores // at_once) if gpus else 1, gpus=gpus)
+
+
+def run(
+    bridge: StudyBridge,
+    images: Images,
+    place: Path,
+    slots: Slots,
+    stop: Event,
+    failed: Callable[[int, str], object],
+) -> None:
+    """Run the study's trials until it has all that it shall have.
+
+    Args:
+        bridge: asks, reports and tells.
+        images: the training part of the data, put into Ray's object store once.
+        place: the study's folder.
+        slots: what a trial takes.
+        stop: set it to end early: KeyboardInterrupt is then raised between two events.
+        failed: called with number and traceback where a trial met a bug.
+    """
+    import logging
+
+    from ray import tune
+
+    from pipeline.ray_tune import BridgeScheduler, BridgeSearcher, Calls
+    from pipeline.trial import TrialActor
+
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.concurrency)  # else starts are serial
+    calls = Calls(bridge, place, slots, stop, failed)
+    actor = tune.with_resources(
+        tune.with_parameters(TrialActor, images=images), {"cpu": slots.cpus, "gpu": slots.gpus}
+    )
+    with tempfile.TemporaryDirectory(prefix="regmix-") as scratch:
+        tuner = tune.Tuner(
+            actor,
+            tune_config=tune.TuneConfig(
+                search_alg=BridgeSearcher(calls),
+                scheduler=BridgeScheduler(calls),
+                num_samples=-1,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(storage_path=scratch, name="search", verbose=0),
+        )
+        tuner.fit()

@@ -1,0 +1,108 @@
+"""The end of a search in words and one table."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.progress import cells, duration, short
+from regmix.shares import Share
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+_ORDER = {"COMPLETE": 0, "RUNNING": 1, "WAITING": 1, "PRUNED": 2, "FAIL": 3}
+_SHOWN = 40
+
+
+def ranked(study: "Study") -> list["FrozenTrial"]:
+    """Return all trials: complete ones by their value, then the others by epoch and value."""
+
+    def key(trial: "FrozenTrial") -> tuple[float, ...]:
+        last = trial.last_step or 0
+        value = trial.intermediate_values[last] if last else -1.0
+        return (_ORDER[trial.state.name], -last, -value, trial.number)
+
+    return sorted(study.get_trials(deepcopy=False), key=key)
+
+
+def table(study: "Study", names: tuple[str, ...]) -> Table:
+    """Return a row for every trial, the best first; after 40 the rest is left out."""
+    board = Table(box=None, pad_edge=False)
+    board.add_column("rank", justify="right")
+    for name in ("trial", "epoch", "robust", "clean", *names):
+        board.add_column(name, justify="right", no_wrap=True)
+    board.add_column("state", no_wrap=True)
+    board.add_column("why", overflow="fold")
+    for rank, trial in enumerate(ranked(study)[:_SHOWN], start=1):
+        place = str(rank) if trial.state.name == "COMPLETE" else "-"
+        why = trial.user_attrs.get("reason", "")
+        if trial.user_attrs.get("origin") == "default":
+            why = why or "the recipe's default"
+        board.add_row(place, *cells(trial, names), trial.state.name, why)
+    return board
+
+
+def counts(study: "Study") -> dict[str, int]:
+    """Return how many trials are in which state."""
+    states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
+    return {state: states.count(state) for state in _ORDER if state in states}
+
+
+def saved(study: "Study") -> tuple[int, int]:
+    """Return how many epochs pruning left out, and how many all ended trials would have had."""
+    left = full = 0
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.name in ("COMPLETE", "PRUNED"):
+            epochs = trial.user_attrs["config"]["epochs"]
+            full += epochs
+            left += epochs - (trial.last_step or 0)
+    return left, full
+
+
+def best_in_words(study: "Study", names: tuple[str, ...]) -> str:
+    """Return the best configuration with its interval, beside the recipe's default."""
+    complete = [trial for trial in ranked(study) if trial.state.name == "COMPLETE"]
+    if not complete:
+        return "no trial ran to its end, so there is no best configuration"
+    best = complete[0]
+    assert best.value is not None
+    count = int(best.user_attrs["config"]["valid_images"])
+    low, high = Share(round(best.value * count), count).interval
+    text = (
+        f"best: trial {best.number} with {_in_words(best, names)}\n"
+        f"  robust accuracy {best.value:.3f} (95 % interval {low:.3f} to {high:.3f} on {count} "
+        "validation images, chosen on them: expect less on test data)"
+    )
+    default = next((t for t in complete if t.user_attrs.get("origin") == "default"), None)
+    if default is None or default.value is None:
+        return text
+    if default.number == best.number:
+        return f"{text}\n  this is the recipe's default: the search found nothing better"
+    gain = best.value - default.value
+    return (
+        f"{text}\n  the recipe's default (trial 0) has {default.value:.3f}: a gain of {gain:+.3f}"
+    )
+
+
+def _in_words(trial: "FrozenTrial", names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name} {short(trial.params[name])}" for name in names)
+
+
+def show(console: Console, study: "Study", names: tuple[str, ...], commands: list[str]) -> None:
+    """Print the leaderboard, what was pruned and why, the best, and the next commands."""
+    tally = ", ".join(f"{count} {state}" for state, count in counts(study).items())
+    spent = duration(float(study.user_attrs.get("seconds", 0.0)))
+    console.print(f"\n[bold]{study.study_name}[/]: {tally}; {spent} in all\n")
+    console.print(table(study, names))
+    total = len(study.get_trials(deepcopy=False))
+    if total > _SHOWN:
+        console.print(f"(and {total - _SHOWN} more: see MLflow)")
+    left, full = saved(study)
+    if left:
+        console.print(f"\npruning left out {left} of {full} epochs ({left / full:.0%})")
+    console.print(f"\n{best_in_words(study, names)}\n")
+    console.print("next:")
+    for command in commands:
+        console.print(f"  {command}", soft_wrap=True)

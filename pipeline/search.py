@@ -1,0 +1,147 @@
+"""Find the configurations of a search space that are hardest to fool."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+if not __package__:  # a script puts pipeline/ first on the path; put the root there
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from pipeline import command, pruners, samplers
+from pipeline.question import RECIPES, SPACES, Question
+from pipeline.study import Request, run_study
+from pipeline.tracking import check_uri
+from regmix.errors import InputError, unknown
+from regmix.ranges import Count, Natural, Positive, check
+
+
+def parser() -> command.Parser:
+    """Return the command line's options."""
+    spaces = ", ".join(sorted(path.stem for path in SPACES.glob("*.yaml")))
+    recipes = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+    options = {
+        "--space": f"the question: {spaces}, or a YAML file (default: wamr)",
+        "--recipe": f"the task: {recipes}, or a YAML file (default: cifar10 on CUDA, or digits)",
+        "--trials": "how many trials the study shall have in all (default: the recipe's)",
+        "--budget": "time for the whole study, such as 90s, 30m or 2h (default: no limit)",
+        "--seed": "of the sampler and of every trial (default: 0)",
+        "--study": "the study's name (default: SPACE-RECIPE)",
+        "--concurrency": "trials at once (default: what cores or GPU shares allow)",
+        "--gpus-per-trial": "share of a GPU, such as 0.25 (default: 1 with a GPU, else 0)",
+        "--sampler": f"{', '.join(samplers.names())} (default: tpe)",
+        "--pruner": f"{', '.join(pruners.names())} (default: halving)",
+        "--storage": "the study's database URL or journal file (default: a journal in --runs)",
+        "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",
+        "--data-dir": "where the images are: train/ and test/ class folders, or CIFAR's archive",
+        "--address": "an existing Ray cluster, or auto (default: start Ray on this machine)",
+        "--runs": "folder for studies, databases and artifacts (default: mlruns)",
+    }
+    result = command.Parser(prog="search.py", description=__doc__, allow_abbrev=False)
+    for option, meaning in options.items():
+        result.add_argument(option, help=meaning)
+    result.set_defaults(space="wamr", seed=0, sampler="tpe", pruner="halving", runs=command.RUNS)
+    result.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any value of the recipe, such as epochs=20 width=32 eval_epsilon=4/255",
+    )
+    return result
+
+
+def read(args: argparse.Namespace) -> Request:
+    """Check everything that was typed, and return what it asks for.
+
+    Raises:
+        InputError: for the first thing that is wrong.
+    """
+    for kind, known in (("sampler", samplers.names()), ("pruner", pruners.names())):
+        if getattr(args, kind) not in known:
+            raise unknown("command line", kind, getattr(args, kind), known)
+    numbers = {
+        name: _number(f"--{name.replace('_', '-')}", getattr(args, name), rule)
+        for name, rule in (
+            ("trials", Count),
+            ("seed", Natural),
+            ("concurrency", Count),
+            ("gpus_per_trial", Positive),
+        )
+    }
+    budget = None if args.budget is None else _seconds(args.budget)
+    question = Question.load(
+        args.space, args.recipe or _choose_recipe(), command.settings(args.set)
+    )
+    question = _with_data(question.with_seed(numbers["seed"]), args.data_dir)
+    runs = command.folder(Path(args.runs), "--runs")
+    uri = args.tracking_uri or f"sqlite:///{runs / 'mlflow.db'}"
+    check_uri(uri)
+    return Request(
+        question=question,
+        study=args.study or f"{question.space.name}-{question.recipe.name}",
+        runs=runs,
+        budget=budget,
+        sampler=args.sampler,
+        pruner=args.pruner,
+        storage=args.storage,
+        tracking_uri=uri,
+        address=args.address,
+        **numbers,
+    )
+
+
+def _number(option: str, value: object, rule: Any) -> Any:  # noqa: ANN401
+    return None if value is None else check("command line", option, value, rule)
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not match or not float(match[1]):
+        raise InputError(
+            f"command line: --budget must be a time such as 90s, 30m or 2h, but is {text!r}"
+        )
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _choose_recipe() -> str:
+    """Choose by hardware, and say so; torch is only asked where there is a driver for it."""
+    found = False
+    if Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists():
+        import torch
+
+        found = torch.cuda.is_available()
+    recipe, reason = ("cifar10", "CUDA is") if found else ("digits", "no CUDA device is")
+    print(
+        f"recipe {recipe}, since {reason} available here; choose another by --recipe",
+        flush=True,
+    )
+    return recipe
+
+
+def _with_data(question: Question, data_dir: str | None) -> Question:
+    """Put the folder of the images into the configuration, as an absolute path."""
+    data = question.config({}).data
+    if "data_dir" not in data.options:
+        if data_dir is not None:
+            raise InputError(f"--data-dir: the data set {data.name!r} needs none; leave it out")
+        return question
+    if data_dir is None:
+        given = str(data.options["data_dir"])
+        path = Path(given) if given else command.folder(command.ROOT / "data", "--data-dir")
+    else:
+        path = Path(data_dir)
+    return replace(question, by_hand={**question.by_hand, "data_dir": str(path.resolve())})
+
+
+def main(argv: Sequence[str]) -> int:
+    """Return 0 when the study is complete, 1 when its trials fail, 130 when interrupted."""
+    return run_study(read(parser().parse_args(argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(command.run("search", main))

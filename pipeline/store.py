@@ -1,0 +1,129 @@
+"""Where a study lives: its folder, its lock, and the storage that remembers it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.command import folder
+from regmix.errors import InputError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+
+def study_folder(runs: Path, study: str) -> Path:
+    """Make and return the folder of a study's journal, checkpoints and weights.
+
+    Raises:
+        InputError: for a name that is no file name, or a folder that can't be written to.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", study):
+        raise InputError(
+            f"--study: must be letters, digits, '.', '_' and '-' (at most 100), but is {study!r}"
+        )
+    return folder(runs / "studies" / study, "--runs")
+
+
+@contextlib.contextmanager
+def exclusive(place: Path) -> Iterator[None]:
+    """Hold a study for one driver. The kernel lets go when the process dies, however it dies.
+
+    Raises:
+        InputError: where another process holds it.
+    """
+    with open(place / "lock", "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise InputError(
+                f"--study {place.name}: {file.read().strip() or 'another process'} is running it; "
+                "wait for its end, or choose another name by --study"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def open_storage(spec: str | None, place: Path, *, create: bool = True) -> "BaseStorage":
+    """Open an Optuna storage.
+
+    Args:
+        spec: None for the journal file in the study's folder, a path of another journal file, or
+            any database URL that SQLAlchemy knows.
+        place: the study's folder.
+        create: whether a journal that is not there is made.
+
+    Raises:
+        InputError: where it can't be opened.
+    """
+    if spec and "://" in spec:
+        return _open_database(spec)
+    path = Path(spec).resolve() if spec else place / "journal.log"
+    if spec and not path.parent.is_dir():
+        raise InputError(f"--storage {spec}: no such folder; make {path.parent} first")
+    if not path.exists() and not create:
+        raise InputError(f"--study {place.name}: no such study in {place.parent}; see --runs")
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    try:
+        if path.exists():
+            mend_journal(path)
+        return JournalStorage(JournalFileBackend(str(path)))
+    except OSError as error:
+        raise InputError(
+            f"--storage {path}: can't be opened ({error.strerror}); choose another file"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"--storage {path}: is no Optuna journal or is damaged ({error}); restore it, or "
+            "choose another name by --study"
+        ) from None
+
+
+def mend_journal(path: Path) -> None:
+    """Make a journal whose driver was killed usable again.
+
+    A kill may leave half a line at the end, to which the next record would be glued, and the
+    link that locks the file for writing. Call it only while no other driver writes.
+
+    Raises:
+        ValueError: where the file is no journal at all.
+    """
+    (path.parent / f"{path.name}.lock").unlink(missing_ok=True)
+    with open(path, "r+b") as file:
+        content = file.read()
+        first = content.partition(b"\n")[0]
+        if first and b"\n" in content and "op_code" not in json.loads(first):
+            raise ValueError("its first line is no record")
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            if content and not whole and not content.startswith(b'{"op_code'):
+                raise ValueError("its first line is no record")
+            file.truncate(whole)
+
+
+def _open_database(url: str) -> "BaseStorage":
+    import optuna
+    import sqlalchemy.exc
+
+    try:
+        return optuna.storages.RDBStorage(url)
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise InputError(
+            f"--storage {_without_password(url)}: can't be opened ({reason}); check the URL, the "
+            "server and its driver"
+        ) from None
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url)

@@ -1,0 +1,1 @@
+"""Attacks in training, one function per file: from a starting perturbation to a worse one."""

@@ -1,0 +1,134 @@
+"""One training run, said completely: frozen, typed, flat names in and flat names out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any, Literal, get_type_hints
+
+from regmix import registry
+from regmix.errors import InputError, unknown
+from regmix.ranges import (
+    Count,
+    Decay,
+    Natural,
+    NonNegative,
+    Positive,
+    PositiveShare,
+    Value,
+    check,
+)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A variant by its name, with all of its options."""
+
+    name: str
+    options: Mapping[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """One run. Frozen, so what was logged is what ran.
+
+    Build it with `from_flat`, which checks every value; a `Part`'s options are named by its
+    file in `regmix/`.
+    """
+
+    data: Part
+    model: Part
+    attack: Part
+    loss: Part
+
+    # The task: what is measured. A search space may not touch these.
+    train_images: Count | None = None  # a stratified subset of the training images; None: all
+    valid_images: Count = 1000  # held out of the training images; the search sees these
+    split_seed: Natural = 0
+    eval_epsilon: PositiveShare = 8 / 255  # L-inf radius of the judgement, pixels in [0, 1]
+    eval_steps: Count = 10  # of each PGD in the validation ensemble
+    eval_seed: Natural = 0  # of the attacks' random starts: the same for all trials
+    epochs: Count = 30
+    seed: Natural = 0  # weights, order, augmentation and starting perturbations
+
+    # The method.
+    epsilon_ratio: NonNegative = 1.0  # training epsilon / evaluation epsilon
+    true_class_mass: PositiveShare = 1.0  # tau: the label's probability after smoothing
+    initialization: Literal["history", "corner", "random", "zero"] = "history"
+    momentum_decay: Decay = 0.3  # mu, of the gradient memory
+    reset_interval: Count = 10  # epochs between two resets of the memory
+    averaging_decay: Decay = 0.999  # of the weights that are judged; 0 judges the raw ones
+
+    # The optimiser.
+    batch_size: Count = 128
+    lr: Positive = 0.1
+    momentum: Decay = 0.9
+    weight_decay: NonNegative = 5e-4
+    schedule: Literal["multistep", "cosine", "linear", "constant"] = "multistep"
+    augment: Literal["none", "crop_flip"] = "none"
+    precision: Literal["fp32", "bf16"] = "fp32"  # of forward and backward; losses are fp32
+
+    @classmethod
+    def from_flat(
+        cls, flat: Mapping[str, object], places: Mapping[str, str] | None = None
+    ) -> "TrainConfig":
+        """Check a flat mapping of names to values and build the run that it says.
+
+        Args:
+            flat: a name for each room (`data`, `model`, `attack`, `loss`), their options, and
+                fields of this class; what is missing takes its default.
+            places: where each key was written, for messages.
+
+        Raises:
+            InputError: for an unknown key, a wrong type or a value out of range.
+        """
+        places = places or {}
+        at = {key: places.get(key, "configuration") for key in flat}
+        parts, known = {}, own_options()
+        for room in registry.ROOMS:
+            name = flat.get(room)
+            if not isinstance(name, str):
+                raise InputError(f"{at.get(room, 'configuration')}: {room} must be named")
+            if name not in registry.names(room):
+                raise unknown(at[room], room, name, registry.names(room))
+            parts[room] = registry.options(room, name)
+            known = {**known, **parts[room]}
+        values = {}
+        for key, value in flat.items():
+            if key in registry.ROOMS:
+                continue
+            if key not in known:
+                raise unknown(at[key], "parameter", key, known)
+            values[key] = check(at[key], key, value, known[key].annotation)
+        arguments: dict[str, Any] = {k: values[k] for k in own_options() if k in values}
+        for room, options in parts.items():
+            taken = {key: values.get(key, option.default) for key, option in options.items()}
+            arguments[room] = Part(str(flat[room]), MappingProxyType(taken))
+        return cls(**arguments)
+
+    def flat(self) -> dict[str, Value]:
+        """Return every name and value of the run; `from_flat` takes it back unchanged."""
+        result: dict[str, Value] = {}
+        for room in registry.ROOMS:
+            part: Part = getattr(self, room)
+            result |= {room: part.name, **part.options}
+        return result | {key: getattr(self, key) for key in own_options()}
+
+    @property
+    def train_epsilon(self) -> float:
+        """L-inf radius of the training perturbations, pixels in [0, 1]."""
+        return self.epsilon_ratio * self.eval_epsilon
+
+
+def own_options() -> dict[str, registry.Option]:
+    """Return the options of the trainer itself, apart from those of its parts."""
+    hints = get_type_hints(TrainConfig, include_extras=True)
+    return {
+        field.name: registry.Option(hints[field.name], field.default)  # type: ignore[arg-type]
+        for field in fields(TrainConfig)
+        if field.name not in registry.ROOMS
+    }
+
+
+TASK = frozenset(
+    {"train_images", "valid_images", "split_seed", "eval_epsilon", "eval_steps", "eval_seed"}
+) | frozenset({"epochs", "seed", "data"})

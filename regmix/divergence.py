@@ -1,0 +1,30 @@
+"""Kullback-Leibler divergence between the softmax outputs of two sets of logits."""
+
+from typing import Literal
+
+from torch import Tensor
+from torch.nn import functional as F
+
+Reduction = Literal["batchmean", "elementmean"]
+
+
+def kl(first: Tensor, second: Tensor, reduction: Reduction = "batchmean") -> Tensor:
+    """Return KL(p || q) with p = softmax(first) and q = softmax(second).
+
+        mean over images of  sum_k p_k (log p_k - log q_k)
+
+    Both sides stay in log space and in fp32 (or wider), so that saturated logits give neither
+    NaN nor a lost gradient.
+
+    Args:
+        first, second: (N, K) logits; gradient flows into both.
+        reduction: `batchmean` divides by N, the definition; `elementmean` by N * K, the habit
+            of the method's authors, whose weights are therefore K times larger.
+
+    Returns:
+        () at least 0, up to rounding.
+    """
+    log_p = F.log_softmax(first.float() if first.dtype.itemsize < 4 else first, dim=1)
+    log_q = F.log_softmax(second.float() if second.dtype.itemsize < 4 else second, dim=1)
+    total = F.kl_div(log_q, log_p, reduction="sum", log_target=True)
+    return total / (first.shape[0] if reduction == "batchmean" else first.numel())

@@ -1,0 +1,82 @@
+"""Labelled images in memory, and how they are divided for a search."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regmix.errors import InputError
+
+PartName = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """One part of a data set.
+
+    images: (N, C, H, W) uint8; labels: (N,) int64 in [0, len(classes)).
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: NDArray[np.int64]) -> "Images":
+        """Return the images at `index` (M,), in that order."""
+        return Images(self.images[index], self.labels[index], self.classes)
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that change with any pixel, label, class or order."""
+        digest = hashlib.sha256(f"{self.images.shape} {self.classes}".encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a trial sees: images to train on, and images that choose between configurations."""
+
+    train: Images
+    valid: Images
+
+
+def split(images: Images, *, valid: int, train: int | None, seed: int) -> Split:
+    """Hold out a stratified part of the training images for validation.
+
+    The held-out part depends on `valid` and `seed` alone: not on how many are trained on.
+
+    Args:
+        images: a data set's training part.
+        valid: how many to hold out.
+        train: how many of the others to train on, stratified; None takes all.
+        seed: of the draw.
+
+    Raises:
+        InputError: where there are too few images.
+    """
+    left = len(images) - valid
+    if left < 1 or (train is not None and train > left):
+        raise InputError(
+            f"configuration: valid_images + train_images must fit into {len(images)} training "
+            f"images, but are {valid} + {train or 1}; lower one of them"
+        )
+    order = stratified_order(images.labels, np.random.default_rng(seed))
+    held_out, rest = order[:valid], order[valid:]
+    return Split(train=images.take(np.sort(rest[:train])), valid=images.take(np.sort(held_out)))
+
+
+def stratified_order(
+    labels: NDArray[np.int64], generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return a random order (N,) of which every beginning holds the classes in proportion."""
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        place[members] = (np.arange(len(members)) + generator.random()) / len(members)
+    return np.argsort(place, kind="stable")

@@ -1,0 +1,1 @@
+"""Losses, one function per file: score the logits of the final, initial and clean point."""

@@ -1,0 +1,66 @@
+"""RegMix: mutual regularisation between initial and final output, and a clean target."""
+
+from typing import Literal
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from regmix.branches import Branches
+from regmix.divergence import kl
+from regmix.ranges import NonNegative
+
+
+def regmix(
+    final: Tensor,
+    initial: Tensor,
+    clean: Tensor | None,
+    target: Tensor,
+    *,
+    alpha: NonNegative = 5.0,
+    beta: NonNegative = 1.0,
+    gamma: NonNegative = 1.0,
+    reduction: Literal["batchmean", "elementmean"] = "batchmean",
+    gradient_flow: Literal["both", "target"] = "both",
+) -> Tensor:
+    """Return CE(f, y) + alpha KL(f||i) + beta KL(i||f) + gamma KL(c||f).
+
+    f, i and c are the softmax outputs at the final perturbation, at the initial one and on the
+    clean image. Liu and Ojha, arXiv 2510.05317: alpha and beta weigh the two directions of the
+    mutual term (WAMR), gamma the clean target (AGR). The paper's own values and its AGR
+    equation are not public to us: the form of the gamma term is TRADES's direction.
+
+    Args:
+        final: (N, K) logits at the final perturbation.
+        initial: (N, K) logits at the initial perturbation.
+        clean: (N, K) logits on the clean images; may be None where gamma is 0.
+        target: (N, K) class probabilities, the smoothed label.
+        alpha: >= 0, weight of KL(final || initial), the main mutual term.
+        beta: >= 0, weight of KL(initial || final), the auxiliary mutual term.
+        gamma: >= 0, the generalization coefficient.
+        reduction: see `regmix.divergence.kl`.
+        gradient_flow: `both` leaves both sides of a divergence attached, as the lineage's code
+            does; `target` freezes the first one, as in deep mutual learning, so that alpha
+            then trains the initial output alone.
+
+    Returns:
+        () the mean over the batch.
+    """
+    side = _attached if gradient_flow == "both" else Tensor.detach
+    loss = F.cross_entropy(final, target)
+    if alpha:
+        loss = loss + alpha * kl(side(final), initial, reduction)
+    if beta:
+        loss = loss + beta * kl(side(initial), final, reduction)
+    if gamma:
+        assert clean is not None, "branches() asked for the clean output"
+        loss = loss + gamma * kl(side(clean), final, reduction)
+    return loss
+
+
+def _attached(logits: Tensor) -> Tensor:
+    return logits
+
+
+def branches(*, alpha: float, beta: float, gamma: float, **_: object) -> Branches:
+    """Return which outputs these weights use."""
+    return Branches(initial=alpha > 0 or beta > 0, clean=gamma > 0)

@@ -1,0 +1,1 @@
+"""Models, one function per file: images in [0, 1] to logits."""

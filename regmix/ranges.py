@@ -1,0 +1,137 @@
+"""The ranges that options may lie in, and the one check that holds a value against them.
+
+An option's annotation is its rule: `alpha: NonNegative = 5.0` in a loss file is all that a new
+loss needs for its option to be found, checked and documented.
+"""
+
+import math
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from regmix.errors import InputError
+
+Value = bool | int | float | str | None
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """An interval; `open_low` and `open_high` leave its ends out."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def holds(self, number: Any) -> bool:  # noqa: ANN401
+        """Return whether a number lies inside; NaN and infinity never do."""
+        above = number > self.low if self.open_low else number >= self.low
+        below = number < self.high if self.open_high else number <= self.high
+        return above and below and math.isfinite(number)
+
+    def __str__(self) -> str:
+        if math.isinf(self.low) and math.isinf(self.high):
+            return "must be finite"
+        if math.isinf(self.high):
+            return f"must be {'above' if self.open_low else 'at least'} {self.low:g}"
+        left, right = "(" if self.open_low else "[", ")" if self.open_high else "]"
+        return f"must lie in {left}{self.low:g}, {self.high:g}{right}"
+
+
+Real = Annotated[float, Bounds()]
+Positive = Annotated[float, Bounds(low=0, open_low=True)]
+NonNegative = Annotated[float, Bounds(low=0)]
+Share = Annotated[float, Bounds(low=0, high=1)]
+PositiveShare = Annotated[float, Bounds(low=0, high=1, open_low=True)]
+Decay = Annotated[float, Bounds(low=0, high=1, open_high=True)]
+Count = Annotated[int, Bounds(low=1)]
+Natural = Annotated[int, Bounds(low=0)]
+
+
+def number(text: str) -> float:
+    """Read '0.1', '1e-3' or '8/255'; YAML takes the last two for text.
+
+    Raises:
+        ValueError: where the text is no number.
+    """
+    numerator, slash, denominator = text.partition("/")
+    try:
+        return float(numerator) / float(denominator) if slash else float(numerator)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"not a number: {text!r}") from None
+
+
+def check(place: str, name: str, value: object, annotation: Any) -> Value:  # noqa: ANN401
+    """Return the value in the annotation's type.
+
+    Args:
+        place: where the user wrote it, for the message.
+        name: the option's name.
+        value: as it came from YAML, a command line or Python.
+        annotation: `float`, `int`, `bool`, `str`, a `Literal`, an `Annotated` number with
+            `Bounds`, or one of them `| None`.
+
+    Raises:
+        InputError: where type or range is wrong.
+    """
+    kind, bounds = annotation, None
+    if get_origin(kind) in (Union, types.UnionType):
+        if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
+            return None
+        (kind,) = (arm for arm in get_args(kind) if arm is not types.NoneType)
+    if get_origin(kind) is Annotated:
+        kind, bounds = get_args(kind)
+    if get_origin(kind) is Literal:
+        return _one_of(place, name, value, get_args(kind))
+    result: Value = _READERS[kind](place, name, value)
+    if bounds is not None and not bounds.holds(result):
+        raise InputError(f"{place}: {name} {bounds}, but is {value!r}; put it inside")
+    return result
+
+
+def _one_of(place: str, name: str, value: object, choices: tuple[Any, ...]) -> Value:
+    if value in choices:
+        return choices[choices.index(value)]  # type: ignore[no-any-return]
+    raise InputError(f"{place}: {name} must be one of {', '.join(choices)}, but is {value!r}")
+
+
+def _float(place: str, name: str, value: object) -> float:
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        return number(value) if isinstance(value, str) else float(value)
+    except ValueError:
+        raise InputError(
+            f"{place}: {name} must be a number, but is {value!r}; write 0.1, 1e-3 or 8/255"
+        ) from None
+
+
+def _int(place: str, name: str, value: object) -> int:
+    real = _float(place, name, value)
+    if not real.is_integer():
+        raise InputError(f"{place}: {name} must be a whole number, but is {value!r}")
+    return int(real)
+
+
+def _bool(place: str, name: str, value: object) -> bool:
+    words = {"true": True, "false": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    if isinstance(value, bool):
+        return value
+    raise InputError(f"{place}: {name} must be true or false, but is {value!r}")
+
+
+def _str(place: str, name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise InputError(f"{place}: {name} must be text, but is {value!r}; put it in quotes")
+
+
+_READERS: dict[Any, Callable[[str, str, object], Any]] = {
+    float: _float,
+    int: _int,
+    bool: _bool,
+    str: _str,
+}

@@ -1,0 +1,208 @@
+"""RegMix training as a generator of epochs: it knows no study, and the caller owns the stop."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regmix import registry
+from regmix.augment import crop_flip
+from regmix.averaging import Average
+from regmix.branches import Branches
+from regmix.config import TrainConfig
+from regmix.evaluate import random_start, validate
+from regmix.images import Split
+from regmix.memory import Memory
+from regmix.metrics import EpochMetrics
+from regmix.schedules import SCHEDULES
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became NaN or infinite; the update that it would have caused was not made."""
+
+
+class RegMixTrainer:
+    """Trains one configuration, from a seed to the same numbers each time on a CPU."""
+
+    def __init__(self, config: TrainConfig, data: Split, device: torch.device) -> None:
+        """Build model, optimiser, memory and generators."""
+        self.config, self.device, self.epoch, self._step = config, device, 0, 0
+        self.images, self.labels = _on(device, data.train.images, data.train.labels)
+        valid, self._valid_labels = _on(device, data.valid.images, data.valid.labels)
+        self._valid = valid.float() / 255
+        self._valid_start = random_start(self._valid, config.eval_epsilon, config.eval_seed)
+        self.classes = len(data.train.classes)
+        self._order = torch.Generator().manual_seed(config.seed)
+        self._noise = torch.Generator(device).manual_seed(config.seed)
+
+        self.model = build_model(config, self.images.shape[1], self.classes).to(device)
+        self.average = Average(self.model, config.averaging_decay)
+        self._optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )
+        self._attack = partial(
+            registry.find("attack", config.attack.name),
+            self.model,
+            epsilon=config.train_epsilon,
+            **config.attack.options,
+        )
+        self._loss = partial(registry.find("loss", config.loss.name), **config.loss.options)
+        loss = registry.module("loss", config.loss.name)
+        self._branches: Branches = loss.branches(**config.loss.options)
+        self._memory = self._build_memory() if config.initialization == "history" else None
+
+    def _build_memory(self) -> Memory:
+        config = self.config
+        return Memory(
+            len(self.images),
+            tuple(self.images.shape[1:]),
+            epsilon=config.train_epsilon,
+            step=float(config.attack.options.get("step_ratio") or 1.0) * config.train_epsilon,
+            momentum_decay=config.momentum_decay,
+            reset_interval=config.reset_interval,
+            device=self.device,
+        )
+
+    def epochs(self, until: int | None = None) -> Iterator[EpochMetrics]:
+        """Train to epoch `until` (default: the last), yielding after each.
+
+        Raises:
+            NonFiniteLossError: before the update, with epoch, step and the terms at fault.
+        """
+        while self.epoch < min(until or self.config.epochs, self.config.epochs):
+            begun = time.perf_counter()
+            sums = self._train_epoch()
+            self.epoch += 1
+            shares = validate(
+                self.average.model,
+                self._valid,
+                self._valid_labels,
+                self._valid_start,
+                epsilon=self.config.eval_epsilon,
+                steps=self.config.eval_steps,
+            )
+            loss, initial, final = (sums / len(self.images)).tolist()
+            yield EpochMetrics(
+                epoch=self.epoch,
+                train_loss=loss,
+                train_initial=initial,
+                train_final=final,
+                valid_clean=shares.clean,
+                valid_fgsm=shares.fgsm,
+                valid_pgd=shares.pgd,
+                valid_robust=shares.robust,
+                lr=self._optimizer.param_groups[0]["lr"],
+                seconds=time.perf_counter() - begun,
+            )
+
+    def _train_epoch(self) -> Tensor:
+        """Return sums over images (3,): loss, right at initial, right at final perturbation."""
+        self.model.train()
+        if self._memory:
+            self._memory.begin_epoch(self.epoch, self._noise)
+        sums = torch.zeros(3, device=self.device)
+        order = torch.randperm(len(self.images), generator=self._order).to(self.device)
+        batches = order.split(self.config.batch_size)
+        for index in batches:
+            progress = (self.epoch + self._step / len(batches)) / self.config.epochs
+            factor = SCHEDULES[self.config.schedule](progress)
+            self._optimizer.param_groups[0]["lr"] = self.config.lr * factor
+            sums += self._train_batch(index)
+            self._step += 1
+        self._step = 0
+        return sums
+
+    def _train_batch(self, index: Tensor) -> Tensor:
+        images, labels = self._images(index), self.labels[index]
+        start, target = self._start(index, images), self._smoothed(labels)
+        with self._autocast():
+            attacked = self._attack(images, start, target, keep_graph=self._branches.initial)
+            final = self.model(images + attacked.perturbation)
+            clean = self.model(images) if self._branches.clean else None
+        final, clean = final.float(), None if clean is None else clean.float()
+        loss = self._loss(final, attacked.initial, clean, target)
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(
+                f"loss is {loss.item()} in epoch {self.epoch + 1}, step {self._step + 1}: "
+                f"largest logit {final.abs().max().item():.3g} at the final perturbation, "
+                f"lr {self._optimizer.param_groups[0]['lr']:.3g}"
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        self.average.update(self.model)
+        if self._memory:
+            self._memory.keep(index, images, start, attacked.gradient)
+        right = [(logits.argmax(1) == labels).sum() for logits in (attacked.initial, final)]
+        return torch.stack([loss.detach() * len(index), *right])
+
+    def _images(self, index: Tensor) -> Tensor:
+        images = self.images[index].float() / 255
+        return crop_flip(images, self._noise) if self.config.augment == "crop_flip" else images
+
+    def _start(self, index: Tensor, images: Tensor) -> Tensor:
+        """Return the initial perturbations (N, C, H, W)."""
+        if self._memory:
+            return self._memory.recall(index)
+        if self.config.initialization == "zero":
+            return torch.zeros_like(images)
+        noise = torch.rand(images.shape, generator=self._noise, device=self.device) * 2 - 1
+        if self.config.initialization == "corner":
+            noise = noise.sign()
+        return self.config.train_epsilon * noise
+
+    def _smoothed(self, labels: Tensor) -> Tensor:
+        """Return (N, K): tau for the label's class, the rest shared equally."""
+        tau = self.config.true_class_mass
+        hot = F.one_hot(labels, self.classes).float()
+        return hot * tau + (1 - hot) * (1 - tau) / (self.classes - 1)
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        if self.config.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a later process needs to go on as if it had never stopped."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "average_updates": self.average.updates,
+            "optimizer": self._optimizer.state_dict(),
+            "memory": self._memory.state_dict() if self._memory else None,
+            "order": self._order.get_state(),
+            "noise": self._noise.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned for the same configuration."""
+        self.epoch = state["epoch"]
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.average.updates = state["average_updates"]
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._memory:
+            self._memory.load_state_dict(state["memory"])
+        self._order.set_state(state["order"].cpu())
+        self._noise.set_state(state["noise"].cpu())
+
+
+def build_model(config: TrainConfig, channels: int, classes: int) -> nn.Module:
+    """Build the configuration's network with weights that follow from its seed alone."""
+    make: Callable[..., nn.Module] = registry.find("model", config.model.name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return make(channels, classes, **config.model.options)
+
+
+def _on(device: torch.device, *arrays: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
+    return tuple(torch.from_numpy(array).to(device) for array in arrays)
