@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -48,6 +48,8 @@ class StudyBridge:
     trials: int  # that the study shall have
     budget: float = float("inf")  # seconds for the whole study, over all its sessions
     changed: Callable[[FrozenTrial], None] = lambda trial: None
+    trained: float = 0.0  # seconds that workers spent in epochs, in this session
+    first_report: float = 0.0  # time.monotonic() of the first epoch of this session
     _live: dict[int, Trial] = field(default_factory=dict)
     _begun: float = field(default_factory=time.monotonic)
 
@@ -82,6 +84,12 @@ class StudyBridge:
         self._live.clear()
         return [trial.number for trial in left]
 
+    def progress(self) -> tuple[int, int]:
+        """Return how many trials have ended, and how many were begun and wait to go on."""
+        everything = self.study.get_trials(deepcopy=False)
+        begun = [t for t in everything if not t.state.is_finished() and "config" in t.user_attrs]
+        return sum(trial.state.is_finished() for trial in everything), len(begun)
+
     def remaining(self) -> int:
         """Return how many trials are still to be begun or continued."""
         everything = self.study.get_trials(deepcopy=False)
@@ -105,14 +113,22 @@ class StudyBridge:
             self.tell(trial.number, ending)  # the kill came between a report and its consequence
         return None
 
-    def report(self, number: int, metrics: EpochMetrics) -> Ending | None:
+    def report(self, number: int, metrics: EpochMetrics, machine: dict[str, Any]) -> Ending | None:
         """Store an epoch; return how the trial ends with it, or None where it goes on.
 
         An epoch that was known before a kill is not stored twice.
+
+        Args:
+            number: of the trial.
+            metrics: of its latest epoch.
+            machine: what it was computed on, see `regmix.device.machine`.
         """
+        self.first_report = self.first_report or time.monotonic()
+        self.trained += metrics.seconds
         if metrics.epoch not in self.frozen(number).intermediate_values:
             trial = self._live[number]
             trial.set_user_attr(f"epoch_{metrics.epoch}", asdict(metrics))
+            trial.set_user_attr("machine", machine)
             trial.report(metrics.valid_robust, metrics.epoch)
         frozen = self.frozen(number)
         self.changed(frozen)

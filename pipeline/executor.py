@@ -94,9 +94,7 @@ def slots(concurrency: int | None, gpus_per_trial: float | None) -> Slots:
     have = ray.cluster_resources()
     cores, cards = int(have.get("CPU", 0)), have.get("GPU", 0.0)
     gpus = gpus_per_trial if gpus_per_trial is not None else float(cards > 0)
-    fit = cores if not gpus else min(cores, int(cards / gpus + 1e-9))
-    if gpus > 1:
-        fit = min(cores, int(cards // gpus))
+    fit = min(cores, int(cards / gpus + 1e-9)) if gpus else cores
     if fit < 1:
         raise InputError(
             f"--gpus-per-trial {gpus:g}: Ray has {cores} cores and {cards:g} GPUs, too few for one "

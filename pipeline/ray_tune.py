@@ -15,7 +15,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from pipeline.bridge import Ending, StudyBridge
-from pipeline.trial import CHECKPOINT, WEIGHTS, trial_folder
+from pipeline.store import CHECKPOINT, WEIGHTS, trial_folder
 from regmix.metrics import EpochMetrics
 
 if TYPE_CHECKING:
@@ -63,10 +63,12 @@ class Calls:
         number = self.numbers[trial_id]
         if "failure" in result:
             ending: Ending | None = Ending("FAIL", result["failure"])
-            if "traceback" in result:
+            if result["traceback"]:
                 self.failed(number, result["traceback"])
         else:
-            ending = self.bridge.report(number, EpochMetrics(*result["metrics"]))
+            ending = self.bridge.report(
+                number, EpochMetrics(*result["metrics"]), dict(result["machine"])
+            )
         if ending is not None:
             self.endings[trial_id] = ending
         return ending

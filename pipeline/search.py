@@ -13,7 +13,8 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 
 from pipeline import command, pruners, samplers
 from pipeline.question import RECIPES, SPACES, Question
-from pipeline.study import Request, run_study
+from pipeline.request import Request
+from pipeline.study import run_study
 from pipeline.tracking import check_uri
 from regmix.errors import InputError, unknown
 from regmix.ranges import Count, Natural, Positive, check

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from pipeline.command import folder
 from regmix.errors import InputError
 
+WEIGHTS, CHECKPOINT = "weights.safetensors", "checkpoint.pt"
+
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
@@ -30,36 +32,51 @@ def study_folder(runs: Path, study: str) -> Path:
     return folder(runs / "studies" / study, "--runs")
 
 
+def trial_folder(study_folder: Path, number: int) -> Path:
+    """Return where a trial keeps its files."""
+    return study_folder / "trials" / f"{number:04d}"
+
+
 @contextlib.contextmanager
-def exclusive(place: Path) -> Iterator[None]:
-    """Hold a study for one driver. The kernel lets go when the process dies, however it dies.
+def exclusive(place: Path, storage: str | None) -> Iterator[None]:
+    """Hold a study, and its journal where that lies elsewhere, for one driver.
+
+    The kernel lets go when the process dies, however it dies.
 
     Raises:
-        InputError: where another process holds it.
+        InputError: where another process holds one of them.
     """
-    with open(place / "lock", "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise InputError(
-                f"--study {place.name}: {file.read().strip() or 'another process'} is running it; "
-                "wait for its end, or choose another name by --study"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+    locks = [place / "lock"]
+    if storage and "://" not in storage:
+        journal = Path(storage).resolve()
+        if not journal.parent.is_dir():
+            raise InputError(f"--storage {storage}: no such folder; make {journal.parent} first")
+        locks.append(journal.with_name(f"{journal.name}.driver"))
+    with contextlib.ExitStack() as stack:
+        for lock in locks:
+            file = stack.enter_context(open(lock, "a+"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise InputError(
+                    f"--study {place.name}: {file.read().strip() or 'another process'} is running "
+                    "it; wait for its end, or choose another name by --study"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
         yield
 
 
-def open_storage(spec: str | None, place: Path, *, create: bool = True) -> "BaseStorage":
+def open_storage(spec: str | None, place: Path, *, mend: bool = True) -> "BaseStorage":
     """Open an Optuna storage.
 
     Args:
         spec: None for the journal file in the study's folder, a path of another journal file, or
             any database URL that SQLAlchemy knows.
         place: the study's folder.
-        create: whether a journal that is not there is made.
+        mend: whether this process may repair a journal, since it alone writes to the study.
 
     Raises:
         InputError: where it can't be opened.
@@ -67,15 +84,11 @@ def open_storage(spec: str | None, place: Path, *, create: bool = True) -> "Base
     if spec and "://" in spec:
         return _open_database(spec)
     path = Path(spec).resolve() if spec else place / "journal.log"
-    if spec and not path.parent.is_dir():
-        raise InputError(f"--storage {spec}: no such folder; make {path.parent} first")
-    if not path.exists() and not create:
-        raise InputError(f"--study {place.name}: no such study in {place.parent}; see --runs")
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     try:
-        if path.exists():
+        if mend and path.exists():
             mend_journal(path)
         return JournalStorage(JournalFileBackend(str(path)))
     except OSError as error:

@@ -106,12 +106,15 @@ class Tracker:
     _runs: dict[int, _Run] = field(default_factory=dict)
     _wake: threading.Condition = field(default_factory=threading.Condition)
     _closing: bool = False
+    _thread: threading.Thread | None = None
     _client: "MlflowClient | None" = None
     experiment: str = ""
     _summary: str = ""
 
     def start(self) -> None:
-        """Begin to write in the background; MLflow is imported there too."""
+        """Begin to write in the background, once; MLflow is imported there too."""
+        if self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
 
@@ -132,7 +135,8 @@ class Tracker:
         with self._wake:
             self._closing = True
             self._wake.notify()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         try:
             self._flush()
             client, run = self._opened(), self._summary

@@ -120,7 +120,7 @@ def validate(
         steps: of each PGD, of length epsilon / 4 (2/255 at 8/255, the field's custom).
         batch_size: images at once; changes speed and memory only.
     """
-    counts = torch.zeros(4)
+    counts = [0, 0, 0, 0]
     for batch in torch.arange(len(images), device=images.device).split(batch_size):
         keep = batch[correct(model, images[batch], labels[batch])]
         x, y = images[keep], labels[keep]
@@ -140,5 +140,5 @@ def validate(
             keep = keep[alive]
             counts[place] += len(keep)
         counts[0] += len(x)
-        counts[1] += single.sum().item()
-    return Validation(*(counts / len(images)).tolist())
+        counts[1] += int(single.sum())
+    return Validation(*(count / len(images) for count in counts))

@@ -30,6 +30,17 @@ class Images:
         """Return the images at `index` (M,), in that order."""
         return Images(self.images[index], self.labels[index], self.classes)
 
+    def first(self, count: int) -> "Images":
+        """Return a stratified choice of `count` images: the same for the same count.
+
+        Raises:
+            InputError: where there are fewer.
+        """
+        if count > len(self):
+            raise InputError(f"--images must be at most {len(self)}, but is {count}; lower it")
+        order = stratified_order(self.labels, np.random.default_rng(0))
+        return self.take(np.sort(order[:count]))
+
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that change with any pixel, label, class or order."""
         digest = hashlib.sha256(f"{self.images.shape} {self.classes}".encode())

@@ -1,0 +1,91 @@
+"""Write the best configurations of a study as files that train again to the same numbers."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if not __package__:  # a script puts pipeline/ first on the path; put the root there
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from pipeline import command
+from pipeline.exported import Exported
+from pipeline.leaderboard import ranked
+from pipeline.store import WEIGHTS, open_storage, trial_folder
+from regmix import atomic
+from regmix.config import TrainConfig
+from regmix.errors import InputError, unknown
+from regmix.metrics import EpochMetrics
+from regmix.ranges import Count, check
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+
+def parser() -> command.Parser:
+    """Return the command line's options."""
+    result = command.Parser(prog="export.py", description=__doc__, allow_abbrev=False)
+    result.add_argument("--study", required=True, help="name of the study, such as wamr-digits")
+    result.add_argument("--top", default=3, help="how many configurations (default: 3)")
+    result.add_argument("--out", default="exported", help="folder to write to (default: exported)")
+    result.add_argument("--runs", default=command.RUNS, help="folder of studies (default: mlruns)")
+    result.add_argument("--storage", help="the study's database URL or journal, if not in --runs")
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    """Return 0 when the files are written."""
+    args = parser().parse_args(argv)
+    top = int(check("command line", "--top", args.top, Count) or 0)
+    place = Path(args.runs).resolve() / "studies" / args.study
+    study = _load(args.study, args.storage, place)
+    complete = [trial for trial in ranked(study) if trial.state.name == "COMPLETE"]
+    if not complete:
+        raise InputError(f"--study {args.study}: no trial is complete yet; continue the search")
+    out = command.folder(Path(args.out), "--out")
+    if len(complete) < top:
+        print(f"only {len(complete)} trials of {args.study} are complete")
+    for rank, trial in enumerate(complete[:top], start=1):
+        path = _write(study, trial, rank, place, out)
+        print(f"{path}: trial {trial.number}, validation robust accuracy {trial.value:.3f}")
+    print(f"next: python pipeline/train.py {out / f'{args.study}-1.yaml'}")
+    return 0
+
+
+def _load(name: str, storage: str | None, place: Path) -> "Study":
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if storage is None and not (place / "journal.log").exists():
+        known = [path.parent.name for path in place.parent.glob("*/journal.log")]
+        raise unknown("--study", "study", name, known or ["(none yet: make search)"])
+    try:
+        return optuna.load_study(study_name=name, storage=open_storage(storage, place, mend=False))
+    except KeyError:
+        raise InputError(f"--study {name}: is not in this storage; check --storage") from None
+
+
+def _write(study: "Study", trial: "FrozenTrial", rank: int, place: Path, out: Path) -> Path:
+    weights = trial_folder(place, trial.number) / WEIGHTS
+    if not weights.exists():
+        raise InputError(f"{weights}: the weights of trial {trial.number} are gone; search again")
+    path = out / f"{study.study_name}-{rank}.yaml"
+    copy = path.with_suffix(".safetensors")
+    atomic.write(copy, lambda file: shutil.copyfile(weights, file))
+    facts = trial.user_attrs
+    Exported(
+        origin={"study": study.study_name, "trial": trial.number, "rank": rank},
+        config=TrainConfig.from_flat(facts["config"]),
+        data_fingerprint=study.user_attrs["data"]["fingerprint"],
+        metrics=EpochMetrics(**facts[f"epoch_{trial.last_step}"]),
+        machine=facts["machine"],
+        versions=study.user_attrs["versions"],
+        weights=copy,
+    ).write(path)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(command.run("export", main))

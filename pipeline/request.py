@@ -1,0 +1,30 @@
+"""What a command line asks of a search, checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.question import Question
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that `search.py` was told; None means the default."""
+
+    question: Question
+    study: str
+    runs: Path
+    trials: int | None
+    budget: float | None  # seconds for the whole study
+    seed: int
+    concurrency: int | None
+    gpus_per_trial: float | None
+    sampler: str
+    pruner: str
+    storage: str | None
+    tracking_uri: str
+    address: str | None
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """Names of the searched parameters, in the space's order."""
+        return tuple(self.question.space.ranges)

@@ -1,0 +1,131 @@
+"""Train an exported configuration again: with its own seed to the same metrics, or with others."""
+
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if not __package__:  # a script puts pipeline/ first on the path; put the root there
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from pipeline import command
+from pipeline.exported import Exported, load_part, versions, with_data_dir
+from regmix.errors import InputError
+from regmix.images import Split, split
+from regmix.ranges import Natural, check
+
+if TYPE_CHECKING:
+    pass
+
+
+def parser() -> command.Parser:
+    """Return the command line's options."""
+    result = command.Parser(prog="train.py", description=__doc__, allow_abbrev=False)
+    result.add_argument("file", metavar="FILE", help="a YAML file that export.py wrote")
+    result.add_argument("--seeds", nargs="+", metavar="SEED", help="(default: the file's own seed)")
+    result.add_argument("--data-dir", help="where the images are, if not where the file says")
+    result.add_argument("--out", help="folder for weights and files (default: beside FILE)")
+    return result
+
+
+def main(argv: Sequence[str]) -> int:
+    """Return 0, or 1 where the file's own numbers should have come out and did not."""
+    args = parser().parse_args(argv)
+    path = Path(args.file).resolve()
+    exported = with_data_dir(Exported.read(path), args.data_dir)
+    seeds = [check("command line", "--seeds", seed, Natural) for seed in args.seeds or ()]
+    out = command.folder(Path(args.out) if args.out else path.parent, "--out")
+    data = _data(exported, path)
+    results, same = [], True
+    for seed in seeds or [exported.config.seed]:
+        config = replace(exported.config, seed=int(seed or 0))
+        again = _train(replace(exported, config=config), data, out / f"{path.stem}-seed{seed}.yaml")
+        results.append(again)
+        if config.seed == exported.config.seed:
+            same = _compare(exported, again)
+    if len(results) > 1:
+        values = [result.metrics.valid_robust for result in results]
+        spread = statistics.stdev(values)
+        mean = statistics.mean(values)
+        print(
+            f"validation robust accuracy over {len(values)} seeds: {mean:.4f} +- {spread:.4f} (sd)"
+        )
+    return 0 if same else 1
+
+
+def _data(exported: Exported, path: Path) -> Split:
+    config = exported.config
+    images = load_part(config, "train")
+    if images.fingerprint() != exported.data_fingerprint:
+        raise InputError(
+            f"{path}: was trained on other images (fingerprint {exported.data_fingerprint}, here "
+            f"{images.fingerprint()}); give the right ones by --data-dir"
+        )
+    return split(
+        images, valid=config.valid_images, train=config.train_images, seed=config.split_seed
+    )
+
+
+def _train(exported: Exported, data: Split, path: Path) -> Exported:
+    """Train, print a line per epoch, write file and weights, and return what came out."""
+    import torch
+
+    from regmix import checkpoint
+    from regmix.device import device, machine
+    from regmix.trainer import RegMixTrainer
+
+    torch.set_num_threads(int(exported.machine.get("threads", 1)))
+    trainer: RegMixTrainer = RegMixTrainer(exported.config, data, device())
+    print(f"seed {exported.config.seed} on {machine()['device']}")
+    metrics = exported.metrics
+    for metrics in trainer.epochs():
+        print(
+            f"epoch {metrics.epoch:3d}/{exported.config.epochs}  loss {metrics.train_loss:.4f}  "
+            f"clean {metrics.valid_clean:.4f}  robust {metrics.valid_robust:.4f}",
+            flush=True,
+        )
+    weights = path.with_suffix(".safetensors")
+    checkpoint.save_weights(trainer.average.model.state_dict(), weights)
+    again = Exported(
+        origin={"trained_again": exported.origin},
+        config=exported.config,
+        data_fingerprint=exported.data_fingerprint,
+        metrics=metrics,
+        machine=machine(),
+        versions=versions(),
+        weights=weights,
+    )
+    again.write(path)
+    print(f"wrote {path}")
+    return again
+
+
+def _compare(recorded: Exported, again: Exported) -> bool:
+    """Print every metric that differs; return False where none may differ."""
+    old, new = asdict(recorded.metrics), asdict(again.metrics)
+    differ = [name for name in old if name != "seconds" and old[name] != new[name]]
+    if not differ:
+        print("every metric of the last epoch is exactly the recorded one")
+        return True
+    for name in differ:
+        print(f"{name} was {old[name]!r} and is {new[name]!r}")
+    reasons = [
+        f"{name} was {recorded.versions.get(name)} and is {value}"
+        for name, value in again.versions.items()
+        if name in ("python", "torch", "numpy") and recorded.versions.get(name) != value
+    ]
+    if recorded.machine != again.machine:
+        reasons.append(f"the machine was {recorded.machine} and is {again.machine}")
+    elif again.machine["device"] != "cpu":
+        reasons.append("a GPU sums in another order each time")
+    if reasons:
+        print(f"the numbers may differ, since {'; '.join(reasons)}")
+        return True
+    print("train: the same machine and versions gave other numbers", file=sys.stderr)
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(command.run("train", main))

@@ -1,0 +1,75 @@
+"""One trial inside a worker: a configuration, a trainer, and its epochs with their checkpoints."""
+
+import gc
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.store import CHECKPOINT, WEIGHTS
+from regmix import checkpoint
+from regmix.config import TrainConfig
+from regmix.device import device
+from regmix.images import Images, Split, split
+from regmix.metrics import EpochMetrics
+from regmix.trainer import NonFiniteLossError, RegMixTrainer
+
+
+class Worker:
+    """Runs one trial after the other; nothing of one is left to the next."""
+
+    def __init__(self, images: Images, threads: int) -> None:
+        """Keep the training part of the data, and compute with so many threads."""
+        torch.set_num_threads(threads)
+        torch.backends.cudnn.benchmark = True
+        self._images, self._splits = images, dict[str, Split]()
+
+    def begin(self, request: dict[str, Any]) -> Iterator[EpochMetrics]:
+        """Return the epochs that the study does not know, each after its checkpoint is safe."""
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # so that a small trial doesn't keep a large one's memory
+        return self._run(
+            TrainConfig.from_flat(request["config"]), Path(request["folder"]), request["reported"]
+        )
+
+    def _run(self, config: TrainConfig, folder: Path, reported: int) -> Iterator[EpochMetrics]:
+        folder.mkdir(parents=True, exist_ok=True)
+        trainer = RegMixTrainer(config, self._split(config), device())
+        history: list[dict[str, Any]] = []
+        state = checkpoint.load(folder / CHECKPOINT)
+        if state is not None:
+            trainer.load_state_dict(state["trainer"])
+            history = state["history"]
+        for known in history[reported:]:  # a kill came between the checkpoint and the report
+            yield EpochMetrics(**known)
+        for metrics in trainer.epochs():
+            history.append(asdict(metrics))
+            if metrics.epoch == config.epochs:
+                checkpoint.save_weights(trainer.average.model.state_dict(), folder / WEIGHTS)
+            whole = {"trainer": trainer.state_dict(), "history": history}
+            checkpoint.save(whole, folder / CHECKPOINT)
+            yield metrics
+
+    def _split(self, config: TrainConfig) -> Split:
+        key = f"{config.valid_images} {config.train_images} {config.split_seed}"
+        if key not in self._splits:
+            self._splits[key] = split(
+                self._images,
+                valid=config.valid_images,
+                train=config.train_images,
+                seed=config.split_seed,
+            )
+        return self._splits[key]
+
+
+def failure(error: Exception) -> tuple[str, bool]:
+    """Return in one line why a trial failed, and whether that is a bug of ours."""
+    first = (str(error).splitlines() or [""])[0]
+    if isinstance(error, NonFiniteLossError):
+        return f"diverged: {first}", False
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return f"out of memory: {first}", False
+    return f"{type(error).__name__}: {first}", True

@@ -1,0 +1,24 @@
+"""Files that are there whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def write(path: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` write under another name in the same folder, then rename to `path`.
+
+    A kill leaves the old file or the new one, never half of one.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    os.close(handle)
+    try:
+        fill(Path(name))
+        os.chmod(name, 0o644)  # made for the owner alone
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
