@@ -15,8 +15,8 @@ from regmix.errors import InputError, unknown
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "mlruns"
 INTERRUPTED = 128 + signal.SIGINT
-_DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
-_DISK |= {errno.EROFS: "the disk is read-only", errno.EFBIG: "the file would become too large"}
+DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+DISK |= {errno.EROFS: "the disk is read-only", errno.EFBIG: "the file would become too large"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -39,10 +39,10 @@ def run(name: str, main: Callable[[Sequence[str]], int]) -> int:
     except InputError as error:
         message = str(error)
     except OSError as error:
-        if error.errno not in _DISK:
+        if error.errno not in DISK:
             raise
         place = error.filename or "mlruns"
-        message = f"{place}: {_DISK[error.errno]}; make room or choose another place by --runs"
+        message = f"{place}: {DISK[error.errno]}; make room or choose another place by --runs"
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -86,7 +86,7 @@ def folder(path: Path, option: str) -> Path:
     except OSError as error:
         with contextlib.suppress(OSError):
             (path / f".probe-{os.getpid()}").unlink(missing_ok=True)
-        reason = _DISK.get(error.errno or 0, error.strerror)
+        reason = DISK.get(error.errno or 0, error.strerror)
         raise InputError(
             f"{path}: must be a folder that can be written to, but {reason}; make room or choose "
             f"another place by {option}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ def started(address: str | None, concurrency: int | None, memory: int) -> Iterat
         os.environ.setdefault(name, value)
     path = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)
+    _answers(address)
     import ray
 
     silent: dict[str, Any] = {"log_to_driver": False, "logging_level": "FATAL"}
@@ -72,15 +74,29 @@ def started(address: str | None, concurrency: int | None, memory: int) -> Iterat
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         if address is None:
             raise
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"--address {address}: no Ray cluster answers ({reason}); start one by "
-            "'ray start --head' with RAY_AUTH_MODE=token, or leave --address out"
-        ) from None
+        raise _no_cluster(address, error) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _answers(address: str | None) -> None:
+    """Prove that something listens at HOST:PORT; Ray itself would try for a minute."""
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdigit() and "://" not in host:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except (OSError, OverflowError) as error:
+            raise _no_cluster(str(address), error) from None
+
+
+def _no_cluster(address: str, error: Exception) -> InputError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return InputError(
+        f"--address {address}: no Ray cluster answers ({reason}); start one by 'ray start --head' "
+        "with RAY_AUTH_MODE=token, or leave --address out"
+    )
 
 
 def slots(concurrency: int | None, gpus_per_trial: float | None) -> Slots:
@@ -121,6 +137,10 @@ def run(
         slots: what a trial takes.
         stop: set it to end early: KeyboardInterrupt is then raised between two events.
         failed: called with number and traceback where a trial met a bug.
+
+    Raises:
+        OSError: where the disk is full.
+        KeyboardInterrupt: after `stop` was set.
     """
     import logging
 
@@ -146,4 +166,9 @@ def run(
             ),
             run_config=tune.RunConfig(storage_path=scratch, name="search", verbose=0),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except tune.TuneError:
+            if calls.fault is not None:
+                raise calls.fault from None
+            raise

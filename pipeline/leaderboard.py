@@ -72,8 +72,8 @@ def best_in_words(study: "Study", names: tuple[str, ...]) -> str:
     low, high = Share(round(best.value * count), count).interval
     text = (
         f"best: trial {best.number} with {_in_words(best, names)}\n"
-        f"  robust accuracy {best.value:.3f} (95 % interval {low:.3f} to {high:.3f} on {count} "
-        "validation images, chosen on them: expect less on test data)"
+        f"  robust accuracy {best.value:.3f} on {count} validation images (95 % interval "
+        f"{low:.3f} to {high:.3f})\n  it was chosen on these images: expect less on test data"
     )
     default = next((t for t in complete if t.user_attrs.get("origin") == "default"), None)
     if default is None or default.value is None:

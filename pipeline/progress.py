@@ -36,7 +36,7 @@ class Progress:
         self._ended_here = 0
         self.first_epoch: float | None = None  # time.monotonic() of the first report
         self._live = Live(
-            get_renderable=self._table,
+            get_renderable=self.table,
             console=console,
             refresh_per_second=2,
             transient=True,
@@ -98,7 +98,8 @@ class Progress:
         guess = spent / self._ended_here * (missing + running / 2)
         return f"about {duration(max(0.0, min(guess, budget)))} left"
 
-    def _table(self) -> Group:
+    def table(self) -> Group:
+        """Return the headline and a row for each running trial."""
         names = tuple(self._bridge.question.space.ranges)
         table = Table(box=None, pad_edge=False)
         for name in ("trial", "epoch", "robust", "clean", *names):

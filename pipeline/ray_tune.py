@@ -4,8 +4,9 @@ Order of Ray's calls: a result goes to the scheduler, which may stop the trial; 
 result (done, or stopped) comes to the searcher as its completion.
 """
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -34,8 +35,18 @@ class Calls:
     slots: "Slots"
     stop: Event
     failed: Callable[[int, str], object]
+    fault: OSError | None = None  # Ray would wrap it: the executor raises it again
     numbers: dict[str, int] = field(default_factory=dict)  # Ray's trial id -> study's number
     endings: dict[str, Ending] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Keep an error of the disk, which is the user's to mend, as it is."""
+        try:
+            yield
+        except OSError as error:
+            self.fault = error
+            raise
 
     def stop_if_asked(self) -> None:
         """Raise between two events, never within one: the study's file is whole then."""
@@ -61,6 +72,8 @@ class Calls:
         if trial_id in self.endings:
             return self.endings[trial_id]
         number = self.numbers[trial_id]
+        if "disk" in result:
+            raise OSError(result["disk"][0], "disk", result["disk"][1])
         if "failure" in result:
             ending: Ending | None = Ending("FAIL", result["failure"])
             if result["traceback"]:
@@ -106,7 +119,8 @@ class BridgeSearcher(Searcher):
         self._calls.stop_if_asked()
         if len(self._calls.numbers) >= self._calls.slots.concurrency:
             return None
-        return self._calls.suggest(trial_id) or Searcher.FINISHED
+        with self._calls.remembering():
+            return self._calls.suggest(trial_id) or Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Do nothing: the scheduler reports."""
@@ -115,7 +129,8 @@ class BridgeSearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell the study."""
-        self._calls.complete(trial_id, result, error)
+        with self._calls.remembering():
+            self._calls.complete(trial_id, result, error)
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the study remembers."""
@@ -139,7 +154,8 @@ class BridgeScheduler(FIFOScheduler):
     ) -> str:
         """Return STOP where the study ends the trial."""
         self._calls.stop_if_asked()
-        ending = self._calls.result(trial.trial_id, result)
+        with self._calls.remembering():
+            ending = self._calls.result(trial.trial_id, result)
         return str(TrialScheduler.CONTINUE if ending is None else TrialScheduler.STOP)
 
     def choose_trial_to_run(self, tune_controller: "TuneController") -> "Trial | None":

@@ -113,12 +113,13 @@ def _show(request: Request, bridge: "StudyBridge") -> None:
     ours = "" if request.runs == RUNS else f" --runs {request.runs}"
     ui = "" if request.runs == RUNS else f" RUNS={request.runs}"
     storage = f" --storage '{request.storage}'" if request.storage else ""
-    commands = [
-        f"make ui{ui}",
-        f"python pipeline/export.py --study {request.study} --top 3{ours}{storage}",
-        f"python pipeline/train.py exported/{request.study}-1.yaml",
-        f"python pipeline/evaluate.py exported/{request.study}-1.yaml",
-    ]
+    commands = [f"make ui{ui}"]
+    if "COMPLETE" in leaderboard.counts(bridge.study):
+        commands += [
+            f"python pipeline/export.py --study {request.study} --top 3{ours}{storage}",
+            f"python pipeline/train.py exported/{request.study}-1.yaml",
+            f"python pipeline/evaluate.py exported/{request.study}-1.yaml",
+        ]
     leaderboard.show(console(), bridge.study, request.searched, commands)
 
 
@@ -142,6 +143,7 @@ def _interruptible() -> Iterator[threading.Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
+        print("\nstopping; nothing is lost", flush=True)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

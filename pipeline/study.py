@@ -59,9 +59,10 @@ def _open(request: Request) -> "Study":
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = open_storage(request.storage, study_folder(request.runs, request.study))
-    study = optuna.create_study(
-        study_name=request.study, storage=storage, direction="maximize", load_if_exists=True
-    )
+    try:
+        study = optuna.load_study(study_name=request.study, storage=storage)
+    except KeyError:
+        study = optuna.create_study(study_name=request.study, storage=storage, direction="maximize")
     _hold(study, "question", request.question.facts())
     if "versions" not in study.user_attrs:
         study.set_user_attr("versions", versions())

@@ -12,13 +12,12 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import yaml_file
-from pipeline.views import TABLE_VIEW, charts
+from pipeline import views, yaml_file
 from regmix.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,17 +32,7 @@ _STATUS = {
     "PRUNED": "KILLED",
     "FAIL": "FAILED",
 }
-_SHOWN = (
-    "valid_robust",
-    "valid_clean",
-    "valid_fgsm",
-    "valid_pgd",
-    "train_loss",
-    "train_initial",
-    "train_final",
-    "lr",
-    "seconds",
-)
+_BATCH = 900  # MLflow takes 1000 metrics at once
 
 
 def check_uri(uri: str) -> None:
@@ -174,6 +163,7 @@ class Tracker:
 
     def _opened(self) -> "MlflowClient":
         if self._client is None:
+            check_uri(self.uri)  # MLflow itself would try for two minutes
             client = connect(self.uri)
             self.experiment = self._open_experiment(client)
             self._find_runs(client)
@@ -189,8 +179,10 @@ class Tracker:
         else:
             place = (self.artifacts / self.study).as_uri() if self.artifacts else None
             experiment = str(client.create_experiment(self.study, artifact_location=place))
-        for key, value in {**TABLE_VIEW, **charts(self.searched)}.items():
-            client.set_experiment_tag(experiment, key, value)
+        known = {} if found is None else found.tags
+        for key, value in views.study_tags(self.searched).items():
+            if key not in known:  # a person may have changed it
+                client.set_experiment_tag(experiment, key, value)
         return experiment
 
     def _find_runs(self, client: "MlflowClient") -> None:
@@ -217,7 +209,10 @@ class Tracker:
             return
         tags = {"summary": "true", "mlflow.runName": "summary"}
         self._summary = client.create_run(self.experiment, tags=tags).info.run_id
-        self._log(client, self._summary, params=self.facts)
+        space, recipe = str(self.facts["space"]), str(self.facts["recipe"])
+        note = views.study_note(space, recipe, self.experiment, self._summary)
+        client.set_experiment_tag(self.experiment, views.NOTE_TAG, note)
+        self._log(client, self._summary, params=self.facts, tags={views.NOTE_TAG: note})
 
     def _logged(self, client: "MlflowClient", run: Any) -> int:  # noqa: ANN401
         if "valid_robust" not in run.data.metrics:
@@ -231,9 +226,9 @@ class Tracker:
         state = trial.state.name
         run = self._runs.get(trial.number) or self._create(client, trial)
         epochs = [e for e in sorted(trial.intermediate_values) if e > run.epochs]
-        tags = {"state": state, "reason": trial.user_attrs.get("reason", "")}
         if epochs or state != run.state:
-            self._log(client, run.run_id, metrics=_metrics(trial, epochs), tags=tags)
+            metrics, tags = views.trial_metrics(trial, epochs), views.trial_tags(trial)
+            self._log(client, run.run_id, metrics=metrics, tags=tags)
         if run.status != _STATUS[state]:
             if state == "RUNNING":
                 client.update_run(run.run_id, status="RUNNING")
@@ -267,27 +262,23 @@ class Tracker:
         run_id: str,
         *,
         params: Mapping[str, Any] | None = None,
-        metrics: list[tuple[str, float, int]] | None = None,
+        metrics: Sequence[tuple[str, float, int]] = (),
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Write one batch."""
+        """Write one batch, or as many as MLflow's limit asks for."""
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
+        points = [Metric(key, value, now, step) for key, value, step in metrics]
+        while len(points) > _BATCH:
+            client.log_batch(run_id, metrics=points[:_BATCH])
+            points = points[_BATCH:]
         client.log_batch(
             run_id,
-            metrics=[Metric(key, value, now, step) for key, value, step in metrics or ()],
+            metrics=points,
             params=[Param(key, str(value)) for key, value in (params or {}).items()],
-            tags=[RunTag(key, value[:500]) for key, value in (tags or {}).items()],
+            tags=[RunTag(key, value[:1000]) for key, value in (tags or {}).items()],
         )
-
-
-def _metrics(trial: "FrozenTrial", epochs: list[int]) -> list[tuple[str, float, int]]:
-    return [
-        (name, trial.user_attrs[f"epoch_{epoch}"][name], epoch)
-        for epoch in epochs
-        for name in _SHOWN
-    ]
 
 
 def _first_line(error: Exception) -> str:

@@ -41,7 +41,10 @@ class TrialActor(tune.Trainable):
             metrics = next(self._epochs)
         except Exception as error:
             self._epochs = None
-            reason, bug = failure(error)
+            try:
+                reason, bug = failure(error)
+            except OSError as disk:
+                return {"disk": (disk.errno, str(disk.filename or "")), "done": True}
             trace = traceback.format_exc() if bug else ""
             return {"failure": reason, "traceback": trace, "done": True}
         return {

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pipeline.command import DISK
 from pipeline.store import CHECKPOINT, WEIGHTS
 from regmix import checkpoint
 from regmix.config import TrainConfig
@@ -66,7 +67,13 @@ class Worker:
 
 
 def failure(error: Exception) -> tuple[str, bool]:
-    """Return in one line why a trial failed, and whether that is a bug of ours."""
+    """Return in one line why a trial failed, and whether that is a bug of ours.
+
+    Raises:
+        OSError: the error itself where a disk is full: no trial is to blame for that.
+    """
+    if isinstance(error, OSError) and error.errno in DISK:
+        raise error
     first = (str(error).splitlines() or [""])[0]
     if isinstance(error, NonFiniteLossError):
         return f"diverged: {first}", False

@@ -11,18 +11,18 @@ def crop_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     4 pixels at 32x32, as the CIFAR literature does.
 
     Args:
-        images: (N, C, H, W), H = W.
+        images: (N, C, H, W).
         generator: on the images' device.
     """
-    count, _, size, _ = images.shape
-    pad = size // 8
-    padded = F.pad(images, (pad, pad, pad, pad))
+    count, _, height, width = images.shape
+    down, right = height // 8, width // 8
+    padded = F.pad(images, (right, right, down, down))
     draw = {"generator": generator, "device": images.device}
-    rows = torch.randint(0, 2 * pad + 1, (count, 1), **draw) + torch.arange(  # type: ignore[call-overload]
-        size, device=images.device
+    rows = torch.randint(0, 2 * down + 1, (count, 1), **draw) + torch.arange(  # type: ignore[call-overload]
+        height, device=images.device
     )
-    columns = torch.randint(0, 2 * pad + 1, (count, 1), **draw) + torch.arange(  # type: ignore[call-overload]
-        size, device=images.device
+    columns = torch.randint(0, 2 * right + 1, (count, 1), **draw) + torch.arange(  # type: ignore[call-overload]
+        width, device=images.device
     )
     flipped = torch.rand((count, 1), **draw) < 0.5  # type: ignore[call-overload]
     columns = torch.where(flipped, columns.flip(1), columns)

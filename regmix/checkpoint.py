@@ -3,6 +3,7 @@
 Both are written whole or not at all, and nothing that could execute is ever read.
 """
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -13,27 +14,49 @@ from torch import Tensor
 from regmix import atomic
 from regmix.errors import InputError
 
+# What torch raises depends on which byte of a file is wrong.
+_DAMAGED = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    pickle.UnpicklingError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+
 
 def save(state: dict[str, Any], path: Path) -> None:
-    """Write tensors, numbers, text and containers of them."""
-    atomic.write(path, lambda temporary: torch.save(state, temporary))
+    """Write tensors, numbers, text and containers of them.
+
+    Raises:
+        OSError: where the disk is full; torch's own writer would raise something else.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    atomic.write(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
 
 def load(path: Path) -> dict[str, Any] | None:
     """Return what `save` wrote, on the CPU; None where there is no file or it is damaged."""
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError):
+    except _DAMAGED:
         return None
     return state
 
 
 def save_weights(weights: dict[str, Tensor], path: Path) -> None:
-    """Write a model's `state_dict` as safetensors."""
-    from safetensors.torch import save_file
+    """Write a model's `state_dict` as safetensors.
+
+    Raises:
+        OSError: where the disk is full.
+    """
+    from safetensors.torch import save as serialized
 
     tensors = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
-    atomic.write(path, lambda temporary: save_file(tensors, temporary))
+    atomic.write(path, lambda temporary: temporary.write_bytes(serialized(tensors)))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -101,7 +101,7 @@ def _float(place: str, name: str, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise ValueError
         return number(value) if isinstance(value, str) else float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InputError(
             f"{place}: {name} must be a number, but is {value!r}; write 0.1, 1e-3 or 8/255"
         ) from None
@@ -111,7 +111,10 @@ def _int(place: str, name: str, value: object) -> int:
     real = _float(place, name, value)
     if not real.is_integer():
         raise InputError(f"{place}: {name} must be a whole number, but is {value!r}")
-    return int(real)
+    try:
+        return int(value)  # type: ignore[call-overload,no-any-return]  # exact: a float is not
+    except ValueError:
+        return int(real)  # '1e3' or '6/2'
 
 
 def _bool(place: str, name: str, value: object) -> bool:

@@ -1,5 +1,6 @@
 """RegMix training as a generator of epochs: it knows no study, and the caller owns the stop."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -65,7 +66,7 @@ class RegMixTrainer:
             len(self.images),
             tuple(self.images.shape[1:]),
             epsilon=config.train_epsilon,
-            step=float(config.attack.options.get("step_ratio") or 1.0) * config.train_epsilon,
+            step=float(config.attack.options.get("step_ratio", 1.0)) * config.train_epsilon,  # type: ignore[arg-type]
             momentum_decay=config.momentum_decay,
             reset_interval=config.reset_interval,
             device=self.device,
@@ -77,7 +78,8 @@ class RegMixTrainer:
         Raises:
             NonFiniteLossError: before the update, with epoch, step and the terms at fault.
         """
-        while self.epoch < min(until or self.config.epochs, self.config.epochs):
+        last = self.config.epochs if until is None else min(until, self.config.epochs)
+        while self.epoch < last:
             begun = time.perf_counter()
             sums = self._train_epoch()
             self.epoch += 1
@@ -189,7 +191,8 @@ class RegMixTrainer:
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.average.updates = state["average_updates"]
-        self._optimizer.load_state_dict(state["optimizer"])
+        # copied: the optimiser would go on with the very tensors of whoever gave the state
+        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
         if self._memory:
             self._memory.load_state_dict(state["memory"])
         self._order.set_state(state["order"].cpu())

@@ -36,7 +36,7 @@ class Halving:
         going_on = math.ceil(count * self.keep)
         if rank <= going_on:
             return None
-        return f"rank {rank} of {count} at epoch {epoch}, where the best {going_on} go on"
+        return f"rank {rank} of {count} at epoch {epoch}; {going_on} go on"
 
 
 def halving(epochs: int) -> Halving:

@@ -1,0 +1,179 @@
+"""The study through its bridge: a real Optuna study in a real journal, no Ray."""
+
+import optuna
+import pytest
+
+from pipeline import pruners
+from pipeline.bridge import Ending, StudyBridge
+from pipeline.question import Question
+from pipeline.store import open_storage
+from regmix.metrics import EpochMetrics
+
+MACHINE = {"device": "cpu", "threads": 1}
+
+
+def metrics(epoch, robust, seconds=1.0):
+    values = dict.fromkeys(EpochMetrics.__dataclass_fields__, 0.5)
+    return EpochMetrics(**{**values, "epoch": epoch, "valid_robust": robust, "seconds": seconds})
+
+
+def study_at(place):
+    storage = open_storage(None, place)
+    try:
+        return optuna.load_study(study_name="s", storage=storage)
+    except KeyError:
+        return optuna.create_study(study_name="s", storage=storage, direction="maximize")
+
+
+def bridge_at(place, trials=4, **options):
+    question = Question.load("wamr", "digits", {"epochs": 4, "data": "digits"})
+    options = {"pruner": pruners.build("none", 4), "sampler": "tpe", "seed": 0, **options}
+    bridge = StudyBridge(study_at(place), question, trials=trials, **options)
+    bridge.recover()
+    bridge.begin()
+    return bridge
+
+
+def finish(bridge, request, value=0.5):
+    for epoch in range(request.reported + 1, 5):
+        ending = bridge.report(request.number, metrics(epoch, value), MACHINE)
+    bridge.tell(request.number, ending)
+
+
+def test_a_trial_is_complete_with_its_last_value(tmp_path):
+    bridge = bridge_at(tmp_path)
+    request = bridge.ask()
+    endings = [bridge.report(0, metrics(e, 0.1 * e), MACHINE) for e in range(1, 5)]
+    assert endings == [None, None, None, Ending("COMPLETE")]
+    bridge.tell(request.number, endings[-1])
+    trial = bridge.frozen(0)
+    assert (trial.state.name, trial.value) == ("COMPLETE", pytest.approx(0.4))
+    assert trial.user_attrs["machine"] == MACHINE
+
+
+def test_it_asks_for_as_many_trials_as_the_study_shall_have(tmp_path):
+    bridge = bridge_at(tmp_path, trials=3)
+    requests = [bridge.ask() for _ in range(3)]
+    assert [request.number for request in requests] == [0, 1, 2]
+    assert bridge.ask() is None
+    for request in requests:
+        finish(bridge, request)
+    assert bridge.remaining() == 0
+    longer = bridge_at(tmp_path, trials=5)
+    assert longer.remaining() == 2
+    assert longer.ask().number == 3
+
+
+def test_a_running_trial_of_a_dead_driver_is_handed_out_first_under_its_own_number(tmp_path):
+    dead = bridge_at(tmp_path)
+    first, second = dead.ask(), dead.ask()
+    dead.report(second.number, metrics(1, 0.3), MACHINE)
+    living = bridge_at(tmp_path)
+    again = [living.ask(), living.ask(), living.ask()]
+    assert [request.number for request in again] == [0, 1, 2]
+    assert [request.config for request in again[:2]] == [first.config, second.config]
+    assert [request.reported for request in again] == [0, 1, 0]
+
+
+def test_a_kill_between_the_last_report_and_its_telling_is_made_good(tmp_path):
+    dead = bridge_at(tmp_path, trials=1)
+    dead.ask()
+    for epoch in range(1, 5):
+        dead.report(0, metrics(epoch, 0.4), MACHINE)
+    living = bridge_at(tmp_path, trials=1)
+    assert living.ask() is None
+    assert (living.frozen(0).state.name, living.frozen(0).value) == ("COMPLETE", 0.4)
+
+
+def test_an_epoch_that_is_told_twice_is_stored_once(tmp_path):
+    bridge = bridge_at(tmp_path)
+    bridge.ask()
+    bridge.report(0, metrics(1, 0.3), MACHINE)
+    bridge.report(0, metrics(1, 0.9), MACHINE)
+    assert bridge.frozen(0).intermediate_values == {1: 0.3}
+
+
+def test_a_pruned_trial_keeps_its_values_and_its_reason(tmp_path):
+    bridge = bridge_at(tmp_path, pruner=pruners.build("halving", 4))
+    good, bad = bridge.ask(), bridge.ask()
+    assert bridge.report(good.number, metrics(1, 0.4), MACHINE) is None
+    ending = bridge.report(bad.number, metrics(1, 0.1), MACHINE)
+    assert ending == Ending("PRUNED", "rank 2 of 2 at epoch 1; 1 go on")
+    bridge.tell(bad.number, ending)
+    trial = bridge.frozen(bad.number)
+    assert (trial.state.name, trial.user_attrs["reason"]) == ("PRUNED", ending.reason)
+    assert trial.intermediate_values == {1: 0.1}
+
+
+def test_the_default_is_never_pruned(tmp_path):
+    bridge = bridge_at(tmp_path, pruner=pruners.build("halving", 4))
+    default, other = bridge.ask(), bridge.ask()
+    bridge.report(other.number, metrics(1, 0.9), MACHINE)
+    assert bridge.report(default.number, metrics(1, 0.1), MACHINE) is None
+
+
+def test_a_failed_trial_is_no_value_for_the_sampler(tmp_path):
+    bridge = bridge_at(tmp_path)
+    request = bridge.ask()
+    bridge.report(0, metrics(1, 0.9), MACHINE)
+    bridge.tell(request.number, Ending("FAIL", "diverged"))
+    trial = bridge.frozen(0)
+    assert (trial.state.name, trial.value, trial.user_attrs["reason"]) == ("FAIL", None, "diverged")
+
+
+def test_three_failures_and_nothing_else_end_the_search(tmp_path):
+    bridge = bridge_at(tmp_path, trials=9)
+    for _ in range(3):
+        assert not bridge.hopeless
+        bridge.tell(bridge.ask().number, Ending("FAIL", "diverged"))
+    assert bridge.hopeless
+    assert bridge.ask() is None
+
+
+def test_a_budget_ends_the_study_and_says_so(tmp_path):
+    bridge = bridge_at(tmp_path, budget=3600.0)
+    request = bridge.ask()
+    assert bridge.report(0, metrics(1, 0.4), MACHINE) is None
+    bridge.budget = bridge.seconds
+    ending = bridge.report(0, metrics(2, 0.4), MACHINE)
+    assert ending.state == "PRUNED" and "the budget of" in ending.reason
+    bridge.tell(request.number, ending)
+    assert bridge.ask() is None
+    assert bridge_at(tmp_path).seconds >= bridge.study.user_attrs["seconds"] > 0
+
+
+def test_the_same_seed_asks_for_the_same_trials_also_after_a_kill(tmp_path):
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+
+    def sequence(place, sessions):
+        found = []
+        for count in sessions:
+            bridge = bridge_at(place, trials=40)
+            for _ in range(count):
+                request = bridge.ask()
+                found.append(bridge.frozen(request.number).params)
+                finish(bridge, request, value=0.01 * len(found))
+        return found
+
+    whole = sequence(tmp_path / "a", [14])
+    assert sequence(tmp_path / "b", [3, 9, 2]) == whole
+    assert len({tuple(params.values()) for params in whole}) == 14
+
+
+def test_another_seed_asks_for_other_trials(tmp_path):
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    params = []
+    for place, seed in ((tmp_path / "a", 0), (tmp_path / "b", 1)):
+        bridge = bridge_at(place, seed=seed)
+        params.append([bridge.frozen(bridge.ask().number).params for _ in range(2)])
+    assert params[0][0] == params[1][0]  # the default
+    assert params[0][1] != params[1][1]
+
+
+def test_every_state_reaches_the_listener(tmp_path):
+    seen = []
+    bridge = bridge_at(tmp_path)
+    bridge.changed = lambda trial: seen.append((trial.state.name, trial.last_step))
+    finish(bridge, bridge.ask())
+    expected = [("RUNNING", None), *(("RUNNING", epoch) for epoch in range(1, 5)), ("COMPLETE", 4)]
+    assert seen == expected

@@ -1,0 +1,171 @@
+"""The command as a user types it: real Ray, real Optuna storage, a real MLflow database."""
+
+import signal
+
+from regmix.config import TrainConfig
+from tests.pipeline.conftest import (
+    board,
+    interrupt_after,
+    run,
+    search_arguments,
+    shown,
+    start,
+    states,
+)
+
+STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "WAITING": "KILLED"}
+
+
+def agree(runs, printed):
+    """Hold study, MLflow and the printed table against each other, trial by trial."""
+    trials, (runs_shown, summaries), rows = states(runs), shown(runs), board(printed)
+    begun = {number: trial for number, trial in trials.items() if "config" in trial.user_attrs}
+    assert set(begun) == set(runs_shown) == set(rows)
+    for number, trial in begun.items():
+        state, view = trial.state.name, runs_shown[number]
+        epochs = sorted(trial.intermediate_values)
+        assert rows[number][2] == state == view.data.tags["state"]
+        assert view.info.status == STATUS[state]
+        assert view.data.params == {k: str(v) for k, v in trial.params.items()}
+        assert view.data.tags["reason"] == trial.user_attrs.get("reason", "")
+        assert rows[number][0] == str(epochs[-1] if epochs else 0)
+        if epochs:
+            value = trial.intermediate_values[epochs[-1]]
+            assert view.data.metrics["valid_robust"] == value
+            assert rows[number][1] == f"{value:.3f}"
+    assert len(summaries) == 1
+    return trials
+
+
+def test_a_search_ends_with_study_view_and_table_in_agreement(finished):
+    runs, result = finished
+    assert result.code == 0, result.err
+    trials = agree(runs, result.out)
+    assert len(trials) == 8
+    names = {trial.state.name for trial in trials.values()}
+    assert names == {"COMPLETE", "PRUNED"}
+    for trial in trials.values():
+        pruned = trial.state.name == "PRUNED"
+        assert (trial.last_step < 4) == pruned
+        assert bool(trial.user_attrs.get("reason")) == pruned
+        if not pruned:
+            assert trial.value == trial.intermediate_values[4]
+
+
+def test_trial_zero_is_the_recipes_default_and_runs_to_its_end(finished):
+    runs, _ = finished
+    trial = states(runs)[0]
+    assert trial.state.name == "COMPLETE"
+    assert trial.params == {"alpha": 1.0, "beta": 0.3, "epsilon_ratio": 1.0}
+    assert TrainConfig.from_flat(trial.user_attrs["config"]).epochs == 4
+
+
+def test_every_epoch_of_every_trial_is_in_mlflow_once(finished):
+    from pipeline.tracking import connect
+
+    runs, _ = finished
+    client = connect(f"sqlite:///{runs / 'mlflow.db'}")
+    views, _ = shown(runs)
+    for number, trial in states(runs).items():
+        history = client.get_metric_history(views[number].info.run_id, "valid_robust")
+        assert {m.step: m.value for m in history} == trial.intermediate_values
+        assert len(history) == len(trial.intermediate_values)
+
+
+def test_the_summary_run_carries_leaderboard_and_figures(finished):
+    from pipeline.tracking import connect
+
+    runs, _ = finished
+    client = connect(f"sqlite:///{runs / 'mlflow.db'}")
+    _, (summary,) = shown(runs)
+    assert summary.info.status == "FINISHED"
+    best = max(t.value for t in states(runs).values() if t.state.name == "COMPLETE")
+    assert summary.data.metrics["best_valid_robust"] == best
+    names = {file.path for file in client.list_artifacts(summary.info.run_id)}
+    assert {"leaderboard.txt", "figures.html"} <= names
+
+
+def test_only_weights_of_complete_trials_stay_on_the_disk(finished):
+    runs, _ = finished
+    kept = {int(f.parent.name): f.name for f in runs.glob("studies/*/trials/*/*")}
+    complete = [n for n, t in states(runs).items() if t.state.name == "COMPLETE"]
+    assert kept == dict.fromkeys(complete, "weights.safetensors")
+
+
+def test_typed_again_it_says_that_it_is_complete_and_how_to_extend_it(finished):
+    runs, _ = finished
+    before = {n: t.datetime_complete for n, t in states(runs).items()}
+    again = run("search", *search_arguments(runs, trials=8))
+    assert again.code == 0, again.err
+    assert "wamr-digits is complete; to extend it, add --trials 20" in again.out
+    assert {n: t.datetime_complete for n, t in states(runs).items()} == before
+
+
+def test_ctrl_c_closes_all_runs_truthfully_and_the_same_command_continues(tmp_path):
+    arguments = search_arguments(tmp_path, trials=5, epochs=12)
+    stopped = interrupt_after(start("search", *arguments), "trial", signal.SIGINT)
+    assert stopped.code == 130, stopped.err
+    assert "the same command continues wamr-digits" in stopped.out
+    assert stopped.err == ""
+    trials = agree(tmp_path, stopped.out)
+    assert "RUNNING" not in {t.state.name for t in trials.values()}
+    assert "WAITING" in {t.state.name for t in trials.values()}
+
+    resumed = run("search", *arguments)
+    assert resumed.code == 0, resumed.err
+    assert "continuing wamr-digits" in resumed.out
+    after = agree(tmp_path, resumed.out)
+    assert len(after) == 5
+    assert all(t.state.is_finished() for t in after.values())
+    for number, trial in trials.items():  # nothing that was known is lost or changed
+        assert after[number].params == trial.params
+        known = trial.intermediate_values
+        assert known == {e: after[number].intermediate_values[e] for e in known}
+
+
+def test_a_killed_driver_loses_nothing(tmp_path):
+    from regmix.data.digits import digits
+    from regmix.images import split
+
+    arguments = search_arguments(tmp_path, "--pruner", "none", trials=5, epochs=12)
+    killed = interrupt_after(start("search", *arguments), "trial", signal.SIGKILL)
+    assert killed.code == -signal.SIGKILL
+    left = states(tmp_path)
+    assert "RUNNING" in {trial.state.name for trial in left.values()}
+
+    resumed = run("search", *arguments)
+    assert resumed.code == 0, resumed.err
+    trials = agree(tmp_path, resumed.out)
+    assert [t.state.name for t in trials.values()] == ["COMPLETE"] * 5
+    for number, trial in left.items():
+        assert trials[number].params == trial.params
+
+    interrupted = next(n for n, t in left.items() if t.state.name == "RUNNING")
+    config = TrainConfig.from_flat(trials[interrupted].user_attrs["config"])
+    data = split(digits("train"), valid=100, train=320, seed=0)
+    assert undisturbed(config, data) == trials[interrupted].intermediate_values
+
+
+def undisturbed(config, data):
+    """Train without any interruption, as a worker would."""
+    import torch
+
+    from regmix.trainer import RegMixTrainer
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        trainer = RegMixTrainer(config, data, torch.device("cpu"))
+        return {metrics.epoch: metrics.valid_robust for metrics in trainer.epochs()}
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_trials_that_diverge_are_failures_with_their_reason(tmp_path):
+    result = run("search", *search_arguments(tmp_path, trials=6), "lr=1e25")
+    assert result.code == 1, result.out + result.err
+    assert "the first trials all failed" in result.err
+    trials = agree(tmp_path, result.out)
+    assert {t.state.name for t in trials.values()} == {"FAIL"}
+    assert len(trials) < 6
+    assert all("diverged: loss is nan" in t.user_attrs["reason"] for t in trials.values())

@@ -1,0 +1,131 @@
+"""MLflow as a view that can be lost and rebuilt: real studies, real databases."""
+
+import sqlite3
+
+import pytest
+
+from pipeline.bridge import Ending
+from pipeline.tracking import Tracker, check_uri, connect
+from regmix.errors import InputError
+from tests.pipeline.conftest import shown
+from tests.pipeline.test_bridge import MACHINE, bridge_at, finish, metrics
+
+
+def tracker_at(place, bridge):
+    uri = f"sqlite:///{place / 'mlflow.db'}"
+    facts, names = bridge.question.facts(), tuple(bridge.question.space.ranges)
+    return Tracker(uri, "wamr-digits", place / "artifacts", facts, names)
+
+
+def show_all(place, bridge, status="FINISHED"):
+    tracker = tracker_at(place, bridge)
+    for trial in bridge.study.get_trials(deepcopy=False):
+        tracker.update(trial)
+    tracker.close(status, {}, "the board", "")
+    return tracker
+
+
+def lived(place):
+    """A study with a complete, a pruned, a failed and a running trial."""
+    bridge = bridge_at(place, trials=5)
+    finish(bridge, bridge.ask(), 0.5)
+    for ending in (Ending("PRUNED", "rank 2 of 2"), Ending("FAIL", "diverged: loss is nan")):
+        request = bridge.ask()
+        bridge.report(request.number, metrics(1, 0.2), MACHINE)
+        bridge.tell(request.number, ending)
+    bridge.report(bridge.ask().number, metrics(1, 0.3), MACHINE)
+    return bridge
+
+
+def seen(place):
+    views, _ = shown(place)
+    return {
+        number: (run.info.status, run.data.tags["state"], run.data.tags.get("reason", ""))
+        for number, run in views.items()
+    }
+
+
+def test_each_state_is_shown_as_it_is(tmp_path):
+    bridge = lived(tmp_path)
+    assert show_all(tmp_path, bridge).error == ""
+    assert seen(tmp_path) == {
+        0: ("FINISHED", "COMPLETE", ""),
+        1: ("KILLED", "PRUNED", "rank 2 of 2"),
+        2: ("FAILED", "FAIL", "diverged: loss is nan"),
+        3: ("RUNNING", "RUNNING", ""),
+    }
+
+
+def test_what_a_killed_driver_left_running_is_closed_and_reopened_in_its_own_run(tmp_path):
+    show_all(tmp_path, lived(tmp_path), "KILLED")
+    first, _ = shown(tmp_path)
+    next_session = bridge_at(tmp_path, trials=5)
+    show_all(tmp_path, next_session)
+    assert seen(tmp_path)[3] == ("KILLED", "WAITING", "")
+    request = next_session.ask()
+    show_all(tmp_path, next_session)
+    assert seen(tmp_path)[3] == ("RUNNING", "RUNNING", "")
+    finish(next_session, request, 0.6)
+    show_all(tmp_path, next_session)
+    assert seen(tmp_path)[3] == ("FINISHED", "COMPLETE", "")
+    again, summaries = shown(tmp_path)
+    assert {n: run.info.run_id for n, run in first.items()} == {
+        n: run.info.run_id for n, run in again.items()
+    }
+    assert len(summaries) == 1
+    client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    history = client.get_metric_history(again[3].info.run_id, "valid_robust")
+    assert [(m.step, m.value) for m in history] == [(1, 0.3), (2, 0.6), (3, 0.6), (4, 0.6)]
+
+
+def test_a_database_that_was_thrown_away_is_rebuilt_from_the_study(tmp_path):
+    bridge = lived(tmp_path)
+    show_all(tmp_path, bridge)
+    anew = tmp_path / "anew"  # MLflow holds a file that it opened for as long as the process lives
+    anew.mkdir()
+    assert show_all(anew, bridge).error == ""
+    assert seen(anew) == seen(tmp_path)
+
+
+def test_an_experiment_that_was_deleted_by_hand_comes_back(tmp_path):
+    bridge = lived(tmp_path)
+    show_all(tmp_path, bridge)
+    client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client.delete_experiment(client.get_experiment_by_name("wamr-digits").experiment_id)
+    assert show_all(tmp_path, bridge).error == ""
+    assert len(seen(tmp_path)) == 4
+
+
+def test_a_view_that_cannot_be_written_is_told_and_made_right_later(tmp_path):
+    bridge = lived(tmp_path)
+    (tmp_path / "mlflow.db").mkdir()
+    tracker = show_all(tmp_path, bridge)
+    assert tracker.error and "\n" not in tracker.error
+    (tmp_path / "mlflow.db").rmdir()
+    assert show_all(tmp_path, bridge).error == ""
+    assert len(seen(tmp_path)) == 4
+
+
+def test_the_configuration_that_ran_is_an_artifact_of_its_run(tmp_path):
+    from pathlib import Path
+
+    import yaml
+
+    bridge = lived(tmp_path)
+    show_all(tmp_path, bridge)
+    views, _ = shown(tmp_path)
+    place = Path(views[0].info.artifact_uri.removeprefix("file://"))
+    config = yaml.safe_load((place / "config.yaml").read_text())
+    assert config == bridge.frozen(0).user_attrs["config"]
+
+
+def test_readers_do_not_wait_for_the_writer(tmp_path):
+    check_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("uri", ["", "mlruns", "file:///tmp/mlruns", "./x"])
+def test_a_uri_of_another_kind_is_refused(uri):
+    with pytest.raises(InputError, match="--tracking-uri: must be"):
+        check_uri(uri)

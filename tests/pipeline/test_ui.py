@@ -1,0 +1,258 @@
+"""MLflow's page: the server as a user starts it, and the view that it opens with."""
+
+import json
+import signal
+import socket
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from pipeline import views
+from pipeline.tracking import Tracker, connect
+from tests.pipeline.conftest import run, start
+
+SEARCHED = ("alpha", "epsilon_ratio")
+FACTS = {"space": "wamr", "recipe": "digits", "epochs": 3}
+ENDS = {  # trial -> state and robust accuracies, as if it had been asked for 3 epochs
+    0: ("COMPLETE", [0.1, 0.2, 0.3]),
+    1: ("PRUNED", [0.4]),
+    2: ("COMPLETE", [0.2, 0.3, 0.5]),
+    3: ("FAIL", []),
+    4: ("RUNNING", [0.9]),
+    5: ("COMPLETE", [0.6, 0.5, 0.4]),
+}
+
+
+def study():
+    """A real study in memory whose trials ended as ENDS says."""
+    import optuna
+
+    result = optuna.create_study(direction="maximize")
+    for number, (state, values) in ENDS.items():
+        trial = result.ask()
+        trial.suggest_float("alpha", 0, 1)
+        trial.suggest_float("epsilon_ratio", 0, 1)
+        trial.set_user_attr("config", {"epochs": 3, "loss": "regmix"})
+        for epoch, value in enumerate(values, start=1):
+            others = dict.fromkeys(views.METRICS, 0.25)
+            trial.set_user_attr(f"epoch_{epoch}", {**others, "valid_robust": value})
+            trial.report(value, epoch)
+        if state in ("PRUNED", "FAIL"):
+            trial.set_user_attr("reason", f"because of {number}")
+        if state != "RUNNING":
+            value = values[-1] if state == "COMPLETE" else None
+            result.tell(trial, value, state=optuna.trial.TrialState[state])
+    return result
+
+
+def tracker(runs):
+    uri = f"sqlite:///{runs / 'mlflow.db'}"
+    return Tracker(uri, "wamr-digits", runs / "artifacts", FACTS, SEARCHED)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with the database that a search on `study` writes."""
+    folder = tmp_path_factory.mktemp("shown")
+    writer = tracker(folder)
+    for trial in study().get_trials():
+        writer.update(trial)
+    writer.close("FINISHED", {"trials_COMPLETE": 3}, "rank  trial", "<title>figures</title>")
+    assert writer.error == ""
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(runs):
+    return connect(f"sqlite:///{runs / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="module")
+def experiment(client):
+    return client.get_experiment_by_name("wamr-digits")
+
+
+@pytest.fixture(scope="module")
+def view(experiment):
+    return json.loads(json.loads(experiment.tags[views.VIEW_TAG])["state"])
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def processes(word):
+    """Return the command lines of this machine's processes that hold the word."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(place.read_bytes().decode())
+        except OSError:  # it ended just now
+            continue
+    return [line for line in found if word in line]
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def line_with(process, word):
+    return next(line for line in process.stdout if word in line)
+
+
+def test_it_prints_addresses_serves_and_leaves_nothing_behind(runs, client, experiment, view):
+    port = free_port()
+    process = start("ui", "--runs", runs, "--port", port)
+    table = line_with(process, "wamr-digits trials: ").split()[-1]
+    charts = line_with(process, "wamr-digits charts: ").split()[-1]
+    base = f"http://127.0.0.1:{port}"
+    number = experiment.experiment_id
+    assert table.startswith(f"{base}/#/experiments/{number}/runs?workflowType=machine_learning")
+    assert charts == f"{table}&compareRunsMode=CHART"
+    with urllib.request.urlopen(f"{base}/health") as answer:
+        assert answer.status == 200
+
+    order = f"{view['orderByKey']} {'ASC' if view['orderByAsc'] else 'DESC'}"
+    asked = {"experiment_ids": [number], "filter": view["searchFilter"], "order_by": [order]}
+    request = urllib.request.Request(
+        f"{base}/api/2.0/mlflow/runs/search",
+        json.dumps(asked).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        names = [row["info"]["run_name"] for row in json.load(answer)["runs"]]
+    assert names[:3] == ["trial 002", "trial 005", "trial 000"]  # the complete ones, best first
+    assert sorted(names[3:]) == ["trial 001", "trial 003", "trial 004"]
+
+    later = client.create_experiment("agr-digits")
+    client.set_experiment_tag(later, views.VIEW_TAG, experiment.tags[views.VIEW_TAG])
+    assert f"/#/experiments/{later}/runs?" in line_with(process, "agr-digits trials: ")
+
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert not listens(port)
+    assert processes(str(runs)) == []
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_can_be_ended_while_it_starts(runs, ending):
+    process = start("ui", "--runs", runs, "--port", free_port())
+    line_with(process, "MLflow starts")
+    process.send_signal(ending)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert processes(str(runs)) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--port", "http"], "--port must be a number, but is 'http'"),
+        (["--port", "0"], "--port must lie in [1, 65535], but is '0'"),
+        (["--port", "65536"], "--port must lie in [1, 65535], but is '65536'"),
+        (["--prot", "1"], "unknown option '--prot'; did you mean '--port'?"),
+        (["--host", "no.such.host.invalid"], "can't listen on no.such.host.invalid:5000"),
+        (["--runs", "nowhere"], "no study is in it yet; run `make search`"),
+    ],
+)
+def test_an_option_that_is_wrong(runs, arguments, expected):
+    assert expected in run("ui", "--runs", runs, *arguments).one_line
+
+
+def test_a_port_that_is_taken(runs):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        line = run("ui", "--runs", runs, "--port", port).one_line
+    assert f"--port {port}: can't listen on 127.0.0.1:{port} (Address already in use)" in line
+    assert "make ui PORT=" in line
+
+
+def test_a_database_that_is_empty_damaged_or_of_another_version(runs, tmp_path):
+    path = tmp_path / "mlflow.db"
+    path.touch()  # as a search makes it long before its first epoch
+    assert "no study is in it yet" in run("ui", "--runs", tmp_path).one_line
+    path.write_text("Dear reader, this is no database. " * 40)
+    assert "can't be read (file is not a database); move it away" in (
+        run("ui", "--runs", tmp_path).one_line
+    )
+
+
+def test_the_view_is_json_within_mlflows_limits(experiment):
+    from mlflow.utils.validation import MAX_EXPERIMENT_TAG_VAL_LENGTH
+
+    many = tuple(f"a_parameter_with_a_long_name_{number}" for number in range(30))
+    ((key, value),) = views.study_tags(many).items()
+    assert key == views.VIEW_TAG
+    assert len(value) < MAX_EXPERIMENT_TAG_VAL_LENGTH
+    assert json.loads(json.loads(value)["state"])["compareRunCharts"][0]["selectedParams"] == [
+        *many
+    ]
+    assert experiment.tags[views.VIEW_TAG] == views.study_tags(SEARCHED)[views.VIEW_TAG]
+
+
+def test_the_view_names_only_what_is_logged(client, experiment, view):
+    logged = {"attributes.`Description`"}
+    for trial in client.search_runs([experiment.experiment_id], view["searchFilter"]):
+        for kind in ("metrics", "params", "tags"):
+            logged |= {f"{kind}.`{name}`" for name in getattr(trial.data, kind)}
+    assert set(view["selectedColumns"]) <= logged
+    assert view["orderByKey"] in view["selectedColumns"]
+    drawn = [card["metricKey"] for card in view["compareRunCharts"] if "metricKey" in card]
+    assert {f"metrics.`{name}`" for name in drawn} <= logged
+    assert sorted(drawn) == sorted((views.RANKED, *views.METRICS))
+    sections = {section["uuid"] for section in view["compareRunSections"]}
+    assert {card["metricSectionId"] for card in view["compareRunCharts"]} == sections
+
+
+def test_only_complete_trials_are_ranked_and_the_others_say_why(client, experiment):
+    trials = client.search_runs([experiment.experiment_id], "tags.trial != ''")
+    for trial in trials:
+        state, values = ENDS[int(trial.data.tags["trial"])]
+        assert trial.data.tags["epochs"] == f"{len(values)}/3"
+        assert (views.RANKED in trial.data.metrics) == (state == "COMPLETE")
+        if state == "COMPLETE":
+            assert trial.data.metrics[views.RANKED] == values[-1]
+    notes = {t.data.tags["trial"]: t.data.tags.get(views.NOTE_TAG, "") for t in trials}
+    assert notes["1"] == "pruned: because of 1"
+    assert notes["3"] == "failed: because of 3"
+
+
+def test_the_experiment_says_where_to_look(client, experiment):
+    note = experiment.tags[views.NOTE_TAG]
+    (summary,) = client.search_runs([experiment.experiment_id], "tags.summary = 'true'")
+    assert f"#/experiments/{experiment.experiment_id}/runs/{summary.info.run_id}/artifacts" in note
+    assert views.address(experiment.experiment_id) in note
+    assert summary.data.tags[views.NOTE_TAG] == note
+
+
+def test_a_view_that_a_person_changed_stays(runs, client, experiment):
+    key = "mlflow.sharedViewState.trials"
+    client.set_experiment_tag(experiment.experiment_id, key, "mine")
+    again = tracker(runs)
+    again.close("FINISHED", {}, "", "")
+    assert again.error == ""
+    assert client.get_experiment(experiment.experiment_id).tags[key] == "mine"
+    client.set_experiment_tag(experiment.experiment_id, key, experiment.tags[key])
+
+
+def test_more_epochs_than_mlflow_takes_at_once_are_all_logged(tmp_path):
+    import optuna
+
+    long = optuna.create_study()
+    trial = long.ask()
+    trial.set_user_attr("config", {"epochs": 300})
+    for epoch in range(1, 301):
+        trial.set_user_attr(f"epoch_{epoch}", dict.fromkeys(views.METRICS, epoch / 300))
+        trial.report(epoch / 300, epoch)
+    writer = tracker(tmp_path)
+    writer.update(long.get_trials()[0])
+    writer.close("KILLED", {}, "", "")
+    assert writer.error == ""
+    client = connect(writer.uri)
+    (shown,) = client.search_runs([writer.experiment], "tags.trial = '0'")
+    for name in views.METRICS:
+        assert len(client.get_metric_history(shown.info.run_id, name)) == 300

@@ -1,0 +1,248 @@
+"""Each mistake that a user can make: one line, status 2, before any worker starts."""
+
+import fcntl
+import resource
+import shutil
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from tests.pipeline.conftest import ROOT, run, search_arguments
+
+SPACE = "loss: regmix\nfixed: {gamma: 0}\nsearch:\n  alpha: {float: [0.5, 20], log: true}\n"
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--space", "wmar"], "unknown space 'wmar'; did you mean 'wamr'?"),
+        (["--recipe", "digit"], "unknown recipe 'digit'; did you mean 'digits'?"),
+        (["--set", "epoch=3"], "--set: unknown parameter 'epoch'; did you mean 'epochs'?"),
+        (["--set", "epochs"], "--set: must be KEY=VALUE, but is 'epochs'"),
+        (["--set", "epochs=3", "epochs=4"], "--set: epochs is given twice"),
+        (["--set", "epochs=0"], "--set: epochs must be at least 1, but is '0'"),
+        (["--set", "epochs=2.5"], "--set: epochs must be a whole number, but is '2.5'"),
+        (["--set", "lr=fast"], "--set: lr must be a number, but is 'fast'"),
+        (["--set", "lr=nan"], "--set: lr must be above 0, but is 'nan'"),
+        (["--set", "eval_epsilon=8"], "--set: eval_epsilon must lie in (0, 1], but is '8'"),
+        (["--set", "schedule=cosin"], "--set: schedule must be one of multistep, cosine"),
+        (["--set", "model=resnet"], "--set: unknown model 'resnet'; did you mean 'resnet18'?"),
+        (["--set", "alpha=3"], "--set: alpha is decided by the space 'wamr'"),
+        (["--set", "loss=mse"], "--set: loss is decided by the space 'wamr'"),
+        (["--set", "valid_images=1397"], "valid_images + train_images must fit into 1397"),
+        (["--trails", "5"], "unknown option '--trails'; did you mean '--trials'?"),
+        (["--trials", "five"], "--trials must be a number, but is 'five'"),
+        (["--trials", "0"], "--trials must be at least 1, but is '0'"),
+        (["--trials"], "expected one argument"),
+        (["--budget", "30"], "--budget must be a time such as 90s, 30m or 2h, but is '30'"),
+        (["--sampler", "tpa"], "unknown sampler 'tpa'; did you mean 'tpe'?"),
+        (["--pruner", "halfing"], "unknown pruner 'halfing'; did you mean 'halving'?"),
+        (["--study", "../x"], "--study: must be letters, digits"),
+        (["--seed", "-1"], "--seed must be at least 0"),
+        (["--gpus-per-trial", "0"], "--gpus-per-trial must be above 0"),
+        (["--data-dir", "images"], "the data set 'digits' needs none"),
+        (["--storage", "sqlite:////nowhere/at/all.db"], "can't be opened (unable to open"),
+        (["--storage", "nosuch://x:secret@y/z"], "--storage nosuch://x:***@y/z: can't be opened"),
+        (["--storage", "/nowhere/journal.log"], "no such folder; make /nowhere first"),
+        (["--tracking-uri", "mlruns"], "--tracking-uri: must be sqlite:///FILE"),
+        (["--address", "127.0.0.1:9"], "no Ray cluster answers ([Errno 111]"),
+        (["--tracking-uri", "http://127.0.0.1:9"], "no MLflow server answers"),
+    ],
+)
+def test_an_option_that_is_wrong(tmp_path, arguments, expected):
+    given = ["--recipe", "digits", "--runs", tmp_path / "runs", *arguments]
+    assert expected in run("search", *given).one_line
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (SPACE + "  alpha: {float: [1, 2]}\n", "line 5: key 'alpha' comes twice; remove one"),
+        (SPACE.replace("[0.5, 20]", "[20, 0.5]"), "must have its lower bound first"),
+        (SPACE.replace("[0.5, 20]", "[0, 20]"), "log: true needs bounds above 0"),
+        (SPACE.replace("[0.5, 20]", "[a, 20]"), "must have numbers for bounds, but has 'a'"),
+        (SPACE.replace("[0.5, 20]", "[0.5]"), "float must be [lower, upper], but is [0.5]"),
+        (SPACE.replace("float", "flaot"), "unknown key 'flaot'; did you mean 'float'?"),
+        (SPACE.replace("alpha", "alhpa"), "unknown parameter 'alhpa'; did you mean 'alpha'?"),
+        (SPACE.replace("[0.5, 20], log: true", "[-1, 20]"), "alpha must be at least 0"),
+        (SPACE.replace("alpha", "eval_epsilon"), "eval_epsilon belongs to the task"),
+        (SPACE.replace("alpha", "gamma"), "gamma is both fixed and searched"),
+        (SPACE.replace("loss: regmix", "loss: regmx"), "unknown loss 'regmx'"),
+        (SPACE.replace("fixed:", "fixd:"), "unknown key 'fixd'; did you mean 'fixed'?"),
+        (SPACE.replace("gamma: 0", "gamma: x"), "gamma must be a number, but is 'x'"),
+        ("search: [\n", "line 2"),
+        ("- 1\n", "must be a mapping of names to values"),
+        ("loss: regmix\n", "search must name at least one parameter"),
+        ("search: {alpha: {choice: [1, 1]}}\n", "choice needs at least 2 different values"),
+        ("search: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
+    ],
+)
+def test_a_space_that_is_wrong(tmp_path, text, expected):
+    space = write(tmp_path / "mine.yaml", text)
+    given = ["--space", space, "--recipe", "digits", "--runs", tmp_path / "runs"]
+    line = run("search", *given).one_line
+    assert expected in line
+    assert str(space) in line
+
+
+def folder(root, parts=("train", "test"), classes=10, size=8):
+    for part in parts:
+        for label in range(classes):
+            place = root / part / f"class{label}"
+            place.mkdir(parents=True)
+            for number in range(4):
+                Image.new("RGB", (size, size), (label, number, 0)).save(place / f"{number}.png")
+    return root
+
+
+def test_a_data_folder_that_is_missing_or_damaged(tmp_path):
+    def line(data):
+        arguments = ["--recipe", "cifar10", "--runs", tmp_path / "runs", "--data-dir", data]
+        return run("search", *arguments, "--set", "valid_images=10").one_line
+
+    assert "no such folder" in line(tmp_path / "nowhere")
+    assert f"{tmp_path}/half/test: no such folder" in line(folder(tmp_path / "half", ("train",)))
+    damaged = folder(tmp_path / "damaged")
+    (damaged / "train" / "class3" / "2.png").write_bytes(b"\x89PNG no more")
+    assert f"{damaged}/train/class3/2.png: not a readable image" in line(damaged)
+    few = folder(tmp_path / "few", classes=3)
+    assert "must have 10 classes, but has 3" in line(few)
+    assert not list((tmp_path / "runs").glob("studies/*/trials"))
+
+
+def test_a_file_that_is_no_storage_stays_as_it_was(tmp_path):
+    storage = write(tmp_path / "letter.txt", "Dear reader,\nthis is no journal.\n")
+    arguments = ["--recipe", "digits", "--runs", tmp_path / "runs", "--storage", storage]
+    assert "is no Optuna journal or is damaged" in run("search", *arguments).one_line
+    database = write(tmp_path / "letter.db", "Dear reader, this is no database either. " * 40)
+    arguments[-1] = f"sqlite:///{database}"
+    assert "can't be opened (file is not a database)" in run("search", *arguments).one_line
+    arguments[-2:] = ["--tracking-uri", f"sqlite:///{database}"]
+    assert "can't be opened (file is not a database)" in run("search", *arguments).one_line
+    assert storage.read_text().startswith("Dear reader") and "either" in database.read_text()
+
+
+def test_a_study_that_another_process_is_running(tmp_path):
+    place = tmp_path / "studies" / "wamr-digits"
+    place.mkdir(parents=True)
+    with open(place / "lock", "w") as lock:
+        lock.write("process 123 on here")
+        lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        line = run("search", *search_arguments(tmp_path)).one_line
+    assert "--study wamr-digits: process 123 on here is running it; wait for its end" in line
+    assert not (place / "journal.log").exists()
+
+
+def test_another_question_under_an_old_name_is_refused_by_naming_what_differs(finished):
+    runs, _ = finished
+    journal = runs / "studies" / "wamr-digits" / "journal.log"
+    before = journal.read_bytes()
+    changed = run("search", *search_arguments(runs, trials=8), "lr=0.05")
+    assert "was begun with another question (lr was 0.2 and is 0.05)" in changed.one_line
+    other = run("search", *search_arguments(runs, "--space", "agr", "--study", "wamr-digits"))
+    assert "space was wamr and is agr" in other.one_line
+    assert journal.read_bytes() == before
+
+
+def test_a_disk_that_is_full_or_read_only(tmp_path):
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("this process may not mount a file system")
+    for options, expected in (("size=32k", "the disk is full"), ("ro", "the disk is read-only")):
+        place = tmp_path / options.partition("=")[0]
+        place.mkdir()
+        search = f"{sys.executable} {ROOT}/pipeline/search.py --recipe digits --runs {place}"
+        script = f"mount -t tmpfs -o {options} none {place} && {search}"
+        result = subprocess.run(
+            ["unshare", "-m", "sh", "-c", script], capture_output=True, text=True
+        )
+        assert result.returncode == 2, result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+        assert f"{place}: must be a folder that can be written to, but {expected}" in result.stderr
+
+
+def test_a_file_that_may_not_grow(tmp_path):
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    command = [sys.executable, f"{ROOT}/pipeline/search.py", "--recipe", "digits"]
+    result = subprocess.run(
+        [*command, "--runs", tmp_path], preexec_fn=limited, capture_output=True, text=True
+    )
+    assert result.returncode == 2
+    assert "the file would become too large" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_place_that_is_no_folder(tmp_path):
+    file = write(tmp_path / "file", "")
+    line = run("search", "--recipe", "digits", "--runs", file / "runs").one_line
+    assert "must be a folder that can be written to" in line
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "expected"),
+    [
+        (
+            "export",
+            ["--study", "wamr-digit"],
+            "unknown study 'wamr-digit'; did you mean 'wamr-digits'",
+        ),
+        ("export", ["--study", "wamr-digits", "--top", "x"], "--top must be a number"),
+        ("export", [], "the following arguments are required: --study"),
+    ],
+)
+def test_an_export_that_is_wrong(finished, tmp_path, script, arguments, expected):
+    result = run(script, *arguments, "--runs", finished[0], "--out", tmp_path / "out")
+    assert expected in result.one_line
+
+
+def test_a_configuration_file_that_is_wrong(finished, tmp_path):
+    assert (
+        run("export", "--study", "wamr-digits", "--runs", finished[0], "--out", tmp_path).code == 0
+    )
+    good = tmp_path / "wamr-digits-1.yaml"
+
+    def line(script, change):
+        shutil.copy(good, tmp_path / "changed.yaml")
+        text = good.read_text()
+        assert change[0] in text
+        (tmp_path / "changed.yaml").write_text(text.replace(*change))
+        return run(script, tmp_path / "changed.yaml").one_line
+
+    assert "can't be read (No such file" in run("train", tmp_path / "none.yaml").one_line
+    assert "unknown key 'orgin'" in line("train", ("origin:", "orgin:"))
+    assert "unknown parameter 'epoch'; did you mean 'epochs'" in line(
+        "train", ("  epochs:", "  epoch:")
+    )
+    assert "trained on other images" in line("train", ("fingerprint: ", "fingerprint: 0"))
+    assert "is not the file that changed.yaml names" in line("evaluate", ("sha256: ", "sha256: 0"))
+    assert "metrics or weights: 'file'" in line("evaluate", ("  file:", "  fil:"))
+    (tmp_path / "wamr-digits-2.safetensors").unlink()
+    assert "the weights are missing" in run("evaluate", tmp_path / "wamr-digits-2.yaml").one_line
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_search(tmp_path):
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("this process may not mount a file system")
+    words = [sys.executable, f"{ROOT}/pipeline/search.py", *search_arguments(tmp_path, trials=5)]
+    search = " ".join(map(str, words))
+    script = (
+        f"mount -t tmpfs -o size=200k none {tmp_path} && cd {tmp_path}; {search} >/dev/null; "
+        f"echo $?; mount -o remount,size=64m {tmp_path}; {search}; echo $?"
+    )
+    result = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True)
+    lines = result.stdout.splitlines()
+    assert (lines[0], lines[-1]) == ("2", "0"), result.stderr
+    (complaint,) = [
+        line for line in result.stderr.splitlines() if not line.startswith("search: MLf")
+    ]
+    assert "the disk is full; make room" in complaint
+    assert "5 of 5 trials ended" in result.stdout
