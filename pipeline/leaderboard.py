@@ -44,10 +44,15 @@ def table(study: "Study", names: tuple[str, ...]) -> Table:
     return board
 
 
-def counts(study: "Study") -> dict[str, int]:
-    """Return how many trials are in which state."""
+def tally(study: "Study") -> dict[str, int]:
+    """Return how many trials are in each state, zeros too."""
     states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
-    return {state: states.count(state) for state in _ORDER if state in states}
+    return {state: states.count(state) for state in _ORDER}
+
+
+def counts(study: "Study") -> dict[str, int]:
+    """Return how many trials are in those states that occur."""
+    return {state: count for state, count in tally(study).items() if count}
 
 
 def saved(study: "Study") -> tuple[int, int]:

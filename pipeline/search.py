@@ -15,7 +15,7 @@ from pipeline import command, pruners, samplers
 from pipeline.question import RECIPES, SPACES, Question
 from pipeline.request import Request
 from pipeline.study import run_study
-from pipeline.tracking import check_uri
+from pipeline.tracking_uri import check_uri
 from regmix.errors import InputError, unknown
 from regmix.ranges import Count, Natural, Positive, check
 

@@ -93,7 +93,7 @@ def _close(tracker: Tracker, bridge: "StudyBridge", status: str) -> None:
     with screen.capture() as board:
         screen.print(leaderboard.table(study, names))
         screen.print(leaderboard.best_in_words(study, names))
-    summary: dict[str, Any] = {f"trials_{s}": n for s, n in leaderboard.counts(study).items()}
+    summary: dict[str, Any] = {f"trials_{s}": n for s, n in leaderboard.tally(study).items()}
     for trial in study.get_trials(deepcopy=False):
         tracker.update(trial)
         if trial.state.name == "COMPLETE":

@@ -1,5 +1,6 @@
 """Show the studies of a folder in MLflow's page, and print the addresses of their good views."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -24,19 +25,24 @@ from regmix.ranges import Bounds, check
 
 _PATIENCE = 120  # seconds for MLflow's first answer; ten are usual
 _PAUSE = 5  # seconds, after which a study that has begun meanwhile is shown too
-_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _STUDIES = "SELECT 1 FROM experiments WHERE experiment_id > 0 AND lifecycle_stage = 'active'"
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
 
 
-def parser() -> command.Parser:
-    """Return the command line's options."""
-    result = command.Parser(prog="ui.py", description=__doc__, allow_abbrev=False)
-    result.add_argument("--runs", default=command.RUNS, help="folder of the searches (mlruns)")
-    result.add_argument("--host", default="127.0.0.1", help="to listen on (this machine alone)")
-    result.add_argument("--port", default=5000, help="to listen on (5000)")
-    return result
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return runs, host and port.
+
+    Raises:
+        InputError: for a port that is none.
+    """
+    parser = command.Parser(prog="ui.py", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--runs", default=command.RUNS, help="folder of the searches (mlruns)")
+    parser.add_argument("--host", default="127.0.0.1", help="to listen on (this machine alone)")
+    parser.add_argument("--port", default=5000, help="to listen on (5000)")
+    args = parser.parse_args(argv)
+    args.port = check("command line", "--port", args.port, Annotated[int, Bounds(1, 65535)])
+    return args
 
 
 def check_database(path: Path) -> None:
@@ -74,16 +80,6 @@ def check_free(host: str, port: int) -> None:
         ) from None
 
 
-def _answers(process: "subprocess.Popen[bytes]", address: str) -> bool:
-    """Return True once the server answers, and False where it has ended or takes too long."""
-    end = time.monotonic() + _PATIENCE
-    while process.poll() is None and time.monotonic() < end:
-        with contextlib.suppress(OSError), _DIRECT.open(f"{address}/health", timeout=30):
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def _studies(address: str) -> dict[str, str]:
     """Return number -> name of the studies; none where the server is busy or at its end."""
     api = f"{address}/api/2.0/mlflow/experiments/search?max_results=1000"
@@ -96,20 +92,38 @@ def _studies(address: str) -> dict[str, str]:
     return {one["experiment_id"]: one["name"] for one in ours}
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the server and all its processes; a second Ctrl-C doesn't stop this."""
-    for ending in _ENDINGS:
-        signal.signal(ending, signal.SIG_IGN)
-    for ending in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, ending)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+def _show(address: str, runs: Path, over: Callable[[], bool]) -> None:
+    """Print the addresses of each study, also of those that begin later, until it is over."""
+    print(f"{address} shows {runs} until Ctrl-C")
+    shown: set[str] = set()
+    while not over():
+        studies = _studies(address)
+        for number in sorted(studies.keys() - shown, key=int):
+            print(f"{studies[number]} trials: {address}/{views.address(number)}")
+            print(f"{studies[number]} charts: {address}/{views.address(number, charts=True)}")
+        sys.stdout.flush()
+        shown |= studies.keys()
+        due = time.monotonic() + _PAUSE
+        while time.monotonic() < due and not over():
+            time.sleep(0.1)
 
 
-def _serve(words: list[str], address: str, runs: Path, said: IO[bytes]) -> None:
-    """Run the server until Ctrl-C, and print each study; InputError where the server fails."""
-    process = subprocess.Popen(
+def _answers(address: str, over: Callable[[], bool]) -> bool:
+    """Return True once the server answers, and False where it is over or takes too long."""
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end and not over():
+        with contextlib.suppress(OSError), _DIRECT.open(f"{address}/health", timeout=30):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _start(path: Path, args: argparse.Namespace, said: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """Start MLflow's server in a process group of its own."""
+    words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{path}"]
+    words += ["--host", args.host, "--port", str(args.port), "--workers", "1"]
+    words += ["--uvicorn-opts", "--log-level warning"]
+    return subprocess.Popen(
         words,
         env=os.environ | _QUIET,
         stdin=subprocess.DEVNULL,
@@ -117,46 +131,44 @@ def _serve(words: list[str], address: str, runs: Path, said: IO[bytes]) -> None:
         stderr=said,
         start_new_session=True,
     )
-    try:
-        ready = _answers(process, address)
-        if ready:
-            print(f"{address} shows {runs} until Ctrl-C", flush=True)
-        shown: dict[str, str] = {}
-        while ready and process.poll() is None:
-            for number, name in sorted(_studies(address).items() - shown.items()):
-                print(f"{name} trials: {address}/{views.address(number)}")
-                print(f"{name} charts: {address}/{views.address(number, charts=True)}", flush=True)
-                shown[number] = name
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_PAUSE)
-    except KeyboardInterrupt:
-        return
-    finally:
-        _end(process)
-    said.seek(0)
-    last = (said.read().decode(errors="replace").strip().splitlines() or ["without a word"])[-1]
-    raise InputError(f"{runs}: MLflow can't show it ({last}); is another version installed?")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, ending)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Return 0 once Ctrl-C ended it."""
-    args = parser().parse_args(argv)
-    port = check("command line", "--port", args.port, Annotated[int, Bounds(1, 65535)])
-    assert isinstance(port, int)
+    """Return 0 once Ctrl-C ended it; none of MLflow's processes stays.
+
+    Raises:
+        InputError: for what was typed, or where MLflow does not start, with its last words.
+    """
+    args = parse(argv)
     path = Path(args.runs).resolve() / "mlflow.db"
     check_database(path)
-    check_free(args.host, port)
-    for ending in _ENDINGS:
-        if ending != signal.SIGHUP or signal.getsignal(ending) != signal.SIG_IGN:  # nohup
-            signal.signal(ending, signal.default_int_handler)
-    words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{path}"]
-    words += ["--host", args.host, "--port", str(port), "--workers", "1"]
-    words += ["--uvicorn-opts", "--log-level warning"]
+    check_free(args.host, args.port)
+    endings: list[int] = []  # not an exception: that could part the server from its end
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda number, frame: endings.append(number))
     print("MLflow starts, which takes about ten seconds ...", flush=True)
-    shown = "127.0.0.1" if args.host == "0.0.0.0" else args.host
+    address = f"http://{'127.0.0.1' if args.host == '0.0.0.0' else args.host}:{args.port}"
     with tempfile.TemporaryFile() as said:
-        _serve(words, f"http://{shown}:{port}", path.parent, said)
-    return 0
+        process = _start(path, args, said)
+        try:
+            if _answers(address, lambda: bool(endings) or process.poll() is not None):
+                _show(address, path.parent, lambda: bool(endings) or process.poll() is not None)
+        finally:
+            _end(process)
+        if endings:
+            return 0
+        said.seek(0)
+        words = said.read().decode(errors="replace").strip().splitlines() or ["without a word"]
+    raise InputError(f"{path}: MLflow can't show it ({words[-1]}); is its version another?")
 
 
 if __name__ == "__main__":

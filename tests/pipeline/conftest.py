@@ -73,7 +73,7 @@ def states(runs, study="wamr-digits"):
 
 def shown(runs, study="wamr-digits"):
     """Return number -> MLflow run, and the summary runs, from MLflow's own database."""
-    from pipeline.tracking import connect
+    from pipeline.tracking_uri import connect
 
     client = connect(f"sqlite:///{Path(runs) / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(study)

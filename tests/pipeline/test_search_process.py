@@ -61,7 +61,7 @@ def test_trial_zero_is_the_recipes_default_and_runs_to_its_end(finished):
 
 
 def test_every_epoch_of_every_trial_is_in_mlflow_once(finished):
-    from pipeline.tracking import connect
+    from pipeline.tracking_uri import connect
 
     runs, _ = finished
     client = connect(f"sqlite:///{runs / 'mlflow.db'}")
@@ -73,7 +73,7 @@ def test_every_epoch_of_every_trial_is_in_mlflow_once(finished):
 
 
 def test_the_summary_run_carries_leaderboard_and_figures(finished):
-    from pipeline.tracking import connect
+    from pipeline.tracking_uri import connect
 
     runs, _ = finished
     client = connect(f"sqlite:///{runs / 'mlflow.db'}")

@@ -5,7 +5,8 @@ import sqlite3
 import pytest
 
 from pipeline.bridge import Ending
-from pipeline.tracking import Tracker, check_uri, connect
+from pipeline.tracking import Tracker
+from pipeline.tracking_uri import check_uri, connect
 from regmix.errors import InputError
 from tests.pipeline.conftest import shown
 from tests.pipeline.test_bridge import MACHINE, bridge_at, finish, metrics

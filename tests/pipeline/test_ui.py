@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import views
-from pipeline.tracking import Tracker, connect
+from pipeline.tracking import Tracker
+from pipeline.tracking_uri import connect
 from tests.pipeline.conftest import run, start
 
 SEARCHED = ("alpha", "epsilon_ratio")
@@ -24,16 +25,16 @@ ENDS = {  # trial -> state and robust accuracies, as if it had been asked for 3 
 }
 
 
-def study():
-    """A real study in memory whose trials ended as ENDS says."""
+def trials(ends, epochs):
+    """The trials of a real study in memory that ended so."""
     import optuna
 
     result = optuna.create_study(direction="maximize")
-    for number, (state, values) in ENDS.items():
+    for number, (state, values) in ends.items():
         trial = result.ask()
         trial.suggest_float("alpha", 0, 1)
         trial.suggest_float("epsilon_ratio", 0, 1)
-        trial.set_user_attr("config", {"epochs": 3, "loss": "regmix"})
+        trial.set_user_attr("config", {"epochs": epochs, "loss": "regmix"})
         for epoch, value in enumerate(values, start=1):
             others = dict.fromkeys(views.METRICS, 0.25)
             trial.set_user_attr(f"epoch_{epoch}", {**others, "valid_robust": value})
@@ -43,20 +44,20 @@ def study():
         if state != "RUNNING":
             value = values[-1] if state == "COMPLETE" else None
             result.tell(trial, value, state=optuna.trial.TrialState[state])
-    return result
+    return result.get_trials()
 
 
-def tracker(runs):
+def tracker(runs, name="wamr-digits"):
     uri = f"sqlite:///{runs / 'mlflow.db'}"
-    return Tracker(uri, "wamr-digits", runs / "artifacts", FACTS, SEARCHED)
+    return Tracker(uri, name, runs / "artifacts", FACTS, SEARCHED)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A folder with the database that a search on `study` writes."""
+    """A folder with the database that a search with such trials writes."""
     folder = tmp_path_factory.mktemp("shown")
     writer = tracker(folder)
-    for trial in study().get_trials():
+    for trial in trials(ENDS, epochs=3):
         writer.update(trial)
     writer.close("FINISHED", {"trials_COMPLETE": 3}, "rank  trial", "<title>figures</title>")
     assert writer.error == ""
@@ -75,6 +76,7 @@ def experiment(client):
 
 @pytest.fixture(scope="module")
 def view(experiment):
+    """What the page makes of the tag: columns, order, filter and charts."""
     return json.loads(json.loads(experiment.tags[views.VIEW_TAG])["state"])
 
 
@@ -171,14 +173,13 @@ def test_a_port_that_is_taken(runs):
     assert "make ui PORT=" in line
 
 
-def test_a_database_that_is_empty_damaged_or_of_another_version(runs, tmp_path):
+def test_a_database_that_is_empty_or_damaged(tmp_path):
     path = tmp_path / "mlflow.db"
     path.touch()  # as a search makes it long before its first epoch
     assert "no study is in it yet" in run("ui", "--runs", tmp_path).one_line
     path.write_text("Dear reader, this is no database. " * 40)
-    assert "can't be read (file is not a database); move it away" in (
-        run("ui", "--runs", tmp_path).one_line
-    )
+    line = run("ui", "--runs", tmp_path).one_line
+    assert "can't be read (file is not a database); move it away" in line
 
 
 def test_the_view_is_json_within_mlflows_limits(experiment):
@@ -209,14 +210,14 @@ def test_the_view_names_only_what_is_logged(client, experiment, view):
 
 
 def test_only_complete_trials_are_ranked_and_the_others_say_why(client, experiment):
-    trials = client.search_runs([experiment.experiment_id], "tags.trial != ''")
-    for trial in trials:
+    shown = client.search_runs([experiment.experiment_id], "tags.trial != ''")
+    for trial in shown:
         state, values = ENDS[int(trial.data.tags["trial"])]
         assert trial.data.tags["epochs"] == f"{len(values)}/3"
         assert (views.RANKED in trial.data.metrics) == (state == "COMPLETE")
         if state == "COMPLETE":
             assert trial.data.metrics[views.RANKED] == values[-1]
-    notes = {t.data.tags["trial"]: t.data.tags.get(views.NOTE_TAG, "") for t in trials}
+    notes = {t.data.tags["trial"]: t.data.tags.get(views.NOTE_TAG, "") for t in shown}
     assert notes["1"] == "pruned: because of 1"
     assert notes["3"] == "failed: because of 3"
 
@@ -230,29 +231,19 @@ def test_the_experiment_says_where_to_look(client, experiment):
 
 
 def test_a_view_that_a_person_changed_stays(runs, client, experiment):
-    key = "mlflow.sharedViewState.trials"
-    client.set_experiment_tag(experiment.experiment_id, key, "mine")
-    again = tracker(runs)
-    again.close("FINISHED", {}, "", "")
-    assert again.error == ""
-    assert client.get_experiment(experiment.experiment_id).tags[key] == "mine"
-    client.set_experiment_tag(experiment.experiment_id, key, experiment.tags[key])
+    number = experiment.experiment_id
+    client.set_experiment_tag(number, views.VIEW_TAG, "mine")
+    tracker(runs).close("FINISHED", {}, "", "")
+    assert client.get_experiment(number).tags[views.VIEW_TAG] == "mine"
+    client.set_experiment_tag(number, views.VIEW_TAG, experiment.tags[views.VIEW_TAG])
 
 
-def test_more_epochs_than_mlflow_takes_at_once_are_all_logged(tmp_path):
-    import optuna
-
-    long = optuna.create_study()
-    trial = long.ask()
-    trial.set_user_attr("config", {"epochs": 300})
-    for epoch in range(1, 301):
-        trial.set_user_attr(f"epoch_{epoch}", dict.fromkeys(views.METRICS, epoch / 300))
-        trial.report(epoch / 300, epoch)
-    writer = tracker(tmp_path)
-    writer.update(long.get_trials()[0])
+def test_more_epochs_than_mlflow_takes_at_once_are_all_logged(runs, client):
+    writer = tracker(runs, "long")
+    (trial,) = trials({0: ("RUNNING", [epoch / 300 for epoch in range(300)])}, epochs=300)
+    writer.update(trial)
     writer.close("KILLED", {}, "", "")
     assert writer.error == ""
-    client = connect(writer.uri)
     (shown,) = client.search_runs([writer.experiment], "tags.trial = '0'")
     for name in views.METRICS:
         assert len(client.get_metric_history(shown.info.run_id, name)) == 300

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,10 +8,12 @@ from hypothesis import settings
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import regmix.attacks.fgsm
 from regmix.config import TrainConfig
 from regmix.data.digits import digits
 from regmix.images import Images, Split, split
 from regmix.models.small_cnn import small_cnn
+from regmix.trainer import RegMixTrainer
 
 # The same examples every time, and no clock: a shared machine may be slow.
 settings.register_profile("regmix", derandomize=True, deadline=None, max_examples=40)
@@ -52,6 +55,31 @@ def tiny_split() -> Split:
     noise = generator.integers(-60, 61, (72, 1, 8, 8))
     pixels = np.clip(patterns[labels] + noise, 0, 255).astype(np.uint8)
     return split(Images(pixels, labels, ("a", "b", "c")), valid=24, train=None, seed=0)
+
+
+@pytest.fixture
+def build(configure: Callable[..., TrainConfig], tiny_split: Split) -> Callable[..., RegMixTrainer]:
+    """Builds the trainer of a changed tiny configuration."""
+
+    def with_changes(**changes: object) -> RegMixTrainer:
+        return RegMixTrainer(configure(**changes), tiny_split, torch.device("cpu"))
+
+    return with_changes
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[SimpleNamespace]:
+    """Every call of the attack in training, of trainers that are built after this."""
+    calls, attack = [], regmix.attacks.fgsm.fgsm
+
+    def fgsm(model, images, start, target, **options):
+        attacked = attack(model, images, start, target, **options)
+        given = {"images": images, "start": start, "target": target, "options": options}
+        calls.append(SimpleNamespace(**given, attacked=attacked))
+        return attacked
+
+    monkeypatch.setattr(regmix.attacks.fgsm, "fgsm", fgsm)
+    return calls
 
 
 @pytest.fixture(scope="session")

@@ -1,44 +1,13 @@
 """What the trainer computes: compared with loops written afresh, and seen through a recorder."""
 
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-import regmix.attacks.fgsm
 from regmix.ball import project
 from regmix.schedules import SCHEDULES
-from regmix.trainer import RegMixTrainer
-
-CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def build(configure, tiny_split):
-    def with_changes(**changes):
-        return RegMixTrainer(configure(**changes), tiny_split, CPU)
-
-    return with_changes
-
-
-@pytest.fixture
-def seen(monkeypatch):
-    """Records every call of the attack in training."""
-    calls, attack = [], regmix.attacks.fgsm.fgsm
-
-    def fgsm(model, images, start, target, **options):
-        attacked = attack(model, images, start, target, **options)
-        calls.append(
-            SimpleNamespace(
-                images=images, start=start, target=target, options=options, attacked=attacked
-            )
-        )
-        return attacked
-
-    monkeypatch.setattr(regmix.attacks.fgsm, "fgsm", fgsm)
-    return calls
 
 
 def fgsm_training(model, images, labels, *, epsilon, lr, batches, classes=3):
@@ -198,7 +167,7 @@ def test_the_rate_follows_the_schedule_step_by_step(build, monkeypatch, schedule
 
 
 def test_training_metrics_are_means_over_images_and_not_over_batches(build, seen, monkeypatch):
-    losses, weighed = [], []
+    losses = []
 
     def plain(final, initial, clean, target):
         loss = F.cross_entropy(final, target)

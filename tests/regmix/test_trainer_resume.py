@@ -5,9 +5,7 @@ import pytest
 import torch
 
 from regmix import checkpoint
-from regmix.trainer import RegMixTrainer
 
-CPU = torch.device("cpu")
 RUNS = pytest.mark.parametrize(
     "changes",
     [
@@ -36,26 +34,18 @@ def same(one, other):
     torch.testing.assert_close(one["memory"] or {}, other["memory"] or {}, rtol=0, atol=0)
 
 
-@pytest.fixture
-def build(configure, tiny_split):
-    def with_changes(**changes):
-        return RegMixTrainer(configure(epochs=5, **changes), tiny_split, CPU)
-
-    return with_changes
-
-
 @RUNS
 def test_a_run_resumed_from_a_file_is_the_uninterrupted_run_to_the_last_bit(
     build, tmp_path, changes
 ):
-    whole, path = build(**changes), tmp_path / "checkpoint.pt"
+    whole, path = build(epochs=5, **changes), tmp_path / "checkpoint.pt"
     expected = numbers(whole.epochs())
 
-    stopped = build(**changes)
+    stopped = build(epochs=5, **changes)
     metrics = numbers(stopped.epochs(until=2))
     checkpoint.save(stopped.state_dict(), path)
     del stopped
-    resumed = build(**changes)
+    resumed = build(epochs=5, **changes)
     resumed.load_state_dict(checkpoint.load(path))
     metrics += numbers(resumed.epochs())
 
@@ -66,7 +56,7 @@ def test_a_run_resumed_from_a_file_is_the_uninterrupted_run_to_the_last_bit(
 @RUNS
 def test_a_state_handed_over_in_memory_serves_both_sides(build, changes):
     """The one that lent its state goes on too: nothing may be shared between them."""
-    lender, borrower, whole = (build(**changes) for _ in range(3))
+    lender, borrower, whole = (build(epochs=5, **changes) for _ in range(3))
     list(lender.epochs(until=2))
     borrower.load_state_dict(lender.state_dict())
     ahead = numbers(lender.epochs())
@@ -77,14 +67,14 @@ def test_a_state_handed_over_in_memory_serves_both_sides(build, changes):
 
 
 def test_a_finished_run_stays_finished(build):
-    done, again = build(), build()
+    done, again = build(epochs=5), build(epochs=5)
     list(done.epochs())
     again.load_state_dict(done.state_dict())
     assert list(again.epochs()) == []
 
 
 def test_a_state_taken_at_the_start_leads_to_the_same_run(build):
-    fresh, other = build(seed=1), build(seed=1)
+    fresh, other = build(epochs=5, seed=1), build(epochs=5, seed=1)
     state = copy.deepcopy(fresh.state_dict())
     list(other.epochs(until=2))
     other.load_state_dict(state)
@@ -93,7 +83,7 @@ def test_a_state_taken_at_the_start_leads_to_the_same_run(build):
 
 def test_the_comparison_sees_a_forgotten_part(build):
     # the negative control: a resume that lost a generator gives another run
-    whole, stopped, resumed = (build(initialization="random") for _ in range(3))
+    whole, stopped, resumed = (build(epochs=5, initialization="random") for _ in range(3))
     expected = numbers(whole.epochs())
     list(stopped.epochs(until=2))
     state = stopped.state_dict()
