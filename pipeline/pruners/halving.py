@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 @dataclass(frozen=True)
 class Halving:
-    """At each rung the better half of all trials that reached it goes on.
+    """At each rung the best third of all trials that reached it goes on.
 
     Li et al., MLSys 2020 (ASHA), in the form that stops and never pauses. The rule reads nothing
     but reported values, so it forgets nothing when a driver dies.
@@ -19,7 +19,7 @@ class Halving:
     """
 
     rungs: tuple[int, ...]
-    keep: float = 0.5
+    keep: float = 1 / 3
 
     def reason(self, study: Study, trial: FrozenTrial) -> str | None:
         """Return the trial's rank where it is too low at a rung, else None."""
@@ -36,7 +36,7 @@ class Halving:
         going_on = math.ceil(count * self.keep)
         if rank <= going_on:
             return None
-        return f"rank {rank} of {count} at epoch {epoch}; {going_on} go on"
+        return f"rank {rank} of {count} at epoch {epoch}, the limit is {going_on}"
 
 
 def halving(epochs: int) -> Halving:

@@ -98,7 +98,7 @@ def test_a_pruned_trial_keeps_its_values_and_its_reason(tmp_path):
     good, bad = bridge.ask(), bridge.ask()
     assert bridge.report(good.number, metrics(1, 0.4), MACHINE) is None
     ending = bridge.report(bad.number, metrics(1, 0.1), MACHINE)
-    assert ending == Ending("PRUNED", "rank 2 of 2 at epoch 1; 1 go on")
+    assert ending == Ending("PRUNED", "rank 2 of 2 at epoch 1, the limit is 1")
     bridge.tell(bad.number, ending)
     trial = bridge.frozen(bad.number)
     assert (trial.state.name, trial.user_attrs["reason"]) == ("PRUNED", ending.reason)

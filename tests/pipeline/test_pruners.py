@@ -79,7 +79,7 @@ def test_halvings_first_rung_is_no_earlier_than_a_fifth_of_the_epochs(epochs, ru
     assert not rungs or rungs[0] >= epochs / 5
 
 
-def test_halving_keeps_the_better_half_at_a_rung():
+def test_halving_keeps_the_best_third_at_a_rung():
     pruner = Halving(rungs=(1,))
     verdicts = []
     study = study_with([])
