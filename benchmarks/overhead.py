@@ -96,7 +96,7 @@ def peer_process(runs: str, trials: int) -> None:
         ),
         run_config=tune.RunConfig(
             storage_path=f"{runs}/ray",
-            callbacks=[MLflowLoggerCallback(tracking_uri=f"sqlite:///{runs}/mlflow.db")],
+            callbacks=[MLflowLoggerCallback(f"sqlite:///{runs}/mlflow.db", experiment_name="peer")],
         ),
     ).fit()
 

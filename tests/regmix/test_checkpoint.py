@@ -42,12 +42,13 @@ def test_a_file_cut_short_anywhere_is_no_state(path):
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-def test_a_flipped_bit_anywhere_is_no_state_or_a_state_but_never_an_error(path):
+def test_a_flipped_bit_in_its_structure_is_no_state_or_a_state_but_never_an_error(path):
     checkpoint.save(STATE, path)
     whole = path.read_bytes()
     generator = torch.Generator().manual_seed(0)
+    structure = whole.index(b"data.pkl"), whole.index(b"data/0")  # beyond lie numbers
     damaged = 0
-    for place in torch.randint(len(whole), (1500,), generator=generator).tolist():
+    for place in torch.randint(*structure, (400,), generator=generator).tolist():
         bit = 1 << int(torch.randint(8, (), generator=generator))
         path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
         damaged += checkpoint.load(path) is None
