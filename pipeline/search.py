@@ -17,7 +17,7 @@ from pipeline.request import Request
 from pipeline.study import run_study
 from pipeline.tracking_uri import check_uri
 from regmix.errors import InputError, unknown
-from regmix.ranges import Count, Natural, Positive, check
+from regmix.ranges import Count, Positive, Seed, check
 
 
 def parser() -> command.Parser:
@@ -69,7 +69,7 @@ def read(args: argparse.Namespace) -> Request:
         name: _number(f"--{name.replace('_', '-')}", getattr(args, name), rule)
         for name, rule in (
             ("trials", Count),
-            ("seed", Natural),
+            ("seed", Seed),
             ("concurrency", Count),
             ("gpus_per_trial", Positive),
         )

@@ -14,7 +14,7 @@ from pipeline import command
 from pipeline.exported import Exported, load_part, versions, with_data_dir
 from regmix.errors import InputError
 from regmix.images import Split, split
-from regmix.ranges import Natural, check
+from regmix.ranges import Seed, check
 
 if TYPE_CHECKING:
     pass
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     path = Path(args.file).resolve()
     exported = with_data_dir(Exported.read(path), args.data_dir)
-    seeds = [check("command line", "--seeds", seed, Natural) for seed in args.seeds or ()]
+    seeds = [check("command line", "--seeds", seed, Seed) for seed in args.seeds or ()]
     out = command.folder(Path(args.out) if args.out else path.parent, "--out")
     data = _data(exported, path)
     results, same = [], True
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         spread = statistics.stdev(values)
         mean = statistics.mean(values)
         print(
-            f"validation robust accuracy over {len(values)} seeds: {mean:.4f} +- {spread:.4f} (sd)"
+            f"validation robust accuracy over {len(values)} seeds: mean {mean:.4f}, sd {spread:.4f}"
         )
     return 0 if same else 1
 

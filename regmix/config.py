@@ -10,10 +10,10 @@ from regmix.errors import InputError, unknown
 from regmix.ranges import (
     Count,
     Decay,
-    Natural,
     NonNegative,
     Positive,
     PositiveShare,
+    Seed,
     Value,
     check,
 )
@@ -43,12 +43,12 @@ class TrainConfig:
     # The task: what is measured. A search space may not touch these.
     train_images: Count | None = None  # a stratified subset of the training images; None: all
     valid_images: Count = 1000  # held out of the training images; the search sees these
-    split_seed: Natural = 0
+    split_seed: Seed = 0
     eval_epsilon: PositiveShare = 8 / 255  # L-inf radius of the judgement, pixels in [0, 1]
     eval_steps: Count = 10  # of each PGD in the validation ensemble
-    eval_seed: Natural = 0  # of the attacks' random starts: the same for all trials
+    eval_seed: Seed = 0  # of the attacks' random starts: the same for all trials
     epochs: Count = 30
-    seed: Natural = 0  # weights, order, augmentation and starting perturbations
+    seed: Seed = 0  # weights, order, augmentation and starting perturbations
 
     # The method.
     epsilon_ratio: NonNegative = 1.0  # training epsilon / evaluation epsilon

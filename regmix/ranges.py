@@ -46,7 +46,7 @@ Share = Annotated[float, Bounds(low=0, high=1)]
 PositiveShare = Annotated[float, Bounds(low=0, high=1, open_low=True)]
 Decay = Annotated[float, Bounds(low=0, high=1, open_high=True)]
 Count = Annotated[int, Bounds(low=1)]
-Natural = Annotated[int, Bounds(low=0)]
+Seed = Annotated[int, Bounds(low=0, high=2**63 - 1)]  # what every generator takes
 
 
 def number(text: str) -> float:

@@ -45,7 +45,7 @@ def write(path, text):
         (["--sampler", "tpa"], "unknown sampler 'tpa'; did you mean 'tpe'?"),
         (["--pruner", "halfing"], "unknown pruner 'halfing'; did you mean 'halving'?"),
         (["--study", "../x"], "--study: must be letters, digits"),
-        (["--seed", "-1"], "--seed must be at least 0"),
+        (["--seed", "-1"], "--seed must lie in [0, 9.22337e+18], but is"),
         (["--gpus-per-trial", "0"], "--gpus-per-trial must be above 0"),
         (["--data-dir", "images"], "the data set 'digits' needs none"),
         (["--storage", "sqlite:////nowhere/at/all.db"], "can't be opened (unable to open"),
