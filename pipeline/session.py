@@ -1,6 +1,7 @@
 """One session of a study: from the start of Ray to the leaderboard."""
 
 import contextlib
+import math
 import signal
 import sys
 import threading
@@ -64,7 +65,7 @@ def complete(request: Request, bridge: "StudyBridge") -> int:
     _show(request, bridge)
     more = f"--trials {round(2.5 * len(bridge.study.get_trials(deepcopy=False)))}"
     if bridge.budget < float("inf"):
-        more = f"--budget {2 * bridge.budget / 60:g}m"
+        more = f"--budget {math.ceil(2 * max(bridge.budget, bridge.seconds) / 60)}m"
     print(f"\n{request.study} is complete; to extend it, add {more} to the command", flush=True)
     _close(_tracker(request), bridge, "FINISHED")
     return 0

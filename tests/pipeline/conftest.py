@@ -106,4 +106,4 @@ def board(text):
 def finished(tmp_path_factory):
     """A search that ran to its end as a process: its folder and what it printed."""
     runs = tmp_path_factory.mktemp("finished")
-    return runs, run("search", *search_arguments(runs, "--space", "wamr", trials=8))
+    return runs, run("search", *search_arguments(runs, "--space", "wamr", trials=8), cwd=runs)

@@ -169,3 +169,26 @@ def test_trials_that_diverge_are_failures_with_their_reason(tmp_path):
     assert {t.state.name for t in trials.values()} == {"FAIL"}
     assert len(trials) < 6
     assert all("diverged: loss is nan" in t.user_attrs["reason"] for t in trials.values())
+
+
+def test_ctrl_c_before_the_first_trial_is_a_line_and_the_status_130(tmp_path):
+    begun = start("search", *search_arguments(tmp_path, trials=2))
+    journal = tmp_path / "studies" / "wamr-digits" / "journal.log"
+    while not (journal.exists() and b'"op_code":4' in journal.read_bytes()):  # trial 0 is waiting
+        assert begun.poll() is None, begun.communicate()
+    begun.send_signal(signal.SIGINT)
+    out, err = begun.communicate(timeout=100)
+    assert begun.returncode == 130, out + err
+    assert "Traceback" not in out + err
+    assert {trial.state.name for trial in states(tmp_path).values()} == {"WAITING"}
+
+
+def test_a_budget_that_is_used_up_ends_the_study_with_every_trial_closed(tmp_path):
+    arguments = search_arguments(tmp_path, "--budget", "25s", epochs=40, trials=500)
+    result = run("search", *arguments)
+    assert result.code == 0, result.err
+    trials = agree(tmp_path, result.out)
+    assert all(trial.state.is_finished() for trial in trials.values())
+    again = run("search", *arguments)
+    assert "wamr-digits is complete; to extend it, add --budget " in again.out
+    assert len(states(tmp_path)) == len(trials)
