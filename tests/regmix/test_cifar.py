@@ -1,0 +1,99 @@
+from types import SimpleNamespace
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from regmix.data.cifar10 import cifar10
+from regmix.data.cifar100 import cifar100
+from regmix.errors import InputError
+from regmix.vision import torchvision
+
+BOTH = pytest.mark.parametrize(("cifar", "count"), [(cifar10, 10), (cifar100, 100)])
+
+
+def fill(folder, classes):
+    for part in ("train", "test"):
+        for number in range(classes):
+            path = folder / part / f"class{number:03}" / "1.png"
+            path.parent.mkdir(parents=True)
+            Image.new("RGB", (32, 32), (number, 0, 0)).save(path)
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Whoever tries to download is told so."""
+
+    def download(*_, **__):
+        raise URLError("no network here")
+
+    monkeypatch.setattr(torchvision.datasets.cifar, "download_and_extract_archive", download)
+
+
+@BOTH
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_without_network_and_archive_the_remedy_is_told(tmp_path, no_network, cifar, count, part):
+    with pytest.raises(InputError, match="give an image folder") as told:
+        cifar(part, data_dir=str(tmp_path))
+    assert str(told.value).startswith(f"{tmp_path}: CIFAR-{count} can't be had (")
+    assert "no network here" in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("cifar", "batch"),
+    [(cifar10, "cifar-10-batches-py/data_batch_1"), (cifar100, "cifar-100-python/train")],
+)
+def test_a_damaged_archive_is_not_taken_for_the_data(tmp_path, no_network, cifar, batch):
+    path = tmp_path / batch
+    path.parent.mkdir()
+    path.write_bytes(b"half a batch")
+    with pytest.raises(InputError, match="can't be had"):
+        cifar("train", data_dir=str(tmp_path))
+
+
+@BOTH
+def test_a_folder_that_does_not_exist_is_named(tmp_path, no_network, cifar, count):
+    with pytest.raises(InputError, match=f"no such folder; make it, and CIFAR-{count} is"):
+        cifar("train", data_dir=str(tmp_path / "nowhere"))
+
+
+@BOTH
+@pytest.mark.parametrize("more", [-1, 1])
+def test_an_image_folder_must_have_every_class(tmp_path, no_network, cifar, count, more):
+    fill(tmp_path, count + more)
+    with pytest.raises(InputError, match=f"must have {count} classes, but has {count + more}"):
+        cifar("train", data_dir=str(tmp_path))
+
+
+@BOTH
+def test_an_image_folder_of_all_classes_stands_in_for_the_archive(
+    tmp_path, no_network, cifar, count
+):
+    fill(tmp_path, count)
+    images = cifar("test", data_dir=str(tmp_path))
+    assert images.images.shape == (count, 3, 32, 32)
+    assert images.images[:, 0, 5, 5].tolist() == list(range(count))
+    assert images.labels.tolist() == list(range(count))
+
+
+@BOTH
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_the_archives_layout_becomes_ours(tmp_path, monkeypatch, cifar, count, part):
+    """torchvision gives (N, H, W, C) arrays and lists of labels."""
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    asked = {}
+
+    def archive(root, *, train, download):
+        asked.update(root=root, train=train, download=download)
+        return SimpleNamespace(data=pixels, targets=[3, 1, 2, 0], classes=["a", "b", "c", "d"])
+
+    monkeypatch.setattr(torchvision.datasets, f"CIFAR{count}", archive)
+    images = cifar(part, data_dir=str(tmp_path))
+    assert asked == {"root": str(tmp_path), "train": part == "train", "download": True}
+    assert images.images.shape == (4, 3, 32, 32)
+    assert images.images[2, 1, 7, 30] == pixels[2, 7, 30, 1]
+    assert images.labels.tolist() == [3, 1, 2, 0]
+    assert images.labels.dtype == np.int64
+    assert images.classes == ("a", "b", "c", "d")
