@@ -1,30 +1,62 @@
 """The moving average of a model's weights, which is what is judged."""
 
 import copy
+from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+Rule = Literal["growing", "constant", "pgk"]
 
 
 class Average:
     """Exponential average of weights and of BN's running statistics.
 
-    The decay grows as min(decay, (s + 1) / (s + 10)) with s updates so far, as in FGSM-PGK's
-    code: an almost plain mean at first, so that early epochs can be compared too.
+    Three rules for the decay, with s updates so far:
+
+        growing    min(decay, (s + 1) / (s + 10)): an almost plain mean at first, so that early
+                   epochs can be compared too
+        constant   decay, from the first update on: the first weights, untrained, fade slowly
+        pgk        FGSM-PGK's code: grows as above, but a batch whose attack was weak, where
+                   r = right(final) / right(initial) reaches the threshold, has
+                   0.99999 r / threshold in place of decay: late in training it hardly counts
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        """Start from the model's present weights; decay in [0, 1), 0 follows the model."""
-        self.decay, self.updates = decay, 0
+    def __init__(
+        self, model: nn.Module, decay: float, rule: Rule = "growing", threshold: float = 0.82
+    ) -> None:
+        """Start from the model's present weights; decay in [0, 1), 0 follows the model.
+
+        The threshold, in (0, 1], is for `pgk`: 0.82 on CIFAR-10, 0.9 on its other data sets.
+        """
+        self.decay, self.rule, self.threshold, self.updates = decay, rule, threshold, 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Move towards the model: average <- d average + (1 - d) model."""
-        weight = 1 - min(self.decay, (self.updates + 1) / (self.updates + 10))
+    def update(self, model: nn.Module, right: Tensor | None = None) -> None:
+        """Move towards the model: average <- d average + (1 - d) model.
+
+        Args:
+            model: the one that is trained.
+            right: (2,) how many of the batch were right at the initial and at the final
+                perturbation; only `pgk` asks.
+        """
+        weight = 1 - self._present_decay(right)
         mine, theirs = self.model.state_dict(), model.state_dict()
         real = [name for name, tensor in mine.items() if tensor.is_floating_point()]
         torch._foreach_lerp_([mine[n] for n in real], [theirs[n] for n in real], weight)
         for name in mine.keys() - set(real):  # counters, such as BN's number of batches
             mine[name].copy_(theirs[name])
         self.updates += 1
+
+    def _present_decay(self, right: Tensor | None) -> float:
+        decay = self.decay
+        if self.rule == "constant":
+            return decay
+        if self.rule == "pgk":
+            assert right is not None, "the trainer tells who was right"
+            initial, final = right.tolist()
+            ratio = final / max(initial, 1)  # there may be none
+            if ratio >= self.threshold:
+                decay = 0.99999 * ratio / self.threshold
+        return min(decay, (self.updates + 1) / (self.updates + 10))

@@ -55,8 +55,12 @@ class TrainConfig:
     true_class_mass: PositiveShare = 1.0  # tau: the label's probability after smoothing
     initialization: Literal["history", "corner", "random", "zero"] = "history"
     momentum_decay: Decay = 0.3  # mu, of the gradient memory
+    momentum_rule: Literal["norm", "sign", "success"] = "norm"  # how it takes a new gradient
     reset_interval: Count = 10  # epochs between two resets of the memory
+    align_history: bool = False  # the memory follows each image's crop and flip
     averaging_decay: Decay = 0.999  # of the weights that are judged; 0 judges the raw ones
+    averaging_rule: Literal["growing", "constant", "pgk"] = "growing"  # of the decay over time
+    averaging_threshold: PositiveShare = 0.82  # of pgk: right(final) / right(initial), or weak
 
     # The optimiser.
     batch_size: Count = 128

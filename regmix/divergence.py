@@ -24,7 +24,15 @@ def kl(first: Tensor, second: Tensor, reduction: Reduction = "batchmean") -> Ten
     Returns:
         () at least 0, up to rounding.
     """
-    log_p = F.log_softmax(first.float() if first.dtype.itemsize < 4 else first, dim=1)
-    log_q = F.log_softmax(second.float() if second.dtype.itemsize < 4 else second, dim=1)
-    total = F.kl_div(log_q, log_p, reduction="sum", log_target=True)
+    total = F.kl_div(_log_softmax(second), _log_softmax(first), reduction="sum", log_target=True)
     return total / (first.shape[0] if reduction == "batchmean" else first.numel())
+
+
+def kl_each(first: Tensor, second: Tensor) -> Tensor:
+    """Return KL(p || q) of each image, (N,), for a loss that weighs images differently."""
+    log_p, log_q = _log_softmax(first), _log_softmax(second)
+    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(1)
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    return F.log_softmax(logits.float() if logits.dtype.itemsize < 4 else logits, dim=1)

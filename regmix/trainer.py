@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regmix import registry
-from regmix.augment import crop_flip
+from regmix.attacked import Reach
+from regmix.augment import Cut, crop_flip
 from regmix.averaging import Average
 from regmix.branches import Branches
 from regmix.config import TrainConfig
@@ -42,7 +43,9 @@ class RegMixTrainer:
         self._noise = torch.Generator(device).manual_seed(config.seed)
 
         self.model = build_model(config, self.images.shape[1], self.classes).to(device)
-        self.average = Average(self.model, config.averaging_decay)
+        self.average = Average(
+            self.model, config.averaging_decay, config.averaging_rule, config.averaging_threshold
+        )
         self._optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=config.lr,
@@ -55,6 +58,8 @@ class RegMixTrainer:
             epsilon=config.train_epsilon,
             **config.attack.options,
         )
+        attack = registry.module("attack", config.attack.name)
+        self._reach: Reach = attack.reach(epsilon=config.train_epsilon, **config.attack.options)
         self._loss = partial(registry.find("loss", config.loss.name), **config.loss.options)
         loss = registry.module("loss", config.loss.name)
         self._branches: Branches = loss.branches(**config.loss.options)
@@ -68,6 +73,7 @@ class RegMixTrainer:
             epsilon=config.train_epsilon,
             step=float(config.attack.options.get("step_ratio", 1.0)) * config.train_epsilon,  # type: ignore[arg-type]
             momentum_decay=config.momentum_decay,
+            momentum_rule=config.momentum_rule,
             reset_interval=config.reset_interval,
             device=self.device,
         )
@@ -123,8 +129,8 @@ class RegMixTrainer:
         return sums
 
     def _train_batch(self, index: Tensor) -> Tensor:
-        images, labels = self._images(index), self.labels[index]
-        start, target = self._start(index, images), self._smoothed(labels)
+        (images, cut), labels = self._images(index), self.labels[index]
+        start, target = self._start(index, images, cut), self._smoothed(labels)
         with self._autocast():
             attacked = self._attack(images, start, target, keep_graph=self._branches.initial)
             final = self.model(images + attacked.perturbation)
@@ -140,26 +146,30 @@ class RegMixTrainer:
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
-        self.average.update(self.model)
+        right = torch.stack([(z.argmax(1) == labels).sum() for z in (attacked.initial, final)])
+        self.average.update(self.model, right)
         if self._memory:
-            self._memory.keep(index, images, start, attacked.gradient)
-        right = [(logits.argmax(1) == labels).sum() for logits in (attacked.initial, final)]
+            self._memory.keep(index, images, start, attacked.gradient, right=right, cut=cut)
         return torch.stack([loss.detach() * len(index), *right])
 
-    def _images(self, index: Tensor) -> Tensor:
+    def _images(self, index: Tensor) -> tuple[Tensor, Cut | None]:
+        """Return the images as they are trained on, and the cut that the memory follows."""
         images = self.images[index].float() / 255
-        return crop_flip(images, self._noise) if self.config.augment == "crop_flip" else images
+        if self.config.augment == "none":
+            return images, None
+        cut = crop_flip(images, self._noise)
+        return cut.take(images), cut if self.config.align_history else None
 
-    def _start(self, index: Tensor, images: Tensor) -> Tensor:
+    def _start(self, index: Tensor, images: Tensor, cut: Cut | None) -> Tensor:
         """Return the initial perturbations (N, C, H, W)."""
         if self._memory:
-            return self._memory.recall(index)
+            return self._memory.recall(index, cut)
         if self.config.initialization == "zero":
             return torch.zeros_like(images)
         noise = torch.rand(images.shape, generator=self._noise, device=self.device) * 2 - 1
         if self.config.initialization == "corner":
             noise = noise.sign()
-        return self.config.train_epsilon * noise
+        return self._reach.start * noise
 
     def _smoothed(self, labels: Tensor) -> Tensor:
         """Return (N, K): tau for the label's class, the rest shared equally."""

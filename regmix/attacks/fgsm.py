@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regmix.attacked import Attacked
+from regmix.attacked import Attacked, Reach
 from regmix.ball import project
 from regmix.ranges import NonNegative
 
@@ -38,10 +38,29 @@ def fgsm(
     Returns:
         The final perturbation, with the initial logits and the gradient on the way.
     """
+    step = step_ratio * epsilon
+    return signed_step(model, images, start, target, epsilon, step=step, keep_graph=keep_graph)
+
+
+def signed_step(
+    model: nn.Module,
+    images: Tensor,
+    start: Tensor,
+    target: Tensor,
+    radius: float,
+    *,
+    step: float,
+    keep_graph: bool,
+) -> Attacked:
+    """Do what `fgsm` says, with the ball's radius and the step's length in pixels."""
     point = start.detach().requires_grad_()
     initial = model(images + point).float()
     fit = F.cross_entropy(initial, target)
     (gradient,) = torch.autograd.grad(fit, point, retain_graph=keep_graph)
-    step = step_ratio * epsilon * gradient.sign()
-    final = project(start + step, images, epsilon)
+    final = project(start + step * gradient.sign(), images, radius)
     return Attacked(final, initial if keep_graph else initial.detach(), gradient)
+
+
+def reach(*, epsilon: float, **_: object) -> Reach:
+    """Return that start and end lie in the ball of `epsilon`."""
+    return Reach(start=epsilon, final=epsilon)

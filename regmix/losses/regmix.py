@@ -21,13 +21,16 @@ def regmix(
     gamma: NonNegative = 1.0,
     reduction: Literal["batchmean", "elementmean"] = "batchmean",
     gradient_flow: Literal["both", "target"] = "both",
+    clean_direction: Literal["clean_final", "final_clean"] = "clean_final",
+    clean_branches: Literal["final", "both"] = "final",
 ) -> Tensor:
     """Return CE(f, y) + alpha KL(f||i) + beta KL(i||f) + gamma KL(c||f).
 
     f, i and c are the softmax outputs at the final perturbation, at the initial one and on the
     clean image. Liu and Ojha, arXiv 2510.05317: alpha and beta weigh the two directions of the
     mutual term (WAMR), gamma the clean target (AGR). The paper's own values and its AGR
-    equation are not public to us: the form of the gamma term is TRADES's direction.
+    equation are not public to us: by default the gamma term has TRADES's direction; the last
+    two options are the other readings of "a clean target distribution".
 
     Args:
         final: (N, K) logits at the final perturbation.
@@ -41,6 +44,10 @@ def regmix(
         gradient_flow: `both` leaves both sides of a divergence attached, as the lineage's code
             does; `target` freezes the first one, as in deep mutual learning, so that alpha
             then trains the initial output alone.
+        clean_direction: `clean_final` is KL(c || f), `final_clean` KL(f || c), the order of
+            the mutual term; the frozen side of `target` is the first one in both.
+        clean_branches: `both` adds the same term with the initial output in the place of the
+            final one, weighed by gamma too.
 
     Returns:
         () the mean over the batch.
@@ -53,7 +60,10 @@ def regmix(
         loss = loss + beta * kl(side(initial), final, reduction)
     if gamma:
         assert clean is not None, "branches() asked for the clean output"
-        loss = loss + gamma * kl(side(clean), final, reduction)
+        for attacked in (final, initial) if clean_branches == "both" else (final,):
+            forward = clean_direction == "clean_final"
+            first, second = (clean, attacked) if forward else (attacked, clean)
+            loss = loss + gamma * kl(side(first), second, reduction)
     return loss
 
 
@@ -61,6 +71,9 @@ def _attached(logits: Tensor) -> Tensor:
     return logits
 
 
-def branches(*, alpha: float, beta: float, gamma: float, **_: object) -> Branches:
+def branches(
+    *, alpha: float, beta: float, gamma: float, clean_branches: str = "final", **_: object
+) -> Branches:
     """Return which outputs these weights use."""
-    return Branches(initial=alpha > 0 or beta > 0, clean=gamma > 0)
+    pulled = gamma > 0 and clean_branches == "both"
+    return Branches(initial=alpha > 0 or beta > 0 or pulled, clean=gamma > 0)

@@ -15,32 +15,37 @@ from regmix import registry
 EVERY = pytest.mark.parametrize("name", registry.names("attack"))
 
 
+def defaults(name):
+    return {key: option.default for key, option in registry.options("attack", name).items()}
+
+
 def load(name):
-    options = registry.options("attack", name)
-    return partial(
-        registry.find("attack", name), **{key: option.default for key, option in options.items()}
-    )
+    return partial(registry.find("attack", name), **defaults(name))
 
 
-def case(seed, reach=1.0):
+def reach(name, epsilon):
+    return registry.module("attack", name).reach(epsilon=epsilon, **defaults(name))
+
+
+def case(seed, spread=1.0):
     """A random network, images, starts and targets of three classes."""
     generator = torch.Generator().manual_seed(seed)
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(12, 3))
     for weight in model.parameters():
         weight.data = torch.randn(weight.shape, generator=generator)
     images = torch.rand(5, 1, 4, 4, generator=generator)
-    start = reach * torch.randn(images.shape, generator=generator)
+    start = spread * torch.randn(images.shape, generator=generator)
     target = torch.eye(3)[torch.randint(3, (5,), generator=generator)]
     return model, images, start, target
 
 
 @EVERY
-@given(seed=st.integers(0, 2**32), epsilon=st.floats(0, 1), reach=st.floats(0, 2))
-def test_it_stays_in_the_ball_and_in_the_box(name, seed, epsilon, reach):
-    model, images, start, target = case(seed, reach)
+@given(seed=st.integers(0, 2**32), epsilon=st.floats(0, 1), spread=st.floats(0, 2))
+def test_it_stays_within_its_reach_and_in_the_box(name, seed, epsilon, spread):
+    model, images, start, target = case(seed, spread)
     attacked = load(name)(model, images, start, target, epsilon=epsilon, keep_graph=False)
     assert attacked.perturbation.shape == images.shape
-    assert attacked.perturbation.abs().max() <= epsilon + 1e-6
+    assert attacked.perturbation.abs().max() <= reach(name, epsilon).final + 1e-6
     assert (images + attacked.perturbation).min() >= 0
     assert (images + attacked.perturbation).max() <= 1
 
@@ -120,3 +125,15 @@ def test_the_gradient_is_that_of_the_mean_cross_entropy_at_the_start(name):
 def test_without_a_radius_nothing_moves(name):
     attacked = load(name)(*case(seed=4), epsilon=0.0, keep_graph=False)
     assert not attacked.perturbation.any()
+
+
+@EVERY
+def test_its_reach_grows_with_the_radius_and_holds_its_starts(name):
+    one, double = reach(name, 0.1), reach(name, 0.2)
+    assert double == pytest.approx([2 * radius for radius in one])
+    assert 0.1 <= one.start <= one.final
+
+
+@pytest.mark.parametrize("name", ["fgsm", "pgd"])
+def test_the_attacks_of_the_ball_claim_no_more_than_it(name):
+    assert reach(name, 0.1) == (0.1, 0.1)

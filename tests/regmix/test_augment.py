@@ -4,11 +4,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from regmix.augment import crop_flip
+from regmix.augment import Cut, crop_flip
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def cut_out(images, generator):
+    return crop_flip(images, generator).take(images)
 
 
 def windows(image):
@@ -26,7 +30,7 @@ def windows(image):
 def found(height, width, count):
     """Which window each of `count` cuts of one random image is."""
     image = torch.rand(2, height, width, generator=generator(9))
-    cuts = crop_flip(image.expand(count, -1, -1, -1), generator())
+    cuts = cut_out(image.expand(count, -1, -1, -1), generator())
     assert cuts.shape == (count, 2, height, width)
     known = list(windows(image))
     matches = [[name for name, window in known if torch.equal(window, cut)] for cut in cuts]
@@ -48,19 +52,47 @@ def test_all_windows_and_both_mirrors_occur_about_as_often():
 
 def test_each_image_of_a_batch_is_cut_from_itself():
     images = torch.arange(1.0, 21.0).view(20, 1, 1, 1).expand(20, 1, 8, 8)
-    cuts = crop_flip(images, generator())
+    cuts = cut_out(images, generator())
     assert all(set(cut.unique().tolist()) <= {0.0, n} for n, cut in enumerate(cuts, start=1))
 
 
 def test_same_generator_same_result():
     images = torch.rand(30, 1, 8, 8, generator=generator())
-    one, again, other = (crop_flip(images, generator(seed)) for seed in (1, 1, 2))
+    one, again, other = (cut_out(images, generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
 
 
-def test_the_images_themselves_stay():
-    images = torch.rand(10, 1, 8, 8, generator=generator())
+@pytest.mark.parametrize("size", [8, 4])  # 4 has no margin: there the padding is nothing
+def test_the_images_themselves_stay(size):
+    images = torch.rand(10, 1, size, size, generator=generator())
     before = images.clone()
-    crop_flip(images, generator())
+    cut = crop_flip(images, generator())
+    cut.put(cut.take(images) + 1, images)
     assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 24), (4, 9)])
+def test_a_cut_goes_back_to_where_it_was_taken(height, width):
+    images = torch.rand(30, 2, height, width, generator=generator())
+    cut = crop_flip(images, generator(1))
+    assert torch.equal(cut.put(cut.take(images), images), images)
+
+
+def test_what_a_cut_does_not_show_stays_and_what_is_outside_the_image_is_lost():
+    images = torch.rand(30, 2, 16, 16, generator=generator())
+    cut, inside = crop_flip(images, generator(1)), torch.ones_like(images)
+    shown = cut.put(inside, torch.zeros_like(images)).bool()
+    assert 0.7 < shown.float().mean() < 0.95  # an offset of 1.2 pixels of 16 each way, on average
+    put = cut.put(torch.full_like(images, 7.0), images)
+    assert torch.equal(put, torch.where(shown, 7.0, images))
+    there_and_back = cut.take(put)
+    assert torch.equal(there_and_back, 7.0 * cut.take(inside))
+
+
+def test_a_cut_by_hand():
+    image = torch.arange(8.0).view(1, 1, 1, 8)  # one row: a margin of one at its sides alone
+    cut = Cut(rows=torch.tensor([[0]]), columns=torch.arange(9, 1, -1)[None])
+    assert cut.take(image).flatten().tolist() == [0, 7, 6, 5, 4, 3, 2, 1]
+    fresh = cut.put(10 + image, torch.zeros_like(image))
+    assert fresh.flatten().tolist() == [0, 17, 16, 15, 14, 13, 12, 11]

@@ -107,6 +107,49 @@ def test_target_flow_freezes_the_first_side_and_trains_the_second(logits, name, 
     assert found[trained].abs().max() > 1e-3
 
 
+@pytest.mark.parametrize(("direction", "first"), [("clean_final", 2), ("final_clean", 0)])
+def test_the_direction_of_the_clean_term_is_the_order_of_its_divergence(logits, direction, first):
+    p, q = logits[first].softmax(1), logits[2 - first].softmax(1)
+    divergence = (p * (p / q).log()).sum(1).mean()
+    term = only(gamma=2.5, clean_direction=direction)(*logits) - only()(*logits)
+    torch.testing.assert_close(term, 2.5 * divergence)
+
+
+def test_both_directions_of_the_clean_term_are_the_mutual_term_with_the_clean_image(logits):
+    final, _, clean, target = logits
+    fit = only()(*logits)
+    directions = ("clean_final", "final_clean")
+    terms = [only(gamma=2.0, clean_direction=one)(*logits) - fit for one in directions]
+    p, q = clean.softmax(1), final.softmax(1)
+    jeffreys = ((p - q) * (p / q).log()).sum(1).mean()
+    torch.testing.assert_close(sum(terms), 2.0 * jeffreys)
+    torch.testing.assert_close(
+        sum(terms), only(alpha=2.0, beta=2.0)(final, clean, None, target) - fit
+    )
+
+
+@pytest.mark.parametrize("direction", ["clean_final", "final_clean"])
+def test_the_clean_term_on_both_branches_is_its_sum_over_them(logits, direction):
+    final, initial, clean, target = logits
+    one = only(gamma=1.5, clean_direction=direction)
+    terms = [
+        one(attacked, initial, clean, target) - F.cross_entropy(attacked, target)
+        for attacked in (final, initial)
+    ]
+    both = only(gamma=1.5, clean_direction=direction, clean_branches="both")(*logits)
+    torch.testing.assert_close(both - F.cross_entropy(final, target), sum(terms))
+
+
+@pytest.mark.parametrize("direction", ["clean_final", "final_clean"])
+def test_target_flow_freezes_the_first_side_of_every_clean_term(logits, direction):
+    sides = [side.requires_grad_() for side in logits[:3]]
+    how = {"clean_direction": direction, "clean_branches": "both", "gradient_flow": "target"}
+    term = only(gamma=1.0, **how)(*logits) - F.cross_entropy(logits[0], logits[3])
+    found = torch.autograd.grad(term, sides, allow_unused=True)
+    moved = [one is not None and bool(one.abs().max() > 1e-3) for one in found]
+    assert moved == ([True, True, False] if direction == "clean_final" else [False, False, True])
+
+
 def test_target_flow_changes_the_gradient_but_not_the_loss(logits):
     initial = logits[1].requires_grad_()
     both, target = (regmix(*logits, gradient_flow=flow) for flow in ("both", "target"))
@@ -123,6 +166,8 @@ def test_target_flow_changes_the_gradient_but_not_the_loss(logits):
         ({"beta": 0.1}, True, False),
         ({"gamma": 0.1}, False, True),
         ({"alpha": 0.1, "gamma": 0.1}, True, True),
+        ({"gamma": 0.1, "clean_branches": "both"}, True, True),
+        ({"clean_branches": "both"}, False, False),
     ],
 )
 def test_only_outputs_with_a_weight_are_asked_for(weights, initial, clean):

@@ -58,18 +58,19 @@ def test_it_is_one_finite_number(name, options, logits):
 
 
 @EVERY
-def test_the_final_output_is_trained_and_an_unused_one_is_not(name, options, logits):
+def test_one_output_is_fitted_and_an_unused_one_is_not_trained(name, options, logits):
     _, (final, initial, clean) = gradients(name, options, logits)
     used = branches(name, options)
-    assert final.abs().max() > 0
+    assert final.any() or clean.any()  # a loss that fits the clean one may weigh the final by 0
     assert used.initial or not initial.any()
     assert used.clean or not clean.any()
 
 
 @DEFAULT
 def test_every_output_that_it_says_it_uses_is_trained(name, logits):
-    _, (_, initial, clean) = gradients(name, defaults(name), logits)
+    _, (final, initial, clean) = gradients(name, defaults(name), logits)
     used = branches(name, defaults(name))
+    assert final.any()
     assert initial.any() == used.initial
     assert clean.any() == used.clean
 

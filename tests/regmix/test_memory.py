@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regmix.augment import Cut
 from regmix.memory import Memory
 
 # Powers of two throughout, so that half precision and hand computation are both exact.
@@ -14,6 +15,7 @@ def build(count=2, shape=(1, 1, 2), **changes):
         "epsilon": EPSILON,
         "step": STEP,
         "momentum_decay": 0.5,
+        "momentum_rule": "norm",
         "reset_interval": 3,
         "device": torch.device("cpu"),
     }
@@ -24,18 +26,22 @@ def images(*values):
     return torch.tensor(values).view(-1, 1, 1, 2)
 
 
+def keep(memory, index, pictures, start, gradient, right=(1, 1), cut=None):
+    memory.keep(index, pictures, start, gradient, right=torch.tensor(right), cut=cut)
+
+
 def test_two_steps_of_the_recurrence_by_hand():
     memory, both, grey = build(), torch.tensor([0, 1]), images([0.5, 0.5], [0.5, 0.5])
 
     # mean |g| = 2 over the batch, so m = g / 2 = [1, -1], [0, 2]; d = 0 + 1/8 sign(m)
     start = memory.recall(both)
     assert not start.any()
-    memory.keep(both, grey, start, images([2.0, -2.0], [0.0, 4.0]))
+    keep(memory, both, grey, start, images([2.0, -2.0], [0.0, 4.0]))
     assert memory.momentum.view(2, 2).tolist() == [[1, -1], [0, 2]]
     assert memory.recall(both).view(2, 2).tolist() == [[0.125, -0.125], [0, 0.125]]
 
     # mean |g| = 1: m = g + m / 2; the old momentum outvotes -0.25 + 0.5 but not 2 - 0.5
-    memory.keep(both, grey, memory.recall(both), images([-0.25, 2.0], [0.75, -1.0]))
+    keep(memory, both, grey, memory.recall(both), images([-0.25, 2.0], [0.75, -1.0]))
     assert memory.momentum.view(2, 2).tolist() == [[0.25, 1.5], [0.75, 0]]
     assert memory.recall(both).view(2, 2).tolist() == [[0.25, 0], [0.125, 0.125]]
 
@@ -43,7 +49,7 @@ def test_two_steps_of_the_recurrence_by_hand():
 def test_the_ball_and_the_box_stop_a_step():
     memory, both = build(step=1.0), torch.tensor([0, 1])
     close_to_the_faces = images([0.5, 0.875], [0.0625, 0.5])
-    memory.keep(both, close_to_the_faces, memory.recall(both), images([1.0, 1.0], [-1.0, -1.0]))
+    keep(memory, both, close_to_the_faces, memory.recall(both), images([1.0, 1.0], [-1.0, -1.0]))
     assert memory.recall(both).view(2, 2).tolist() == [[0.25, 0.125], [-0.0625, -0.25]]
 
 
@@ -53,7 +59,7 @@ def test_the_scale_of_the_gradient_does_not_matter(factor):
     memories = []
     for scale in (1.0, factor):
         memory, both = build(), torch.tensor([0, 1])
-        memory.keep(both, images([0.5] * 2, [0.5] * 2), memory.recall(both), scale * gradient)
+        keep(memory, both, images([0.5] * 2, [0.5] * 2), memory.recall(both), scale * gradient)
         memories.append(memory.state_dict())
     torch.testing.assert_close(*memories, rtol=0, atol=0)
 
@@ -61,7 +67,7 @@ def test_the_scale_of_the_gradient_does_not_matter(factor):
 def test_a_gradient_of_zeros_leaves_the_start_and_no_nan():
     memory, both = build(), torch.tensor([0, 1])
     start = images([0.125, -0.25], [0.0, 0.25])
-    memory.keep(both, images([0.5] * 2, [0.5] * 2), start, torch.zeros(2, 1, 1, 2))
+    keep(memory, both, images([0.5] * 2, [0.5] * 2), start, torch.zeros(2, 1, 1, 2))
     torch.testing.assert_close(memory.recall(both), start, rtol=0, atol=0)
     assert not memory.momentum.any()
 
@@ -70,7 +76,7 @@ def test_a_lonely_pixel_cannot_overflow_the_momentum():
     memory = build(count=1, shape=(1, 400, 400))
     gradient, index = torch.zeros(1, 1, 400, 400), torch.tensor([0])
     gradient[0, 0, 0, 0] = 1.0  # 160,000 times the mean, above what half precision holds
-    memory.keep(index, torch.full_like(gradient, 0.5), memory.recall(index), gradient)
+    keep(memory, index, torch.full_like(gradient, 0.5), memory.recall(index), gradient)
     assert memory.momentum.isfinite().all()
     assert memory.recall(index)[0, 0, 0, 0] == STEP
 
@@ -120,7 +126,7 @@ def test_what_is_recalled_lies_in_the_ball_whatever_half_precision_does(epsilon,
         assert start.dtype == torch.float32
         assert start.abs().max() <= epsilon + 1e-9
         random = torch.randn(start.shape, generator=generator)
-        memory.keep(index, torch.rand(start.shape, generator=generator), start, random)
+        keep(memory, index, torch.rand(start.shape, generator=generator), start, random)
 
 
 def test_images_outside_the_batch_keep_theirs():
@@ -130,7 +136,7 @@ def test_images_outside_the_batch_keep_theirs():
     before = {name: buffer.clone() for name, buffer in memory.state_dict().items()}
     touched, others = torch.tensor([4, 1]), torch.tensor([0, 2, 3, 5])
     random = torch.randn(2, 1, 1, 2, generator=generator)
-    memory.keep(touched, images([0.5] * 2, [0.5] * 2), memory.recall(touched), random)
+    keep(memory, touched, images([0.5] * 2, [0.5] * 2), memory.recall(touched), random)
     for name, buffer in memory.state_dict().items():
         assert torch.equal(buffer[others], before[name][others])
         assert not torch.equal(buffer[touched], before[name][touched])
@@ -150,3 +156,74 @@ def test_its_state_goes_into_another_and_is_then_its_own():
     torch.testing.assert_close(other.state_dict(), memory.state_dict(), rtol=0, atol=0)
     memory.perturbation.zero_()
     assert other.recall(index).abs().min() == EPSILON
+
+
+def test_by_sign_every_new_gradient_counts_one():
+    memory, both, grey = (
+        build(momentum_rule="sign"),
+        torch.tensor([0, 1]),
+        torch.full((2, 1, 1, 2), 0.5),
+    )
+    keep(memory, both, grey, memory.recall(both), images([2.0, -3.0], [0.0, 4.0]))
+    assert memory.momentum.view(2, 2).tolist() == [[1, -1], [0, 1]]
+    keep(memory, both, grey, memory.recall(both), images([-9.0, -0.25], [-1.0, -1.0]))
+    assert memory.momentum.view(2, 2).tolist() == [[-0.5, -1.5], [-1, -0.5]]
+    assert memory.recall(both).view(2, 2).tolist() == [[0, -0.25], [-0.125, 0]]
+
+
+@pytest.mark.parametrize(
+    ("right", "weight"),
+    [
+        ((4, 4), 1.0),  # fooled nobody: as the plain rule
+        ((4, 2), 1.5),
+        ((4, 0), 2.0),  # fooled all
+        ((2, 3), 0.5),
+        ((1, 4), 0.0),  # never against itself
+        ((0, 1), 1.0),  # nobody was right at first: counted as one
+        ((0, 0), 2.0),
+    ],
+)
+def test_by_success_a_gradient_weighs_as_many_as_it_fooled(right, weight):
+    memory, both, grey = (
+        build(momentum_rule="success"),
+        torch.tensor([0, 1]),
+        images([0.5] * 2, [0.5] * 2),
+    )
+    memory.momentum.fill_(4.0)
+    keep(memory, both, grey, memory.recall(both), images([2.0, -2.0], [0.0, 4.0]), right)
+    expected = [[2 + weight, 2 - weight], [2, 2 + 2 * weight]]
+    assert memory.momentum.view(2, 2).tolist() == expected
+
+
+@pytest.mark.parametrize("rule", ["norm", "sign"])
+def test_other_rules_do_not_ask_who_was_fooled(rule):
+    states = []
+    for right in ((4, 0), (1, 4)):
+        memory, both = build(momentum_rule=rule), torch.tensor([0, 1])
+        gradient = images([2.0, -2.0], [0.0, 4.0])
+        keep(memory, both, images([0.5] * 2, [0.5] * 2), memory.recall(both), gradient, right)
+        states.append(memory.state_dict())
+    torch.testing.assert_close(*states, rtol=0, atol=0)
+
+
+# One row of 8 pixels has a margin of one: shifted to the left by it, then mirrored.
+MIRRORED = Cut(rows=torch.tensor([[0]]), columns=torch.arange(7, -1, -1)[None])
+
+
+def test_with_a_cut_the_start_is_moved_as_the_image_is():
+    memory, first = build(count=1, shape=(1, 1, 8)), torch.tensor([0])
+    memory.perturbation.copy_(torch.arange(8.0).view(1, 1, 1, 8) / 64)
+    seen = memory.recall(first, MIRRORED) * 64
+    assert seen.flatten().tolist() == [6, 5, 4, 3, 2, 1, 0, 0]
+
+
+def test_with_a_cut_the_history_is_kept_where_the_image_has_its_pixels():
+    memory, first = build(count=1, shape=(1, 1, 8)), torch.tensor([0])
+    memory.momentum.copy_(torch.tensor([0.0, 0, 0, 0, 0, 0, -8, 6]).view(1, 1, 1, 8))
+    gradient = torch.tensor([1.0, 1, 1, 1, -1, -1, 1, 1]).view(1, 1, 1, 8)
+    start, grey = memory.recall(first, MIRRORED), torch.full((1, 1, 1, 8), 0.5)
+    keep(memory, first, grey, start, gradient, cut=MIRRORED)
+    # pixel 7 was not in the cut and keeps its momentum; the cut's last pixel is of no image
+    assert memory.momentum.flatten().tolist() == [1, -1, -1, 1, 1, 1, -3, 6]
+    moved = memory.recall(first) / STEP
+    assert moved.flatten().tolist() == [1, -1, -1, 1, 1, 1, -1, 0]

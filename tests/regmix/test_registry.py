@@ -19,7 +19,7 @@ def test_every_room_has_the_variants_that_its_folder_has():
     assert set(registry.names("loss")) >= {"mse", "plain", "regmix"}
     assert set(registry.names("data")) >= {"cifar10", "digits", "image_folder"}
     assert set(registry.names("model")) >= {"resnet18", "small_cnn"}
-    assert set(registry.names("attack")) >= {"fgsm"}
+    assert set(registry.names("attack")) >= {"fgsm", "n_fgsm", "pgd"}
     assert not any(name.startswith("_") for room in registry.ROOMS for name in registry.names(room))
 
 

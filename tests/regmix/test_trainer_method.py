@@ -52,7 +52,11 @@ def test_plain_from_zero_is_fgsm_adversarial_training(build, tiny_split, epochs)
 
 @pytest.mark.parametrize(
     "loss",
-    [{"loss": "mse", "mse_weight": 0}, {"loss": "regmix", "alpha": 0, "beta": 0, "gamma": 0}],
+    [
+        {"loss": "mse", "mse_weight": 0},
+        {"loss": "logit_pairing", "pairing_weight": 0},
+        {"loss": "regmix", "alpha": 0, "beta": 0, "gamma": 0},
+    ],
 )
 def test_without_weights_every_loss_trains_as_plain_does(build, loss):
     plain, other = build(loss="plain"), build(**loss)

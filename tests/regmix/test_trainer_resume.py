@@ -11,6 +11,7 @@ RUNS = pytest.mark.parametrize(
     [
         {"loss": "regmix", "initialization": "history", "reset_interval": 3},
         {"loss": "mse", "initialization": "random", "augment": "crop_flip"},
+        {"loss": "mart", "momentum_rule": "success", "augment": "crop_flip", "align_history": True},
         {"loss": "plain", "initialization": "corner", "schedule": "linear"},
         {"loss": "regmix", "gamma": 0, "precision": "bf16", "true_class_mass": 0.8},
     ],
