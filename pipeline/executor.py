@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.bridge import StudyBridge
 from pipeline.command import ROOT
 from regmix.errors import InputError
 from regmix.images import Images
+
+if TYPE_CHECKING:
+    from ray import tune
+
+    from pipeline.ray_tune import Calls
 
 # Ray reads these when it is imported. Its ports are open on all interfaces: the token stays on.
 _ENVIRONMENT = {
@@ -146,29 +151,36 @@ def run(
 
     from ray import tune
 
-    from pipeline.ray_tune import BridgeScheduler, BridgeSearcher, Calls
-    from pipeline.trial import TrialActor
+    from pipeline.ray_tune import Calls
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.concurrency)  # else starts are serial
     calls = Calls(bridge, place, slots, stop, failed)
-    actor = tune.with_resources(
-        tune.with_parameters(TrialActor, images=images), {"cpu": slots.cpus, "gpu": slots.gpus}
-    )
     with tempfile.TemporaryDirectory(prefix="regmix-") as scratch:
-        tuner = tune.Tuner(
-            actor,
-            tune_config=tune.TuneConfig(
-                search_alg=BridgeSearcher(calls),
-                scheduler=BridgeScheduler(calls),
-                num_samples=-1,
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(storage_path=scratch, name="search", verbose=0),
-        )
         try:
-            tuner.fit()
+            _tuner(calls, images, scratch).fit()
         except tune.TuneError:
             if calls.fault is not None:
                 raise calls.fault from None
             raise
+
+
+def _tuner(calls: "Calls", images: Images, scratch: str) -> "tune.Tuner":
+    """Return Ray's tuner over our two faces; `scratch` takes the files that Ray insists on."""
+    from ray import tune
+
+    from pipeline.ray_tune import BridgeScheduler, BridgeSearcher
+    from pipeline.trial import TrialActor
+
+    resources = {"cpu": calls.slots.cpus, "gpu": calls.slots.gpus}
+    actor = tune.with_resources(tune.with_parameters(TrialActor, images=images), resources)
+    return tune.Tuner(
+        actor,
+        tune_config=tune.TuneConfig(
+            search_alg=BridgeSearcher(calls),
+            scheduler=BridgeScheduler(calls),
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(storage_path=scratch, name="search", verbose=0),
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import views, yaml_file
-from pipeline.tracking_uri import check_uri, connect
+from pipeline.tracking_uri import connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -126,7 +126,6 @@ class Tracker:
 
     def _opened(self) -> "MlflowClient":
         if self._client is None:
-            check_uri(self.uri)  # MLflow itself would try for two minutes
             client = connect(self.uri)
             self.experiment = self._open_experiment(client)
             self._find_runs(client)

@@ -1,5 +1,7 @@
 """Where MLflow keeps its view: proved before a search starts, opened without noise."""
 
+import contextlib
+import fcntl
 import logging
 import os
 import sqlite3
@@ -47,11 +49,45 @@ def check_uri(uri: str) -> None:
 
 
 def connect(uri: str) -> "MlflowClient":
-    """Import MlFlow quietly and return a client of this URI."""
+    """Import MLflow quietly and return a client of this URI, with its database made.
+
+    Drivers that begin at once make a new database one after the other: MLflow's own migrations
+    would race. One that was begun and not finished, on a full disk say, is made anew.
+
+    Raises:
+        InputError: as `check_uri`; MLflow itself would try for two minutes.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     from mlflow import MlflowClient
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    return MlflowClient(tracking_uri=uri)
+    check_uri(uri)
+    if not uri.startswith("sqlite:///"):
+        return MlflowClient(tracking_uri=uri)
+    path = Path(uri.removeprefix("sqlite:///"))
+    with open(path.with_name(f"{path.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _unfinished(path):
+            for file in (
+                path,
+                path.with_name(f"{path.name}-wal"),
+                path.with_name(f"{path.name}-shm"),
+            ):
+                file.unlink(missing_ok=True)
+            check_uri(uri)
+        return MlflowClient(tracking_uri=uri)  # makes the tables, or migrates them
+
+
+def _unfinished(path: Path) -> bool:
+    """Return whether MLflow began to make this database and holds nothing in it.
+
+    A finished one has an experiment from the start, named Default.
+    """
+    with contextlib.closing(sqlite3.connect(path, timeout=5)) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+        if not {"experiments", "runs", "alembic_version"} <= tables:
+            return False
+        held = "SELECT EXISTS (SELECT 1 FROM experiments) OR EXISTS (SELECT 1 FROM runs)"
+        return not connection.execute(held).fetchone()[0]

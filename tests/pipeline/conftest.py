@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -34,7 +35,14 @@ def start(script, *args, cwd=None):
         text=True,
         cwd=cwd,
         start_new_session=True,
+        preexec_fn=_hearing_signals,
     )
+
+
+def _hearing_signals():
+    """As in a terminal: in a shell's background, or under nohup, they are ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def run(script, *args, cwd=None):
