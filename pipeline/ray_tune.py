@@ -88,8 +88,6 @@ class Calls:
 
     def complete(self, trial_id: str, result: dict[str, Any] | None, error: bool) -> None:
         """Tell the study how a trial ended, and drop the files that nobody needs any more."""
-        if self.fault is not None:
-            return  # Ray is clearing up: the trial is not to blame, and goes on another day
         number = self.numbers[trial_id]
         if error or not result:
             self.endings.setdefault(trial_id, Ending("FAIL", "its worker process died"))
