@@ -1,5 +1,6 @@
 """A study from its question to its end: begins it, continues it, or says that it is complete."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import pruners, session
@@ -29,7 +30,7 @@ def run_study(request: Request) -> int:
     """
     place = study_folder(request.runs, request.study)
     with exclusive(place, request.storage):
-        study = _open(request)
+        study = _open(request, place)
         images = _load_images(request.question)
         _hold(study, "data", {"fingerprint": images.fingerprint()})
         bridge = _bridge(request, study)
@@ -54,11 +55,11 @@ def _load_images(question: Question) -> Images:
     return images
 
 
-def _open(request: Request) -> "Study":
+def _open(request: Request, place: Path) -> "Study":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = open_storage(request.storage, study_folder(request.runs, request.study))
+    storage = open_storage(request.storage, place)
     try:
         study = optuna.load_study(study_name=request.study, storage=storage)
     except KeyError:
