@@ -32,8 +32,8 @@ echo "install: filling $venv ($("$venv/bin/python" --version)); about a minute, 
 if "$venv/bin/pip" install --quiet --disable-pip-version-check uv >/dev/null 2>&1; then
     # Without byte-compiling, every start would pay ten seconds where Python may not write .pyc.
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --compile-bytecode \
-        $links -c constraints.txt -e '.[dev,eval]'
+        $links -c constraints.txt -e '.[dev]'
 else
-    "$venv/bin/pip" install --quiet --disable-pip-version-check $links -c constraints.txt -e '.[dev,eval]'
+    "$venv/bin/pip" install --quiet --disable-pip-version-check $links -c constraints.txt -e '.[dev]'
 fi
 touch "$venv/.installed"

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from pipeline import samplers
 from pipeline.pruners import Pruner
 from pipeline.question import Question
+from pipeline.reported import latest
 from regmix.config import TrainConfig
 from regmix.metrics import EpochMetrics
 
@@ -141,8 +142,9 @@ class StudyBridge:
             trial.set_user_attr("reason", ending.reason)
         value = None
         if ending.state == "COMPLETE":
-            assert frozen.last_step is not None, "only a reported epoch completes a trial"
-            value = frozen.intermediate_values[frozen.last_step]
+            judged = latest(frozen).judged
+            assert judged is not None, "the last epoch is judged"
+            value = judged.robust
         self.study.tell(trial, value, state=TrialState[ending.state])
         self.study.set_user_attr("seconds", self.seconds)
         self.changed(self.frozen(number))

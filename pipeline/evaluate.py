@@ -1,9 +1,9 @@
-"""Judge an exported configuration's weights once, on test data."""
+"""Judge an exported configuration's weights: once on test data, or on its validation images."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -11,12 +11,17 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 from rich.table import Table
 
 from pipeline import command, yaml_file
-from pipeline.exported import Exported, load_part, with_data_dir
+from pipeline.exported import Exported, load_part, load_split, with_data_dir
 from pipeline.progress import console
 from regmix import atomic
 from regmix.errors import InputError
+from regmix.images import Images
+from regmix.judged import Masking
 from regmix.ranges import Count, check
 from regmix.shares import Share
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def parser() -> command.Parser:
@@ -26,80 +31,146 @@ def parser() -> command.Parser:
     result.add_argument("--autoattack", action="store_true", help="also run AutoAttack (slow)")
     result.add_argument("--images", help="only so many test images (default: all)")
     result.add_argument("--again", action="store_true", help="judge although a judgement exists")
+    result.add_argument(
+        "--validation",
+        action="store_true",
+        help="judge on the validation images, as a finalist: APGD-CE and APGD-T at full length",
+    )
+    result.add_argument(
+        "--best", action="store_true", help="the weights of the best epoch instead of the last"
+    )
     result.add_argument("--data-dir", help="where the images are, if not where the file says")
     return result
 
 
 def main(argv: Sequence[str]) -> int:
-    """Return 0 when the judgement is printed and written beside the file."""
+    """Return 0 when the judgement is printed and, on test data, written beside the file."""
     args = parser().parse_args(argv)
     path = Path(args.file).resolve()
     exported = with_data_dir(Exported.read(path), args.data_dir)
     count = None if args.images is None else check("command line", "--images", args.images, Count)
-    if not exported.weights.exists():
-        raise InputError(f"{exported.weights}: the weights are missing; export or train again")
-    kept = path.with_suffix(".judgement.yaml")
+    weights = exported.best_weights if args.best else exported.weights
+    if weights is None:
+        raise InputError(f"--best: the last epoch of {path.name} is its best; leave it out")
+    if not weights.exists():
+        raise InputError(f"{weights}: the weights are missing; export or train again")
+    if args.validation:
+        if args.autoattack or count:
+            raise InputError(
+                "--validation: takes neither --autoattack nor --images; leave them out"
+            )
+        _show(path, _finalist(exported, path, weights))
+        return 0
+    kept = path.with_suffix(".best.judgement.yaml" if args.best else ".judgement.yaml")
     if kept.exists() and not args.again:
         print(f"judged before, see {kept}; test data judges once (--again judges again)")
         _show(path, yaml_file.read(kept))
         return 0
-    judgement = _judge(exported, count, args.autoattack)  # type: ignore[arg-type]
+    judgement = _judge(exported, weights, count, args.autoattack)  # type: ignore[arg-type]
     atomic.write(kept, lambda file: file.write_text(yaml_file.dump(judgement)))
     _show(path, judgement)
     print(f"wrote {kept}")
     return 0
 
 
-def _judge(exported: Exported, count: int | None, with_autoattack: bool) -> dict[str, Any]:
-    """Return the judgement as it is kept: settings, and hits and count of each row."""
-    import torch
-
-    from regmix import checkpoint
-    from regmix.device import device, machine
+def _judge(
+    exported: Exported, weights: Path, count: int | None, with_autoattack: bool
+) -> dict[str, Any]:
+    """Return the judgement on test data as it is kept."""
+    from regmix.evaluate import random_start, validate
     from regmix.judge import judge
-    from regmix.trainer import build_model
+    from regmix.masking import masking
 
     config, test = exported.config, load_part(exported.config, "test")
     if count is not None:
         test = test.first(count)
-    model = build_model(config, test.images.shape[1], len(test.classes))
+    model, (images, labels) = _model(exported, weights, test), _tensors(test)
+    rows, epsilon, seed = {}, config.eval_epsilon, config.eval_seed
+    for name, share in judge(
+        model, images, labels, epsilon=epsilon, seed=seed, with_autoattack=with_autoattack
+    ):
+        rows[name] = share
+        print(f"{name}: {share.value:.4f}", file=sys.stderr, flush=True)
+    start = random_start(images, epsilon, seed)
+    known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
+    signs = masking(model, images, labels, start, known, epsilon=epsilon, batch_size=500)
+    return _kept(exported, "test images", test, rows, signs)
+
+
+def _finalist(exported: Exported, path: Path, weights: Path) -> dict[str, Any]:
+    """Return the judgement of a finalist on the validation images."""
+    from regmix.evaluate import random_start, validate
+    from regmix.levels import judge_finalist
+
+    config, valid = exported.config, load_split(exported, path).valid
+    model, (images, labels) = _model(exported, weights, valid), _tensors(valid)
+    epsilon, seed = config.eval_epsilon, config.eval_seed
+    start = random_start(images, epsilon, seed)
+    known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
+    judged = judge_finalist(model, images, labels, start, known, epsilon=epsilon, seed=seed)
+    shares = {
+        "clean": known.clean,
+        "FGSM": known.fgsm,
+        "PGD": known.pgd,
+        "and margin": known.robust,
+    }
+    rows = {name: Share(round(value * len(valid)), len(valid)) for name, value in shares.items()}
+    rows["and APGD-100, 9 targets, Square"] = judged.share
+    return _kept(exported, "validation images, which chose it", valid, rows, judged.masking)
+
+
+def _model(exported: Exported, weights: Path, images: Images) -> "nn.Module":
+    from regmix import checkpoint
+    from regmix.device import device
+    from regmix.trainer import build_model
+
+    model = build_model(exported.config, images.images.shape[1], len(images.classes))
     try:
-        model.load_state_dict(checkpoint.load_weights(exported.weights))
+        model.load_state_dict(checkpoint.load_weights(weights))
     except RuntimeError:
         raise InputError(
-            f"{exported.weights}: does not fit {config.model.name}; export again"
+            f"{weights}: does not fit {exported.config.model.name}; export again"
         ) from None
-    model.to(device()).eval().requires_grad_(False)
-    rows = {}
-    images = torch.from_numpy(test.images).to(device()).float() / 255
-    labels = torch.from_numpy(test.labels).to(device())
-    for name, share in judge(
-        model,
-        images,
-        labels,
-        epsilon=config.eval_epsilon,
-        seed=config.eval_seed,
-        with_autoattack=with_autoattack,
-    ):
-        rows[name] = {"hits": share.hits, "count": share.count}
-        print(f"{name}: {share.value:.4f}", file=sys.stderr, flush=True)
+    return model.to(device()).eval().requires_grad_(False)
+
+
+def _tensors(images: Images) -> tuple[Any, Any]:
+    import torch
+
+    from regmix.device import device
+
+    pixels = torch.from_numpy(images.images).to(device()).float() / 255
+    return pixels, torch.from_numpy(images.labels).to(device())
+
+
+def _kept(
+    exported: Exported, part: str, images: Images, rows: dict[str, Share], signs: Masking
+) -> dict[str, Any]:
+    """Return settings, hits and count of each row, and the signs of masking."""
+    from dataclasses import asdict
+
+    from regmix.device import machine
+
     return {
-        "data": config.data.name,
-        "test_fingerprint": test.fingerprint(),
-        "epsilon": config.eval_epsilon,
-        "seed": config.eval_seed,
+        "data": exported.config.data.name,
+        "part": part,
+        "fingerprint": images.fingerprint(),
+        "epsilon": exported.config.eval_epsilon,
+        "seed": exported.config.eval_seed,
         "machine": machine(),
-        "rows": rows,
+        "rows": {name: {"hits": row.hits, "count": row.count} for name, row in rows.items()},
+        "masking": asdict(signs),
     }
 
 
 def _show(path: Path, judgement: dict[str, Any]) -> None:
     try:
         shares = {name: Share(row["hits"], row["count"]) for name, row in judgement["rows"].items()}
-        epsilon, data = float(judgement["epsilon"]), str(judgement["data"])
+        epsilon, data = float(judgement["epsilon"]), f"{judgement['data']}'s {judgement['part']}"
+        signs = Masking(**judgement["masking"])
     except (KeyError, TypeError, AttributeError, ValueError):
         raise InputError(f"{path.stem}.judgement.yaml: is damaged; add --again") from None
-    table = Table(title=f"{path.stem} on {data}'s test images, epsilon {epsilon:.4g}", box=None)
+    table = Table(title=f"{path.stem} on {data}, epsilon {epsilon:.4g}", box=None)
     for column in ("attack", "accuracy", "95 % interval", "images"):
         table.add_column(column, justify="left" if column == "attack" else "right")
     for name, share in shares.items():
@@ -107,6 +178,10 @@ def _show(path: Path, judgement: dict[str, Any]) -> None:
         interval = f"{low:.4f} to {high:.4f}"
         table.add_row(name, f"{share.value:.4f}", interval, f"{share.hits} of {share.count}")
     console().print(table)
+    for flag in signs.flags():
+        print(f"gradient masking? {flag}")
+    if not signs.flags():
+        print("no sign of gradient masking")
 
 
 if __name__ == "__main__":

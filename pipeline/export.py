@@ -12,11 +12,11 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 from pipeline import command
 from pipeline.exported import Exported
 from pipeline.leaderboard import ranked
-from pipeline.store import WEIGHTS, open_storage, trial_folder
+from pipeline.reported import latest
+from pipeline.store import BEST_WEIGHTS, WEIGHTS, open_storage, trial_folder
 from regmix import atomic
 from regmix.config import TrainConfig
 from regmix.errors import InputError, unknown
-from regmix.metrics import EpochMetrics
 from regmix.ranges import Count, check
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ def main(argv: Sequence[str]) -> int:
         print(f"only {len(complete)} trials of {args.study} are complete")
     for rank, trial in enumerate(complete[:top], start=1):
         path = _write(study, trial, rank, place, out)
-        print(f"{path}: trial {trial.number}, validation robust accuracy {trial.value:.3f}")
+        print(
+            f"{path}: trial {trial.number}, robust accuracy {trial.value:.3f} on validation images"
+        )
     print(f"next: python pipeline/train.py {out / f'{args.study}-1.yaml'}")
     return 0
 
@@ -68,23 +70,31 @@ def _load(name: str, storage: str | None, place: Path) -> "Study":
 
 
 def _write(study: "Study", trial: "FrozenTrial", rank: int, place: Path, out: Path) -> Path:
-    weights = trial_folder(place, trial.number) / WEIGHTS
-    if not weights.exists():
-        raise InputError(f"{weights}: the weights of trial {trial.number} are gone; search again")
-    path = out / f"{study.study_name}-{rank}.yaml"
-    copy = path.with_suffix(".safetensors")
-    atomic.write(copy, lambda file: shutil.copyfile(weights, file))
+    folder, path = trial_folder(place, trial.number), out / f"{study.study_name}-{rank}.yaml"
+    weights = _copy(folder / WEIGHTS, path.with_suffix(".safetensors"))
+    if weights is None:
+        raise InputError(f"{folder}: the weights of trial {trial.number} are gone; search again")
     facts = trial.user_attrs
     Exported(
         origin={"study": study.study_name, "trial": trial.number, "rank": rank},
         config=TrainConfig.from_flat(facts["config"]),
         data_fingerprint=study.user_attrs["data"]["fingerprint"],
-        metrics=EpochMetrics(**facts[f"epoch_{trial.last_step}"]),
+        metrics=latest(trial),
         machine=facts["machine"],
         versions=study.user_attrs["versions"],
-        weights=copy,
+        weights=weights,
+        best_weights=_copy(folder / BEST_WEIGHTS, path.with_suffix(".best.safetensors")),
     ).write(path)
     return path
+
+
+def _copy(source: Path, target: Path) -> Path | None:
+    """Copy a file that may not exist; an old copy of what no longer exists goes."""
+    if not source.exists():
+        target.unlink(missing_ok=True)
+        return None
+    atomic.write(target, lambda file: shutil.copyfile(source, file))
+    return target
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ from pipeline import yaml_file
 from regmix import atomic, registry
 from regmix.config import TrainConfig
 from regmix.errors import InputError, unknown
-from regmix.images import Images, PartName
+from regmix.images import Images, PartName, Split, split
 from regmix.metrics import EpochMetrics
 
 _KEYS = ("origin", "config", "data_fingerprint", "metrics", "machine", "versions", "weights")
+_BEST = "best_weights"
 _HEADER = """\
 # A configuration found by a search, complete enough to train again to the same numbers:
 #   python pipeline/train.py {name}       trains it again
@@ -32,7 +33,8 @@ class Exported:
     metrics: EpochMetrics  # of the last epoch
     machine: dict[str, Any]  # device and threads
     versions: dict[str, str]
-    weights: Path  # of the averaged model, beside the file
+    weights: Path  # of the averaged model after the last epoch, beside the file
+    best_weights: Path | None = None  # after `metrics.best_epoch`, where that is an earlier one
 
     @classmethod
     def read(cls, path: Path) -> "Exported":
@@ -42,8 +44,8 @@ class Exported:
             InputError: for an unknown or missing key, or a wrong value.
         """
         content = yaml_file.read(path)
-        for key in content.keys() - set(_KEYS):
-            raise unknown(str(path), "key", key, _KEYS)
+        for key in content.keys() - {*_KEYS, _BEST}:
+            raise unknown(str(path), "key", key, (*_KEYS, _BEST))
         for key in _KEYS:
             if key not in content:
                 raise InputError(f"{path}: {key} is missing; export the configuration again")
@@ -53,11 +55,12 @@ class Exported:
         flat = content["config"]
         config = TrainConfig.from_flat(flat, dict.fromkeys(flat, f"{path}: config"))
         try:
-            metrics = EpochMetrics(**content["metrics"])
-            weights = path.parent / str(content["weights"]["file"])
+            metrics = EpochMetrics.from_dict(content["metrics"])
+            weights, best = (_named(path, content.get(key)) for key in ("weights", _BEST))
         except (TypeError, KeyError) as error:
             raise InputError(f"{path}: metrics or weights: {error}; export it again") from None
-        result = cls(
+        assert weights is not None, "a mapping names a file"
+        return cls(
             content["origin"],
             config,
             str(content["data_fingerprint"]),
@@ -65,10 +68,8 @@ class Exported:
             content["machine"],
             content["versions"],
             weights,
+            best,
         )
-        if weights.exists() and _digest(weights) != content["weights"].get("sha256"):
-            raise InputError(f"{weights}: is not the file that {path.name} names; export it again")
-        return result
 
     def write(self, path: Path) -> None:
         """Write the file; the weights lie beside it already."""
@@ -81,8 +82,39 @@ class Exported:
             "versions": self.versions,
             "weights": {"file": self.weights.name, "sha256": _digest(self.weights)},
         }
+        if self.best_weights:
+            best = self.best_weights
+            content[_BEST] = {"file": best.name, "sha256": _digest(best)}
         header = _HEADER.format(name=path.name)
         atomic.write(path, lambda file: file.write_text(header + yaml_file.dump(content)))
+
+
+def _named(path: Path, said: dict[str, str] | None) -> Path | None:
+    """Return the weights that a file names, if any, and prove that they are these."""
+    if said is None:
+        return None
+    weights = path.parent / said["file"]
+    if weights.exists() and _digest(weights) != said.get("sha256"):
+        raise InputError(f"{weights}: is not the file that {path.name} names; export it again")
+    return weights
+
+
+def load_split(exported: Exported, path: Path) -> Split:
+    """Read the images that a configuration was trained and validated on.
+
+    Raises:
+        InputError: where these are other images than those of the file at `path`.
+    """
+    config = exported.config
+    images = load_part(config, "train")
+    if images.fingerprint() != exported.data_fingerprint:
+        raise InputError(
+            f"{path}: was trained on other images (fingerprint {exported.data_fingerprint}, here "
+            f"{images.fingerprint()}); give the right ones by --data-dir"
+        )
+    return split(
+        images, valid=config.valid_images, train=config.train_images, seed=config.split_seed
+    )
 
 
 def load_part(config: TrainConfig, part: PartName) -> Images:

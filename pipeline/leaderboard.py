@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.progress import cells, duration, short
-from regmix.shares import Share
+from pipeline.reported import doubts, latest
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -22,6 +22,8 @@ def ranked(study: "Study") -> list["FrozenTrial"]:
     def key(trial: "FrozenTrial") -> tuple[float, ...]:
         last = trial.last_step or 0
         value = trial.intermediate_values[last] if last else -1.0
+        if trial.state.name == "COMPLETE":
+            value = trial.value or 0.0
         return (_ORDER[trial.state.name], -last, -value, trial.number)
 
     return sorted(study.get_trials(deepcopy=False), key=key)
@@ -31,16 +33,19 @@ def table(study: "Study", names: tuple[str, ...]) -> Table:
     """Return a row for every trial, the best first; after 40 the rest is left out."""
     board = Table(box=None, pad_edge=False)
     board.add_column("rank", justify="right")
-    for name in ("trial", "epoch", "robust", "clean", *names):
+    for name in ("trial", "epoch", "judged", "robust", "clean", *names):
         board.add_column(name, justify="right", no_wrap=True)
     board.add_column("state", no_wrap=True)
     board.add_column("why", overflow="fold")
     for rank, trial in enumerate(ranked(study)[:_SHOWN], start=1):
         place = str(rank) if trial.state.name == "COMPLETE" else "-"
-        why = trial.user_attrs.get("reason", "")
-        if trial.user_attrs.get("origin") == "default":
-            why = why or "the recipe's default"
-        board.add_row(place, *cells(trial, names), trial.state.name, why)
+        default = trial.user_attrs.get("origin") == "default"
+        notes = [trial.user_attrs.get("reason") or ("the recipe's default" if default else "")]
+        notes += doubts(trial)
+        judged = f"{trial.value:.3f}" if trial.state.name == "COMPLETE" else "-"
+        number, epoch, *rest = cells(trial, names)
+        why = "; ".join(filter(None, notes))
+        board.add_row(place, number, epoch, judged, *rest, trial.state.name, why)
     return board
 
 
@@ -73,12 +78,14 @@ def best_in_words(study: "Study", names: tuple[str, ...]) -> str:
         return "no trial ran to its end, so there is no best configuration"
     best = complete[0]
     assert best.value is not None
-    count = int(best.user_attrs["config"]["valid_images"])
-    low, high = Share(round(best.value * count), count).interval
+    judged = latest(best).judged
+    assert judged is not None, "a complete trial is judged"
+    low, high = judged.share.interval
     text = (
         f"best: trial {best.number} with {_in_words(best, names)}\n"
-        f"  robust accuracy {best.value:.3f} on {count} validation images (95 % interval "
-        f"{low:.3f} to {high:.3f})\n  it was chosen on these images: expect less on test data"
+        f"  robust accuracy {best.value:.3f} under APGD on {judged.count} validation images "
+        f"(95 % interval {low:.3f} to {high:.3f})\n"
+        "  it was chosen on these images: expect less on test data"
     )
     default = next((t for t in complete if t.user_attrs.get("origin") == "default"), None)
     if default is None or default.value is None:

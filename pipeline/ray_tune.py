@@ -16,7 +16,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from pipeline.bridge import Ending, StudyBridge
-from pipeline.store import CHECKPOINT, WEIGHTS, trial_folder
+from pipeline.store import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, trial_folder
 from regmix.metrics import EpochMetrics
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Calls:
                 self.failed(number, result["traceback"])
         else:
             ending = self.bridge.report(
-                number, EpochMetrics(*result["metrics"]), dict(result["machine"])
+                number, EpochMetrics.from_dict(result["metrics"]), dict(result["machine"])
             )
         if ending is not None:
             self.endings[trial_id] = ending
@@ -97,7 +97,8 @@ class Calls:
         del self.numbers[trial_id]
         self.bridge.tell(number, ending)
         folder = trial_folder(self.place, number)
-        for name in (CHECKPOINT,) if ending.state == "COMPLETE" else (CHECKPOINT, WEIGHTS):
+        unneeded = () if ending.state == "COMPLETE" else (WEIGHTS, BEST_WEIGHTS)
+        for name in (CHECKPOINT, *unneeded):
             (folder / name).unlink(missing_ok=True)
         if folder.is_dir() and not os.listdir(folder):
             folder.rmdir()

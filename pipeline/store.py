@@ -14,6 +14,7 @@ from pipeline.command import folder
 from regmix.errors import InputError
 
 WEIGHTS, CHECKPOINT = "weights.safetensors", "checkpoint.pt"
+BEST_WEIGHTS = "best.safetensors"  # of an earlier epoch than the last
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

@@ -5,19 +5,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from pipeline import command
-from pipeline.exported import Exported, load_part, versions, with_data_dir
-from regmix.errors import InputError
-from regmix.images import Split, split
+from pipeline.exported import Exported, load_split, versions, with_data_dir
+from regmix.images import Split
 from regmix.ranges import Seed, check
-
-if TYPE_CHECKING:
-    pass
 
 
 def parser() -> command.Parser:
@@ -37,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     exported = with_data_dir(Exported.read(path), args.data_dir)
     seeds = [check("command line", "--seeds", seed, Seed) for seed in args.seeds or ()]
     out = command.folder(Path(args.out) if args.out else path.parent, "--out")
-    data = _data(exported, path)
+    data = load_split(exported, path)
     results, same = [], True
     for seed in seeds or [exported.config.seed]:
         config = replace(exported.config, seed=int(seed or 0))
@@ -46,26 +41,14 @@ def main(argv: Sequence[str]) -> int:
         if config.seed == exported.config.seed:
             same = _compare(exported, again)
     if len(results) > 1:
-        values = [result.metrics.valid_robust for result in results]
+        values = [r.metrics.judged.robust for r in results if r.metrics.judged]
         spread = statistics.stdev(values)
         mean = statistics.mean(values)
         print(
-            f"validation robust accuracy over {len(values)} seeds: mean {mean:.4f}, sd {spread:.4f}"
+            f"validation robust accuracy under APGD over {len(values)} seeds: mean {mean:.4f}, "
+            f"sd {spread:.4f}"
         )
     return 0 if same else 1
-
-
-def _data(exported: Exported, path: Path) -> Split:
-    config = exported.config
-    images = load_part(config, "train")
-    if images.fingerprint() != exported.data_fingerprint:
-        raise InputError(
-            f"{path}: was trained on other images (fingerprint {exported.data_fingerprint}, here "
-            f"{images.fingerprint()}); give the right ones by --data-dir"
-        )
-    return split(
-        images, valid=config.valid_images, train=config.train_images, seed=config.split_seed
-    )
 
 
 def _train(exported: Exported, data: Split, path: Path) -> Exported:
@@ -83,11 +66,22 @@ def _train(exported: Exported, data: Split, path: Path) -> Exported:
     for metrics in trainer.epochs():
         print(
             f"epoch {metrics.epoch:3d}/{exported.config.epochs}  loss {metrics.train_loss:.4f}  "
-            f"clean {metrics.valid_clean:.4f}  robust {metrics.valid_robust:.4f}",
+            f"clean {metrics.valid_clean:.4f}  robust {metrics.valid_robust:.4f}"
+            f"{'  COLLAPSED' if metrics.collapse else ''}",
             flush=True,
         )
-    weights = path.with_suffix(".safetensors")
+    weights, best = path.with_suffix(".safetensors"), None
     checkpoint.save_weights(trainer.average.model.state_dict(), weights)
+    watch = trainer.watch
+    if watch.best_weights is not None and watch.best_epoch < trainer.epoch:
+        best = path.with_suffix(".best.safetensors")
+        checkpoint.save_weights(watch.best_weights, best)
+    if metrics.judged:
+        print(
+            f"under APGD: {metrics.judged.robust:.4f} of {metrics.judged.count} validation images"
+        )
+        for flag in metrics.judged.masking.flags():
+            print(f"gradient masking? {flag}")
     again = Exported(
         origin={"trained_again": exported.origin},
         config=exported.config,
@@ -96,6 +90,7 @@ def _train(exported: Exported, data: Split, path: Path) -> Exported:
         machine=machine(),
         versions=versions(),
         weights=weights,
+        best_weights=best,
     )
     again.write(path)
     print(f"wrote {path}")

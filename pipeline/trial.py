@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Iterator
-from dataclasses import astuple
+from dataclasses import asdict
 from typing import Any
 
 from ray import tune
@@ -48,7 +48,7 @@ class TrialActor(tune.Trainable):
             trace = traceback.format_exc() if bug else ""
             return {"failure": reason, "traceback": trace, "done": True}
         return {
-            "metrics": astuple(metrics),
+            "metrics": asdict(metrics),
             "machine": tuple(machine().items()),
             "done": metrics.epoch == self._request["config"]["epochs"],
         }

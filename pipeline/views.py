@@ -8,7 +8,10 @@ and shows its plain table: no number is lost, but columns, order and charts are 
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from pipeline.reported import doubts, latest
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -20,6 +23,13 @@ METRICS = (
     "train_loss",
     "valid_fgsm",
     "valid_pgd",
+    "raw_fgsm",
+    "raw_pgd",
+    "collapse_ratio",
+    "collapse_fall",
+    "collapse",
+    "best_epoch",
+    "best_robust",
     "train_initial",
     "train_final",
     "lr",
@@ -57,8 +67,9 @@ def study_note(space: str, recipe: str, experiment: str, summary: str) -> str:
     return (
         f"Space {space} on recipe {recipe}: [trials, the best first]({address(experiment)}), "
         f"[charts]({address(experiment, charts=True)}), [leaderboard and figures]({files})\n\n"
-        f"`{RANKED}` is `valid_robust` after the last epoch: the share of the validation images "
-        "that survive every attack. Pruned trials have none; MLflow calls them killed."
+        f"`{RANKED}` is the share of the validation images that survive, after the last epoch, "
+        "every attack of `valid_robust` and then APGD. Pruned trials have none; MLflow calls them "
+        "killed. `masking_*` are signs of gradient masking, `collapse` of catastrophic overfitting."
     )
 
 
@@ -70,8 +81,11 @@ def trial_tags(trial: "FrozenTrial") -> dict[str, str]:
         note = "interrupted; the same search command continues it"
     elif reason:
         note = f"{'failed' if state == 'FAIL' else state.lower()}: {reason}"
+    doubtful = "; ".join(doubts(trial))
+    note = "; ".join(filter(None, (note, doubtful)))
     epochs = f"{trial.last_step or 0}/{trial.user_attrs['config']['epochs']}"
-    return {"state": state, "epochs": epochs, "reason": reason, NOTE_TAG: note}
+    told = {"state": state, "epochs": epochs, "reason": reason, "doubts": doubtful}
+    return {**told, NOTE_TAG: note}
 
 
 def trial_metrics(trial: "FrozenTrial", epochs: Iterable[int]) -> list[tuple[str, float, int]]:
@@ -82,8 +96,14 @@ def trial_metrics(trial: "FrozenTrial", epochs: Iterable[int]) -> list[tuple[str
         for name in METRICS
     ]
     if trial.state.name == "COMPLETE":  # Optuna gives a pruned trial a value too
-        assert trial.value is not None
-        result.append((RANKED, trial.value, 0))  # at a later step the page would draw a curve
+        judged = latest(trial).judged
+        assert judged is not None, "a complete trial is judged"
+        once = {RANKED: judged.robust}
+        for name, value in asdict(judged.masking).items():
+            if value is not None:  # what was not asked
+                once[f"masking_{name}"] = float(value)
+        # at a later step the page would draw a curve
+        result += [(name, value, 0) for name, value in once.items()]
     return result
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.command import DISK
-from pipeline.store import CHECKPOINT, WEIGHTS
+from pipeline.store import BEST_WEIGHTS, CHECKPOINT, WEIGHTS
 from regmix import checkpoint
 from regmix.config import TrainConfig
 from regmix.device import device
@@ -45,11 +45,14 @@ class Worker:
             trainer.load_state_dict(state["trainer"])
             history = state["history"]
         for known in history[reported:]:  # a kill came between the checkpoint and the report
-            yield EpochMetrics(**known)
+            yield EpochMetrics.from_dict(known)
         for metrics in trainer.epochs():
             history.append(asdict(metrics))
             if metrics.epoch == config.epochs:
                 checkpoint.save_weights(trainer.average.model.state_dict(), folder / WEIGHTS)
+                best = trainer.watch.best_weights
+                if best is not None and trainer.watch.best_epoch < config.epochs:
+                    checkpoint.save_weights(best, folder / BEST_WEIGHTS)
             whole = {"trainer": trainer.state_dict(), "history": history}
             checkpoint.save(whole, folder / CHECKPOINT)
             yield metrics

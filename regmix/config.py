@@ -58,6 +58,7 @@ class TrainConfig:
     momentum_rule: Literal["norm", "sign", "success"] = "norm"  # how it takes a new gradient
     reset_interval: Count = 10  # epochs between two resets of the memory
     align_history: bool = False  # the memory follows each image's crop and flip
+    attack_mode: Literal["train", "eval"] = "train"  # of BN in the attack; eval costs a forward
     averaging_decay: Decay = 0.999  # of the weights that are judged; 0 judges the raw ones
     averaging_rule: Literal["growing", "constant", "pgk"] = "growing"  # of the decay over time
     averaging_threshold: PositiveShare = 0.82  # of pgk: right(final) / right(initial), or weak
@@ -67,8 +68,10 @@ class TrainConfig:
     lr: Positive = 0.1
     momentum: Decay = 0.9
     weight_decay: NonNegative = 5e-4
+    clip_norm: Positive | None = None  # of the gradient over all weights; None: not clipped
     schedule: Literal["multistep", "cosine", "linear", "constant"] = "multistep"
     augment: Literal["none", "crop_flip"] = "none"
+    normalization: Literal["none", "data"] = "none"  # inside the model; data: of its channels
     precision: Literal["fp32", "bf16"] = "fp32"  # of forward and backward; losses are fp32
 
     @classmethod

@@ -93,12 +93,37 @@ def correct(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Validation:
-    """Shares of the validation images that stay right, each in [0, 1]."""
+    """Which validation images stay right, each (N,) bool; and in how many steps of a PGD."""
 
-    clean: float
-    fgsm: float  # one full step from the image itself
-    pgd: float  # PGD on cross-entropy
-    robust: float  # every attack of the ensemble: PGD on cross-entropy, then on the margin
+    right_images: Tensor
+    fgsm_images: Tensor  # after one full step from the image itself
+    pgd_images: Tensor  # after PGD on cross-entropy
+    robust_images: Tensor  # after every attack of the ensemble: that PGD, then one on the margin
+    steps: int
+
+    @property
+    def clean(self) -> float:
+        """Share of images, in [0, 1], that are right without an attack."""
+        return _share(self.right_images)
+
+    @property
+    def fgsm(self) -> float:
+        """Share that is right after one full step."""
+        return _share(self.fgsm_images)
+
+    @property
+    def pgd(self) -> float:
+        """Share that survives PGD on cross-entropy."""
+        return _share(self.pgd_images)
+
+    @property
+    def robust(self) -> float:
+        """Share that survives every attack of the ensemble."""
+        return _share(self.robust_images)
+
+
+def _share(survived: Tensor) -> float:
+    return int(survived.sum()) / len(survived)
 
 
 def validate(
@@ -111,7 +136,7 @@ def validate(
     steps: int,
     batch_size: int = 1000,
 ) -> Validation:
-    """Judge a model each epoch: the objective `valid_robust` of a search, and its company.
+    """Judge a model each epoch: the first level, by which a search prunes.
 
     Args:
         model: in eval mode.
@@ -120,12 +145,11 @@ def validate(
         steps: of each PGD, of length epsilon / 4 (2/255 at 8/255, the field's custom).
         batch_size: images at once; changes speed and memory only.
     """
-    counts = [0, 0, 0, 0]
+    masks = torch.zeros(4, len(images), dtype=torch.bool, device=images.device)
     for batch in torch.arange(len(images), device=images.device).split(batch_size):
         keep = batch[correct(model, images[batch], labels[batch])]
-        x, y = images[keep], labels[keep]
-        zero = torch.zeros_like(x)
-        single, _ = pgd(model, x, y, zero, epsilon=epsilon, step=epsilon, steps=1)
+        masks[0, keep] = True
+        masks[1, keep] = full_step(model, images[keep], labels[keep], epsilon=epsilon)
         for place, objective in ((2, "cross_entropy"), (3, "margin")):
             alive, _ = pgd(
                 model,
@@ -138,7 +162,12 @@ def validate(
                 objective=objective,  # type: ignore[arg-type]
             )
             keep = keep[alive]
-            counts[place] += len(keep)
-        counts[0] += len(x)
-        counts[1] += int(single.sum())
-    return Validation(*(count / len(images) for count in counts))
+            masks[place, keep] = True
+    right, single, by_entropy, by_all = masks
+    return Validation(right, single, by_entropy, by_all, steps)
+
+
+def full_step(model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float) -> Tensor:
+    """Return (N,) bool, True where an image survives FGSM: one step of `epsilon` from itself."""
+    zero = torch.zeros_like(images)
+    return pgd(model, images, labels, zero, epsilon=epsilon, step=epsilon, steps=1)[0]

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from regmix.autoattack import autoattack
-from regmix.evaluate import Objective, correct, pgd, random_start
+from regmix.evaluate import correct, full_step, pgd, random_start
+from regmix.levels import after_apgd
+from regmix.parts import in_parts
 from regmix.shares import Share
 
-Attack = Callable[[Tensor, Tensor, Tensor], Tensor]  # images, labels, start -> survived
+Attack = Callable[[Tensor], Tensor]  # index of images (M,) -> (M,) bool, True where one survived
 
 
 def judge(
@@ -33,59 +36,57 @@ def judge(
         images, labels: (N, C, H, W) in [0, 1] and (N,), on the model's device.
         epsilon: radius, pixels in [0, 1].
         seed: of the attacks' random starts.
-        with_autoattack: also run AutoAttack, which costs about fifty times the rest.
-        batch_size: images at once; changes speed and memory only.
+        with_autoattack: also run AutoAttack, which costs about thirty times the rest.
+        batch_size: images at once; halved where memory runs out.
     """
-    batches = torch.arange(len(images), device=images.device).split(batch_size)
-    alive = torch.cat([correct(model, images[b], labels[b]) for b in batches])
-    clean, start = alive.clone(), random_start(images, epsilon, seed)
+
+    def among(some: Tensor, attack: Attack) -> Tensor:
+        index = some.nonzero().squeeze(1)
+        survived = torch.zeros_like(some)
+        survived[index] = in_parts(attack, index, batch_size)
+        return survived
+
+    everything = torch.ones_like(labels, dtype=torch.bool)
+    clean = among(everything, lambda part: correct(model, images[part], labels[part]))
     yield "clean", Share(int(clean.sum()), len(images))
-    for name, attack in _attacks(model, epsilon).items():
-        survived = torch.zeros_like(alive)
-        for batch in batches:
-            keep = batch[clean[batch]]
-            survived[keep] = attack(images[keep], labels[keep], start[keep])
+    alive, how = clean.clone(), {"epsilon": epsilon, "seed": seed, "batch_size": batch_size}
+    for name, attack in _attacks(model, images, labels, with_autoattack, **how).items():
+        survived = among(clean, attack)
         alive &= survived
         yield name, Share(int(survived.sum()), len(images))
-    if with_autoattack and clean.any():
-        survived = torch.zeros_like(alive)
-        survived[clean] = autoattack(
-            model, images[clean], labels[clean], epsilon=epsilon, seed=seed, batch_size=batch_size
-        )
-        alive &= survived
-        yield "AutoAttack", Share(int(survived.sum()), len(images))
     yield "worst case", Share(int(alive.sum()), len(images))
 
 
-def _attacks(model: nn.Module, epsilon: float) -> dict[str, Attack]:
-    """Return FGSM with a full step, and PGD of step epsilon / 4 (2/255 at 8/255)."""
+def _attacks(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    with_autoattack: bool,
+    *,
+    epsilon: float,
+    **how: Any,  # noqa: ANN401
+) -> dict[str, Attack]:
+    """Return FGSM with a full step, PGD of step epsilon / 4 (2/255 at 8/255), APGD, AutoAttack."""
+    start = random_start(images, epsilon, how["seed"])
 
-    def run(
-        images: Tensor,
-        labels: Tensor,
-        start: Tensor,
-        *,
-        steps: int,
-        objective: Objective = "cross_entropy",
-    ) -> Tensor:
-        return pgd(
-            model,
-            images,
-            labels,
-            start,
-            epsilon=epsilon,
-            step=epsilon / 4,
-            steps=steps,
-            objective=objective,
-        )[0]
+    def stepwise(part: Tensor, **options: Any) -> Tensor:  # noqa: ANN401
+        given = images[part], labels[part], start[part]
+        return pgd(model, *given, epsilon=epsilon, step=epsilon / 4, **options)[0]
 
-    def fgsm(images: Tensor, labels: Tensor, start: Tensor) -> Tensor:
-        zero = torch.zeros_like(start)
-        return pgd(model, images, labels, zero, epsilon=epsilon, step=epsilon, steps=1)[0]
+    def adaptive(part: Tensor) -> Tensor:
+        everyone = torch.ones_like(part, dtype=torch.bool)
+        few = {"steps": 20, "targets": 3, "epsilon": epsilon, **how}
+        return after_apgd(model, images[part], labels[part], everyone, **few)
 
-    return {
-        "FGSM": fgsm,
-        "PGD-20": partial(run, steps=20),
-        "PGD-50": partial(run, steps=50),
-        "PGD-20 on the margin": partial(run, steps=20, objective="margin"),
+    attacks: dict[str, Attack] = {
+        "FGSM": lambda part: full_step(model, images[part], labels[part], epsilon=epsilon),
+        "PGD-20": partial(stepwise, steps=20),
+        "PGD-50": partial(stepwise, steps=50),
+        "PGD-20 on the margin": partial(stepwise, steps=20, objective="margin"),
+        "APGD-20, 3 targets": adaptive,
     }
+    if with_autoattack:
+        attacks["AutoAttack"] = lambda part: autoattack(
+            model, images[part], labels[part], epsilon=epsilon, **how
+        )
+    return attacks

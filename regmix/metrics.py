@@ -1,6 +1,10 @@
 """What an epoch of training was like."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from regmix.judged import Judged
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,24 @@ class EpochMetrics:
     valid_clean: float
     valid_fgsm: float
     valid_pgd: float  # PGD on cross-entropy alone
-    valid_robust: float  # the objective: survives every attack of the ensemble
+    valid_robust: float  # survives every attack of the ensemble
+    raw_fgsm: float  # of the present weights, on some of the images: see `regmix.collapse`
+    raw_pgd: float
+    collapse_ratio: float  # raw_pgd / raw_fgsm
+    collapse_fall: float  # of raw_pgd since the last epoch; negative where it rose
+    collapse: bool  # catastrophic overfitting in this epoch
+    best_epoch: int  # with the highest valid_robust before any collapse; 0 where there was none
+    best_robust: float  # that value
     lr: float  # at the epoch's last step
     seconds: float  # of training and validation
+    judged: Judged | None = None  # after the last epoch
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "EpochMetrics":
+        """Return what `dataclasses.asdict` was given.
+
+        Raises:
+            TypeError: for a missing or unknown name.
+        """
+        judged = values.get("judged")
+        return cls(**{**values, "judged": judged and Judged.from_dict(judged)})

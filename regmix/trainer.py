@@ -12,16 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regmix import registry
-from regmix.attacked import Reach
+from regmix.attacked import Attacked, Reach
 from regmix.augment import Cut, crop_flip
 from regmix.averaging import Average
 from regmix.branches import Branches
 from regmix.config import TrainConfig
-from regmix.evaluate import random_start, validate
 from regmix.images import Split
 from regmix.memory import Memory
 from regmix.metrics import EpochMetrics
+from regmix.normalization import Normalized
 from regmix.schedules import SCHEDULES
+from regmix.validator import Validator
+from regmix.watch import Watch
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -34,15 +36,16 @@ class RegMixTrainer:
     def __init__(self, config: TrainConfig, data: Split, device: torch.device) -> None:
         """Build model, optimiser, memory and generators."""
         self.config, self.device, self.epoch, self._step = config, device, 0, 0
-        self.images, self.labels = _on(device, data.train.images, data.train.labels)
-        valid, self._valid_labels = _on(device, data.valid.images, data.valid.labels)
-        self._valid = valid.float() / 255
-        self._valid_start = random_start(self._valid, config.eval_epsilon, config.eval_seed)
+        self.images = torch.from_numpy(data.train.images).to(device)
+        self.labels = torch.from_numpy(data.train.labels).to(device)
+        self._validator, self.watch = Validator(config, data.valid, device), Watch(config.epochs)
         self.classes = len(data.train.classes)
         self._order = torch.Generator().manual_seed(config.seed)
         self._noise = torch.Generator(device).manual_seed(config.seed)
 
         self.model = build_model(config, self.images.shape[1], self.classes).to(device)
+        if isinstance(self.model, Normalized):
+            self.model.fit(self.images)
         self.average = Average(
             self.model, config.averaging_decay, config.averaging_rule, config.averaging_threshold
         )
@@ -89,25 +92,23 @@ class RegMixTrainer:
             begun = time.perf_counter()
             sums = self._train_epoch()
             self.epoch += 1
-            shares = validate(
-                self.average.model,
-                self._valid,
-                self._valid_labels,
-                self._valid_start,
-                epsilon=self.config.eval_epsilon,
-                steps=self.config.eval_steps,
-            )
             loss, initial, final = (sums / len(self.images)).tolist()
+            valid = self._validator.epoch(self.average.model)
+            single = self._validator.single_step(self.model.eval())
+            self.watch.see(self.epoch, single, valid.robust, self.average.model)
+            ended = self.epoch == self.config.epochs
             yield EpochMetrics(
                 epoch=self.epoch,
                 train_loss=loss,
                 train_initial=initial,
                 train_final=final,
-                valid_clean=shares.clean,
-                valid_fgsm=shares.fgsm,
-                valid_pgd=shares.pgd,
-                valid_robust=shares.robust,
+                valid_clean=valid.clean,
+                valid_fgsm=valid.fgsm,
+                valid_pgd=valid.pgd,
+                valid_robust=valid.robust,
+                **self.watch.metrics(),
                 lr=self._optimizer.param_groups[0]["lr"],
+                judged=self._validator.trial(self.average.model, valid) if ended else None,
                 seconds=time.perf_counter() - begun,
             )
 
@@ -132,7 +133,7 @@ class RegMixTrainer:
         (images, cut), labels = self._images(index), self.labels[index]
         start, target = self._start(index, images, cut), self._smoothed(labels)
         with self._autocast():
-            attacked = self._attack(images, start, target, keep_graph=self._branches.initial)
+            attacked = self._attacked(images, start, target)
             final = self.model(images + attacked.perturbation)
             clean = self.model(images) if self._branches.clean else None
         final, clean = final.float(), None if clean is None else clean.float()
@@ -145,12 +146,26 @@ class RegMixTrainer:
             )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self.config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self._optimizer.step()
         right = torch.stack([(z.argmax(1) == labels).sum() for z in (attacked.initial, final)])
         self.average.update(self.model, right)
         if self._memory:
             self._memory.keep(index, images, start, attacked.gradient, right=right, cut=cut)
         return torch.stack([loss.detach() * len(index), *right])
+
+    def _attacked(self, images: Tensor, start: Tensor, target: Tensor) -> Attacked:
+        """Attack in the configured mode; what the loss sees is always of train mode."""
+        attack: Callable[..., Attacked] = partial(self._attack, images, start, target)
+        if self.config.attack_mode == "train":
+            return attack(keep_graph=self._branches.initial)
+        self.model.eval()
+        attacked = attack(keep_graph=False)
+        self.model.train()
+        if self._branches.initial:
+            attacked = attacked._replace(initial=self.model(images + start).float())
+        return attacked
 
     def _images(self, index: Tensor) -> tuple[Tensor, Cut | None]:
         """Return the images as they are trained on, and the cut that the memory follows."""
@@ -193,6 +208,7 @@ class RegMixTrainer:
             "memory": self._memory.state_dict() if self._memory else None,
             "order": self._order.get_state(),
             "noise": self._noise.get_state(),
+            "watch": self.watch.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -207,6 +223,7 @@ class RegMixTrainer:
             self._memory.load_state_dict(state["memory"])
         self._order.set_state(state["order"].cpu())
         self._noise.set_state(state["noise"].cpu())
+        self.watch.load_state_dict(state["watch"])
 
 
 def build_model(config: TrainConfig, channels: int, classes: int) -> nn.Module:
@@ -214,8 +231,5 @@ def build_model(config: TrainConfig, channels: int, classes: int) -> nn.Module:
     make: Callable[..., nn.Module] = registry.find("model", config.model.name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return make(channels, classes, **config.model.options)
-
-
-def _on(device: torch.device, *arrays: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
-    return tuple(torch.from_numpy(array).to(device) for array in arrays)
+        network = make(channels, classes, **config.model.options)
+    return Normalized(network, channels) if config.normalization == "data" else network

@@ -1,0 +1,26 @@
+"""Catastrophic overfitting: a model learns its own single-step attack and nothing else."""
+
+GRACE = 0.1
+"""Share of the epochs after which the rule speaks: before, a healthy run may look collapsed."""
+RATIO = 0.25
+"""Accuracy under PGD over accuracy under FGSM, below which a model has collapsed."""
+
+
+def ratio(fgsm: float, pgd: float) -> float:
+    """Return accuracy under PGD over accuracy under FGSM; 1 where both are 0."""
+    return pgd / fgsm if fgsm else 1.0
+
+
+def collapsed(epoch: int, epochs: int, fgsm: float, pgd: float) -> bool:
+    """Tell whether a run of `epochs` epochs has collapsed in this one, counted from 1.
+
+    The two accuracies are those of the present weights, not of their average, which follows
+    only later. Limits from the public logs of FastAT_Benchmark (186 runs of 100 epochs, 8/255):
+    collapsed runs have a ratio of 0.05 or less in the very epoch, healthy ones 0.45 or more
+    after the first tenth; `benchmarks/collapse.py` counts on such logs.
+
+    Args:
+        epoch, epochs: the present one and how many there will be.
+        fgsm, pgd: accuracy on held-out images after one full step, and after 10 small ones.
+    """
+    return epoch > GRACE * epochs and ratio(fgsm, pgd) < RATIO

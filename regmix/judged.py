@@ -1,0 +1,69 @@
+"""A judgement that goes beyond an epoch's, and the signs of gradient masking that it met."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from regmix.shares import Share
+
+# What may be found at most, and what it means when there is more (Carlini et al.,
+# arXiv 1902.06705; RobustBench's conditions; limits from public logs of sound models).
+_LIMITS = {
+    "more_steps": (0.015, "50 steps fool {:.3f} more than 10: attacks have not converged"),
+    "single_step": (0.2, "PGD fools {:.3f} more than one step does: overfitted to single steps"),
+    "objectives": (0.08, "PGD on cross-entropy and on the margin differ by {:.3f}"),
+    "without_gradient": (0.002, "Square, which needs no gradient, fools {:.3f} more"),
+    "large_epsilon": (0.05, "at four times epsilon {:.3f} survive, where none should"),
+    "zero_gradient": (0.01, "the gradient of {:.3f} of the images is exactly zero"),
+    "not_logits": (0.0, "the outputs are probabilities, so losses on logits mislead"),
+    "random": (1e-4, "two passes over the same images differ by up to {:.3g}"),
+    "half_precision": (0.0, "weights are not fp32, so small gradients are lost"),
+}
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What was found; shares of the judged images, in [0, 1], unless said otherwise."""
+
+    more_steps: float  # (a) accuracy under PGD-10 minus that under PGD-50
+    single_step: float  # (b) under FGSM minus under PGD
+    objectives: float  # (c) between PGD on cross-entropy and PGD on the margin, either way
+    large_epsilon: float  # (e) at four times the radius
+    zero_gradient: float  # (f) right, and the loss has no gradient there
+    not_logits: bool  # (f)
+    random: float  # (f) largest difference of a logit between two passes
+    half_precision: bool  # (f)
+    without_gradient: float | None = None  # (d) only asked of finalists: what Square found more
+
+    def flags(self) -> tuple[str, ...]:
+        """Return a sentence for each limit that is exceeded."""
+        found = {name: value for name, value in asdict(self).items() if value is not None}
+        return tuple(
+            sentence.format(found[name])
+            for name, (limit, sentence) in _LIMITS.items()
+            if found.get(name, 0) > limit
+        )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A judgement that is not limited to a few steps, with what makes it doubtful."""
+
+    hits: int  # images that survive every attack
+    count: int  # of so many
+    masking: Masking
+
+    @property
+    def robust(self) -> float:
+        """The share that survives, in [0, 1]."""
+        return self.hits / self.count
+
+    @property
+    def share(self) -> Share:
+        """The same with its interval."""
+        return Share(self.hits, self.count)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Judged":
+        """Return what `dataclasses.asdict` was given."""
+        return cls(**{**values, "masking": Masking(**values["masking"])})

@@ -1,0 +1,33 @@
+"""Normalisation inside the model, so that every attack works on pixels in [0, 1]."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Normalized(nn.Module):
+    """Shifts and scales each channel, then calls a network.
+
+    Mean and deviation are buffers: they travel with the weights, so a judge needs no data set.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, network: nn.Module, channels: int) -> None:
+        """Wrap `network`; until `fit` is called, nothing is changed."""
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("deviation", torch.ones(1, channels, 1, 1))
+
+    def fit(self, images: Tensor) -> None:
+        """Take mean and standard deviation of each channel of images (N, C, H, W) uint8."""
+        for channel in range(images.shape[1]):  # one at a time: in doubles the whole is large
+            pixels = images[:, channel].double() / 255
+            self.mean[0, channel] = pixels.mean()
+            self.deviation[0, channel] = pixels.std().clamp_min(1e-6)  # a constant channel
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (N, K) of images (N, C, H, W), pixels in [0, 1]."""
+        logits: Tensor = self.network((images - self.mean) / self.deviation)
+        return logits
