@@ -6,7 +6,7 @@ PORT ?= 5000
 PYTHON_BIN := .venv/bin/python
 READY := .venv/.installed
 
-.PHONY: search test ui check bench
+.PHONY: search test test-oracles ui check bench
 .DEFAULT_GOAL := search
 
 search: $(READY)
@@ -14,6 +14,9 @@ search: $(READY)
 
 test: $(READY)
 	@$(PYTHON_BIN) -m pytest $(ARGS)
+
+test-oracles: $(READY)
+	@tests/oracles.sh $(ARGS)
 
 ui: $(READY)
 	@$(PYTHON_BIN) pipeline/ui.py --runs $(RUNS) --port $(PORT) $(ARGS)

@@ -5,6 +5,7 @@ result (done, or stopped) comes to the searcher as its completion.
 """
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -80,7 +81,9 @@ class Calls:
                 self.failed(number, result["traceback"])
         else:
             ending = self.bridge.report(
-                number, EpochMetrics.from_dict(result["metrics"]), dict(result["machine"])
+                number,
+                EpochMetrics.from_dict(json.loads(result["metrics"])),
+                dict(result["machine"]),
             )
         if ending is not None:
             self.endings[trial_id] = ending

@@ -98,8 +98,8 @@ def _close(tracker: Tracker, bridge: "StudyBridge", status: str) -> None:
     for trial in study.get_trials(deepcopy=False):
         tracker.update(trial)
         if trial.state.name == "COMPLETE":
-            summary["best_valid_robust"] = max(
-                trial.value or 0.0, summary.get("best_valid_robust", 0.0)
+            summary["best_final_robust"] = max(
+                trial.value or 0.0, summary.get("best_final_robust", 0.0)
             )
     tracker.close(status, summary, board.get(), page(study, names))
     if tracker.error:

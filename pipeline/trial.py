@@ -1,5 +1,6 @@
 """The Ray actor that runs trials. Torch is imported in the worker alone, never in the driver."""
 
+import json
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -48,7 +49,7 @@ class TrialActor(tune.Trainable):
             trace = traceback.format_exc() if bug else ""
             return {"failure": reason, "traceback": trace, "done": True}
         return {
-            "metrics": asdict(metrics),
+            "metrics": json.dumps(asdict(metrics)),  # as text: Ray would take it apart
             "machine": tuple(machine().items()),
             "done": metrics.epoch == self._request["config"]["epochs"],
         }

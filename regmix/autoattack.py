@@ -106,7 +106,7 @@ def _survived(
     """Ask the model itself about the points that an attack returns."""
 
     def run(part: Tensor) -> Tensor:
-        with _traceless(), _own_randomness(images):
+        with _traceless(), _frozen(model), _own_randomness(images):
             worst = perturb(images[part], labels[part]).to(images.device)
         assert (worst - images[part]).abs().max() <= epsilon + 1e-5, "an attack left the ball"
         with torch.no_grad():
@@ -124,6 +124,19 @@ def _traceless() -> Iterator[None]:
         yield
     finally:
         sys.settrace(trace)
+
+
+@contextlib.contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """Ask no gradient of the weights: FAB would leave it in them."""
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    for weight in trained:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in trained:
+            weight.requires_grad_(True)
 
 
 def _own_randomness(images: Tensor) -> contextlib.AbstractContextManager[None]:

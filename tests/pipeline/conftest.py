@@ -93,7 +93,7 @@ def shown(runs, study="wamr-digits"):
 
 
 def board(text):
-    """Return number -> (epoch, robust, state) from the table that the command printed."""
+    """Return number -> (epoch, judged, robust, state) from the table that the command printed."""
     rows = {}
     lines = iter(text.splitlines())
     for line in lines:
@@ -106,7 +106,7 @@ def board(text):
         state = next((word for word in words if word.isupper() and word in STATES), None)
         if state is None:
             continue  # the rest of a long reason
-        rows[int(words[1])] = (words[2].partition("/")[0], words[3], state)
+        rows[int(words[1])] = (words[2].partition("/")[0], words[3], words[4], state)
     return rows
 
 

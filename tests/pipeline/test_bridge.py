@@ -7,14 +7,18 @@ from pipeline import pruners
 from pipeline.bridge import Ending, StudyBridge
 from pipeline.question import Question
 from pipeline.store import open_storage
+from regmix.judged import Judged, Masking
 from regmix.metrics import EpochMetrics
 
 MACHINE = {"device": "cpu", "threads": 1}
 
 
-def metrics(epoch, robust, seconds=1.0):
+def metrics(epoch, robust, seconds=1.0, judged=None, last=4):
     values = dict.fromkeys(EpochMetrics.__dataclass_fields__, 0.5)
-    return EpochMetrics(**{**values, "epoch": epoch, "valid_robust": robust, "seconds": seconds})
+    found = {name: 0.0 for name in Masking.__dataclass_fields__}
+    ended = Judged(round(1000 * (robust if judged is None else judged)), 1000, Masking(**found))
+    told = {"epoch": epoch, "collapse": False, "valid_robust": robust, "seconds": seconds}
+    return EpochMetrics(**{**values, **told, "judged": ended if epoch == last else None})
 
 
 def study_at(place):
@@ -40,14 +44,15 @@ def finish(bridge, request, value=0.5):
     bridge.tell(request.number, ending)
 
 
-def test_a_trial_is_complete_with_its_last_value(tmp_path):
+def test_a_trial_is_complete_with_the_judgement_of_its_end(tmp_path):
     bridge = bridge_at(tmp_path)
     request = bridge.ask()
-    endings = [bridge.report(0, metrics(e, 0.1 * e), MACHINE) for e in range(1, 5)]
+    endings = [bridge.report(0, metrics(e, 0.1 * e, judged=0.3), MACHINE) for e in range(1, 5)]
     assert endings == [None, None, None, Ending("COMPLETE")]
     bridge.tell(request.number, endings[-1])
     trial = bridge.frozen(0)
-    assert (trial.state.name, trial.value) == ("COMPLETE", pytest.approx(0.4))
+    assert (trial.state.name, trial.value) == ("COMPLETE", 0.3)
+    assert trial.intermediate_values[4] == pytest.approx(0.4)
     assert trial.user_attrs["machine"] == MACHINE
 
 

@@ -1,8 +1,11 @@
 """From a finished search to files that train again to the same numbers, and their judgement."""
 
+import re
+
 import pytest
 import yaml
 
+from regmix.judged import Masking
 from tests.pipeline.conftest import run, states
 
 
@@ -20,6 +23,12 @@ def read(path):
     return yaml.safe_load(path.read_text())
 
 
+def table_rows(text):
+    """Return name -> images that are right, from the table that evaluate.py prints."""
+    found = re.findall(r"^ *(\S.*?) +[01]\.\d{4} .* (\d+) of \d+ *$", text, re.MULTILINE)
+    return {name: int(hits) for name, hits in found}
+
+
 def test_export_writes_the_best_with_everything_that_a_run_needs(finished, exported):
     complete = [t for t in states(finished[0]).values() if t.state.name == "COMPLETE"]
     best = max(complete, key=lambda trial: trial.value)
@@ -27,7 +36,8 @@ def test_export_writes_the_best_with_everything_that_a_run_needs(finished, expor
     assert content["origin"] == {"study": "wamr-digits", "trial": best.number, "rank": 1}
     assert content["config"] == best.user_attrs["config"]
     assert content["metrics"] == best.user_attrs["epoch_4"]
-    assert content["metrics"]["valid_robust"] == best.value
+    judged = content["metrics"]["judged"]
+    assert judged["hits"] / judged["count"] == best.value
     assert content["machine"] == {"device": "cpu", "threads": 1}
     assert {"torch", "numpy", "python", "regmix-search"} <= content["versions"].keys()
     files = {file.name for file in exported.glob("*")}
@@ -48,7 +58,7 @@ def test_trained_again_it_gives_bitwise_the_same(exported):
 def test_other_seeds_give_other_numbers_and_their_spread(exported, tmp_path):
     result = run("train", exported / "wamr-digits-2.yaml", "--seeds", 1, 2, "--out", tmp_path)
     assert result.code == 0, result.err
-    assert "validation robust accuracy over 2 seeds: mean" in result.out
+    assert "validation robust accuracy under APGD over 2 seeds: mean" in result.out
     first, second = (read(tmp_path / f"wamr-digits-2-seed{seed}.yaml") for seed in (1, 2))
     assert first["config"]["seed"] == 1
     assert first["metrics"]["train_loss"] != second["metrics"]["train_loss"]
@@ -71,8 +81,10 @@ def test_evaluate_judges_once_on_test_data_with_intervals(exported):
     assert result.code == 0, result.err
     judgement = read(exported / "wamr-digits-1.judgement.yaml")
     rows = {name: row["hits"] for name, row in judgement["rows"].items()}
-    attacks = ["clean", "FGSM", "PGD-20", "PGD-50", "PGD-20 on the margin", "worst case"]
+    attacks = ["clean", "FGSM", "PGD-20", "PGD-50", "PGD-20 on the margin", "APGD-20, 3 targets"]
+    attacks.append("worst case")
     assert list(rows) == attacks
+    assert Masking(**judgement["masking"]).flags() or "no sign of gradient masking" in result.out
     assert all(row["count"] == 200 for row in judgement["rows"].values())
     assert rows["worst case"] <= min(rows.values())
     assert rows["PGD-50"] <= rows["PGD-20"] <= rows["clean"]
@@ -83,13 +95,42 @@ def test_evaluate_judges_once_on_test_data_with_intervals(exported):
 
 
 def test_autoattack_is_at_least_as_strong_as_our_own_attacks(exported):
-    pytest.importorskip("pyautoattack")
     file = exported / "wamr-digits-2.yaml"
     result = run("evaluate", file, "--autoattack", "--images", 20)
     assert result.code == 0, result.err
     rows = read(exported / "wamr-digits-2.judgement.yaml")["rows"]
     assert rows["AutoAttack"]["hits"] <= rows["PGD-20"]["hits"]
     assert rows["worst case"]["hits"] <= rows["AutoAttack"]["hits"]
+
+
+def test_a_finalist_is_judged_on_validation_images_as_often_as_wanted(exported):
+    file = exported / "wamr-digits-1.yaml"
+    before = set(exported.iterdir())
+    once, again = (run("evaluate", file, "--validation") for _ in range(2))
+    assert (once.code, once.out) == (0, again.out), once.err
+    assert set(exported.iterdir()) == before  # test data is judged once, and this is not it
+    assert "digits's validation images, which chose it" in once.out
+    metrics = read(file)["metrics"]
+    hits = table_rows(once.out)
+    count = metrics["judged"]["count"]
+    assert hits["clean"] == round(metrics["valid_clean"] * count)
+    assert hits["and margin"] == round(metrics["valid_robust"] * count)
+    (finalist,) = (value for name, value in hits.items() if name.startswith("and APGD-100"))
+    assert finalist <= metrics["judged"]["hits"]
+
+
+def test_the_best_epoch_is_judged_where_it_is_not_the_last(exported):
+    """Both answers are possible for a file, so each is held against what the file says."""
+    for file in exported.glob("wamr-digits-[12].yaml"):
+        content = read(file)
+        result = run("evaluate", file, "--best", "--validation")
+        if content["metrics"]["best_epoch"] == content["config"]["epochs"]:
+            assert "best_weights" not in content
+            assert (result.code, result.out) == (2, "")
+            assert f"--best: the last epoch of {file.name} is its best" in result.err
+        else:
+            robust = round(content["metrics"]["best_robust"] * content["config"]["valid_images"])
+            assert table_rows(result.out)["and margin"] == robust
 
 
 def test_the_search_never_reads_the_test_part(monkeypatch):

@@ -54,7 +54,7 @@ def test_the_best_is_told_with_its_interval_beside_the_default(tmp_path):
     finish(bridge, bridge.ask(), 0.6)
     words = leaderboard.best_in_words(bridge.study, ("alpha",))
     assert "best: trial 1 with alpha" in words
-    assert "0.600 on 400 validation images (95 % interval 0.551 to 0.647)" in words
+    assert "0.600 under APGD on 1000 validation images (95 % interval 0.569 to 0.630)" in words
     assert "the recipe's default (trial 0) has 0.500: a gain of +0.100" in words
 
 

@@ -1,7 +1,9 @@
 """The command as a user types it: real Ray, real Optuna storage, a real MLflow database."""
 
 import signal
+from dataclasses import asdict
 
+from pipeline.reported import latest
 from regmix.config import TrainConfig
 from tests.pipeline.conftest import (
     board,
@@ -24,7 +26,7 @@ def agree(runs, printed):
     for number, trial in begun.items():
         state, view = trial.state.name, runs_shown[number]
         epochs = sorted(trial.intermediate_values)
-        assert rows[number][2] == state == view.data.tags["state"]
+        assert rows[number][3] == state == view.data.tags["state"]
         assert view.info.status == STATUS[state]
         assert view.data.params == {k: str(v) for k, v in trial.params.items()}
         assert view.data.tags["reason"] == trial.user_attrs.get("reason", "")
@@ -32,7 +34,18 @@ def agree(runs, printed):
         if epochs:
             value = trial.intermediate_values[epochs[-1]]
             assert view.data.metrics["valid_robust"] == value
-            assert rows[number][1] == f"{value:.3f}"
+            assert rows[number][2] == f"{value:.3f}"
+        if state == "COMPLETE":
+            assert rows[number][1] == f"{trial.value:.3f}"
+            assert view.data.metrics["final_robust"] == trial.value
+            last = latest(trial)
+            for name, found in asdict(last.judged.masking).items():
+                if found is not None:
+                    assert view.data.metrics[f"masking_{name}"] == found
+            assert view.data.metrics["collapse"] == last.collapse
+        else:
+            assert rows[number][1] == "-"
+            assert "final_robust" not in view.data.metrics
     assert len(summaries) == 1
     return trials
 
@@ -49,7 +62,9 @@ def test_a_search_ends_with_study_view_and_table_in_agreement(finished):
         assert (trial.last_step < 4) == pruned
         assert bool(trial.user_attrs.get("reason")) == pruned
         if not pruned:
-            assert trial.value == trial.intermediate_values[4]
+            judged = latest(trial).judged
+            assert trial.value == judged.robust <= trial.intermediate_values[4]
+            assert judged.count == trial.user_attrs["config"]["valid_images"]
 
 
 def test_trial_zero_is_the_recipes_default_and_runs_to_its_end(finished):
@@ -80,16 +95,22 @@ def test_the_summary_run_carries_leaderboard_and_figures(finished):
     _, (summary,) = shown(runs)
     assert summary.info.status == "FINISHED"
     best = max(t.value for t in states(runs).values() if t.state.name == "COMPLETE")
-    assert summary.data.metrics["best_valid_robust"] == best
+    assert summary.data.metrics["best_final_robust"] == best
     names = {file.path for file in client.list_artifacts(summary.info.run_id)}
     assert {"leaderboard.txt", "figures.html"} <= names
 
 
 def test_only_weights_of_complete_trials_stay_on_the_disk(finished):
     runs, _ = finished
-    kept = {int(f.parent.name): f.name for f in runs.glob("studies/*/trials/*/*")}
-    complete = [n for n, t in states(runs).items() if t.state.name == "COMPLETE"]
-    assert kept == dict.fromkeys(complete, "weights.safetensors")
+    kept: dict[int, set[str]] = {}
+    for file in runs.glob("studies/*/trials/*/*"):
+        kept.setdefault(int(file.parent.name), set()).add(file.name)
+    expected = {}
+    for number, trial in states(runs).items():
+        if trial.state.name == "COMPLETE":
+            earlier = {"best.safetensors"} if latest(trial).best_epoch < 4 else set()
+            expected[number] = {"weights.safetensors"} | earlier
+    assert kept == expected
 
 
 def test_typed_again_it_says_that_it_is_complete_and_how_to_extend_it(finished):

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import urllib.request
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pipeline import views
 from pipeline.tracking import Tracker
 from pipeline.tracking_uri import connect
 from tests.pipeline.conftest import run, start
+from tests.pipeline.test_bridge import metrics
 
 SEARCHED = ("alpha", "epsilon_ratio")
 FACTS = {"space": "wamr", "recipe": "digits", "epochs": 3}
@@ -36,8 +38,7 @@ def trials(ends, epochs):
         trial.suggest_float("epsilon_ratio", 0, 1)
         trial.set_user_attr("config", {"epochs": epochs, "loss": "regmix"})
         for epoch, value in enumerate(values, start=1):
-            others = dict.fromkeys(views.METRICS, 0.25)
-            trial.set_user_attr(f"epoch_{epoch}", {**others, "valid_robust": value})
+            trial.set_user_attr(f"epoch_{epoch}", asdict(metrics(epoch, value, last=epochs)))
             trial.report(value, epoch)
         if state in ("PRUNED", "FAIL"):
             trial.set_user_attr("reason", f"because of {number}")

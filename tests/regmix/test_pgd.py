@@ -175,26 +175,3 @@ def test_the_start_fills_the_ball_evenly():
     assert start.abs().max() > 0.0999
     assert abs(start.mean()) < 0.002
     assert abs(start.std() - 0.1 / 3**0.5) < 0.002
-
-
-def test_torchattacks_agrees(trained, digit_images):
-    torchattacks = pytest.importorskip("torchattacks")
-    images, labels = digit_images
-    how = {"epsilon": 0.06, "step": 0.015, "steps": 5}
-    survived, ours = pgd(trained, images, labels, torch.zeros_like(images), **how)
-    theirs = torchattacks.PGD(trained, eps=0.06, alpha=0.015, steps=5, random_start=False)
-    points = theirs(images, labels)
-    # theirs goes on with images that are fooled, so only survivors have a point in common
-    torch.testing.assert_close((images + ours)[survived], points[survived], rtol=0, atol=1e-6)
-
-
-def test_foolbox_agrees(trained, digit_images):
-    foolbox = pytest.importorskip("foolbox")
-    images, labels = digit_images
-    survived, ours = pgd(
-        trained, images, labels, torch.zeros_like(images), epsilon=0.06, step=0.015, steps=5
-    )
-    theirs = foolbox.attacks.LinfPGD(abs_stepsize=0.015, steps=5, random_start=False)
-    judged = foolbox.PyTorchModel(trained, bounds=(0, 1))
-    _, points, _ = theirs(judged, images, labels, epsilons=0.06)
-    torch.testing.assert_close((images + ours)[survived], points[survived], rtol=0, atol=1e-6)

@@ -1,5 +1,4 @@
 import copy
-from dataclasses import astuple
 
 import pytest
 import torch
@@ -17,6 +16,18 @@ class Louder(nn.Module):
 
     def forward(self, images):
         return self.model(images) * self.factor
+
+
+def values(found):
+    """The four shares of a judgement."""
+    return found.clean, found.fgsm, found.pgd, found.robust
+
+
+def masks(found):
+    """Who is right, image by image, under each attack."""
+    return torch.stack(
+        [found.right_images, found.fgsm_images, found.pgd_images, found.robust_images]
+    )
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.02, 0.05, 0.1, 0.2])
@@ -43,14 +54,14 @@ def test_misclassified_clean_images_count_as_broken(trained, digit_images):
     alike = trained(images).argmax(1) == wrong
     start = random_start(images, 0.01, seed=0)
     shares = validate(trained, images, wrong, start, epsilon=0.01, steps=2)
-    assert max(astuple(shares)) == shares.clean == pytest.approx(alike.float().mean().item())
+    assert max(values(shares)) == shares.clean == pytest.approx(alike.float().mean().item())
 
 
 def test_without_a_radius_all_shares_are_the_clean_one(trained, digit_images):
     images, labels = digit_images
     zero = torch.zeros_like(images)
     shares = validate(trained, images, labels, zero, epsilon=0.0, steps=3)
-    assert set(astuple(shares)) == {shares.clean}
+    assert set(values(shares)) == {shares.clean}
     assert shares.clean == pytest.approx(correct(trained, images, labels).float().mean().item())
 
 
@@ -66,6 +77,18 @@ def test_the_objective_is_the_images_that_survive_both_attacks(trained, digit_im
     assert (crossed & ~margin).any()  # else the margin adds nothing here
     assert shares.pgd == pytest.approx((clean & crossed).float().mean().item())
     assert shares.robust == pytest.approx((clean & crossed & margin).float().mean().item())
+
+
+def test_a_judgement_says_image_by_image_who_is_right(trained, digit_images):
+    images, labels = digit_images
+    start = random_start(images, 0.06, seed=3)
+    found = validate(trained, images, labels, start, epsilon=0.06, steps=4)
+    assert torch.equal(found.right_images, trained(images).argmax(1) == labels)
+    assert values(found) == tuple(int(mask.sum()) / 120 for mask in masks(found))
+    assert not (found.fgsm_images & ~found.right_images).any()
+    assert not (found.pgd_images & ~found.right_images).any()
+    assert not (found.robust_images & ~found.pgd_images).any()
+    assert found.steps == 4
 
 
 @pytest.mark.parametrize("epsilon", [0.01, 0.05, 0.1])
@@ -103,7 +126,9 @@ def test_same_seed_same_result_and_the_batch_size_does_not_matter(trained, digit
         )
         for batch_size in (1000, 1000, 11)
     )
-    assert one == again == small
+    assert torch.equal(masks(one), masks(again))
+    assert torch.equal(masks(one), masks(small))
+    assert 0 < one.robust < one.pgd < one.clean
 
 
 def test_it_leaves_weights_statistics_and_gradients_as_they_were(trained, digit_images):
@@ -119,10 +144,10 @@ def test_an_average_without_gradients_can_be_attacked(trained, digit_images):
     images, labels = digit_images
     frozen = copy.deepcopy(trained).requires_grad_(False)
     start = random_start(images, 0.06, seed=0)
-    shares = [
+    one, other = (
         validate(model, images, labels, start, epsilon=0.06, steps=4) for model in (trained, frozen)
-    ]
-    assert shares[0] == shares[1]
+    )
+    assert torch.equal(masks(one), masks(other))
 
 
 def survivors(model, images, labels, objective):
