@@ -15,9 +15,9 @@ def collapsed(epoch: int, epochs: int, fgsm: float, pgd: float) -> bool:
     """Tell whether a run of `epochs` epochs has collapsed in this one, counted from 1.
 
     The two accuracies are those of the present weights, not of their average, which follows
-    only later. Limits from the public logs of FastAT_Benchmark (186 runs of 100 epochs, 8/255):
-    collapsed runs have a ratio of 0.05 or less in the very epoch, healthy ones 0.45 or more
-    after the first tenth; `benchmarks/collapse.py` counts on such logs.
+    only later. Limits from the public logs of FastAT_Benchmark (runs of 100 epochs at 8/255):
+    collapsed runs have a ratio of 0.05 or less, nearly always in the very epoch, healthy ones
+    0.45 or more after the first tenth; `benchmarks/collapse.py` counts on such logs.
 
     Args:
         epoch, epochs: the present one and how many there will be.

@@ -91,7 +91,7 @@ def correct(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     return right
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no single answer to ==
 class Validation:
     """Which validation images stay right, each (N,) bool; and in how many steps of a PGD."""
 

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ def start(script, *args, cwd=None):
         stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # two threads of tests wait for each other
         start_new_session=True,
         preexec_fn=_hearing_signals,
     )

@@ -1,0 +1,233 @@
+"""Levels of judging: each asks only survivors, and none can be fooled by what fools another."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from torch import nn
+
+from regmix import levels
+from regmix.evaluate import correct, random_start, validate
+from regmix.judged import Judged, Masking
+from regmix.levels import after_apgd, judge_finalist, judge_trial
+from regmix.metrics import EpochMetrics
+
+
+class Around(nn.Module):
+    """A model between two functions: what its images and what its logits go through."""
+
+    def __init__(self, model, *, before=None, after=None):
+        super().__init__()
+        self.model, self.before, self.after = model, before or nn.Identity(), after or nn.Identity()
+
+    def forward(self, images):
+        return self.after(self.model(self.before(images)))
+
+
+def known_of(model, images, labels, epsilon):
+    start = random_start(images, epsilon, seed=0)
+    return start, validate(model, images, labels, start, epsilon=epsilon, steps=10)
+
+
+def judged(how, model, images, labels, *, epsilon, batch_size=500):
+    given = known_of(model, images, labels, epsilon)
+    return how(model, images, labels, *given, epsilon=epsilon, seed=0, batch_size=batch_size)
+
+
+@pytest.fixture(scope="module")
+def flat():
+    """Four linear classes, 60 images far from the pixel box, and each image's exact radius."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(60, 1, 4, 4, generator=generator) * 0.2 + 0.4
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4)).eval().requires_grad_(False)
+    weight = model[1].weight.data = torch.randn(4, 16, generator=generator)
+    model[1].bias.data = -weight.sum(1) / 2
+    labels = model(images).argmax(1)
+    gaps = model(images).gather(1, labels[:, None]) - model(images)
+    lengths = (weight[labels][:, None] - weight[None]).abs().sum(2)
+    radius = (gaps / lengths).scatter(1, labels[:, None], torch.inf).amin(1)
+    return model, images, labels, radius
+
+
+@pytest.mark.parametrize("epsilon", [0.002, 0.01, 0.02])
+def test_on_four_linear_classes_a_trial_has_the_exact_value(flat, epsilon):
+    model, images, labels, radius = flat
+    exact = int((radius > epsilon).sum())
+    assert 0 < exact < 60
+    assert judged(judge_trial, model, images, labels, epsilon=epsilon).hits == exact
+
+
+@pytest.mark.parametrize("how", [judge_trial, judge_finalist])
+def test_on_a_linear_model_every_level_is_the_closed_form(linear, how):
+    model, images, labels, worst_margin = linear
+    exact = int((worst_margin(0.05) > 0).sum())
+    _, known = known_of(model, images, labels, 0.05)
+    found = judged(how, model, images, labels, epsilon=0.05)
+    assert int(known.robust_images.sum()) == found.hits == exact
+    assert found.count == 400
+    assert found.robust == found.share.value == exact / 400
+    assert found.masking.without_gradient == (0.0 if how is judge_finalist else None)
+
+
+def test_a_higher_level_never_leaves_more(trained, digit_images):
+    images, labels, epsilon = digit_images[0][:16], digit_images[1][:16], 0.06
+    _, known = known_of(trained, images, labels, epsilon)
+    trial, finalist = (
+        judged(how, trained, images, labels, epsilon=epsilon)
+        for how in (judge_trial, judge_finalist)
+    )
+    assert known.clean * 16 > int(known.robust_images.sum()) >= trial.hits >= finalist.hits > 0
+    assert trial.count == finalist.count == 16
+
+
+def test_the_batch_size_does_not_matter_where_an_attack_finds_all(linear):
+    model, images, labels, _ = linear
+    one, small = (
+        judged(judge_trial, model, images[:50], labels[:50], epsilon=0.05, batch_size=b)
+        for b in (500, 7)
+    )
+    assert one == small
+
+
+class Attacks:
+    """Stands in for APGD and Square: notes who is attacked, and fools the first of them."""
+
+    def __init__(self):
+        self.asked = []
+
+    def apgd(self, model, images, labels, *, steps, targets, **how):
+        return self._fool(f"apgd {steps} {targets}", images, how)
+
+    def square(self, model, images, labels, *, queries, **how):
+        return self._fool(f"square {queries}", images, how)
+
+    def _fool(self, name, images, how):
+        assert set(how) == {"epsilon", "seed", "batch_size"}
+        self.asked.append((name, images[:, 0, 0, 0].tolist()))
+        return torch.arange(len(images)) > 0
+
+
+@pytest.fixture
+def attacks(monkeypatch):
+    result = Attacks()
+    monkeypatch.setattr(levels, "apgd", result.apgd)
+    monkeypatch.setattr(levels, "square", result.square)
+    return result
+
+
+def numbered(linear, robust):
+    """Images of which each tells its number, and a judgement that says who of them survived."""
+    model, images, labels, _ = linear
+    images, labels = images[:8].clone(), labels[:8]
+    images[:, 0, 0, 0] = torch.arange(8) / 10
+    start, known = known_of(model, images, labels, 0.01)
+    mask = torch.zeros(8, dtype=torch.bool)
+    mask[robust] = True
+    return model, images, labels, start, replace(known, robust_images=mask)
+
+
+def numbers(asked):
+    return [(name, [round(10 * value) for value in pixels]) for name, pixels in asked]
+
+
+def test_a_trial_asks_who_survived_the_epoch_and_then_who_survived_that(linear, attacks):
+    given = numbered(linear, [1, 2, 5, 7])
+    found = judge_trial(*given, epsilon=0.01, seed=0)
+    assert numbers(attacks.asked) == [("apgd 20 0", [1, 2, 5, 7]), ("apgd 20 3", [2, 5, 7])]
+    assert (found.hits, found.count) == (2, 8)
+    assert given[-1].robust_images.sum() == 4  # the epoch's own answer stays
+
+
+def test_square_is_asked_last_and_what_it_finds_counts_twice(linear, attacks):
+    found = judge_finalist(*numbered(linear, [1, 2, 5, 7]), epsilon=0.01, seed=0)
+    assert numbers(attacks.asked) == [
+        ("apgd 100 0", [1, 2, 5, 7]),
+        ("apgd 100 9", [2, 5, 7]),
+        ("square 1000", [5, 7]),
+    ]
+    assert (found.hits, found.count) == (1, 8)
+    assert found.masking.without_gradient == 1 / 8
+    assert any("Square" in flag for flag in found.masking.flags())
+
+
+def test_where_nobody_survived_the_epoch_nobody_does(linear):
+    for how in (judge_trial, judge_finalist):
+        found = how(*numbered(linear, []), epsilon=0.01, seed=0)
+        assert (found.hits, found.count) == (0, 8)
+
+
+def test_who_was_broken_before_apgd_stays_broken(linear):
+    model, images, labels, _ = linear
+    alive = torch.arange(400) % 2 == 0
+    how = {"epsilon": 0.0, "seed": 0, "batch_size": 500}
+    left = after_apgd(model, images, labels, alive, steps=2, targets=3, **how)
+    assert torch.equal(left, alive & correct(model, images, labels))
+
+
+def test_square_finds_what_rounding_hides_from_gradients(linear):
+    model, images, labels, _ = linear
+    images, labels = images[:40], labels[:40]
+    rounded = Around(model, before=lambda x: torch.round(x * 4) / 4).eval()
+    _, known = known_of(rounded, images, labels, 0.13)
+    found = judged(judge_finalist, rounded, images, labels, epsilon=0.13)
+    assert found.hits <= int(known.robust_images.sum()) - 5
+    assert found.masking.without_gradient >= 5 / 40
+    flags = " ".join(found.masking.flags())
+    assert "Square" in flags
+    assert "exactly zero" in flags
+
+
+def test_loud_logits_do_not_raise_a_trials_value(trained, digit_images):
+    loud = Around(trained, after=lambda z: z * 1e4).eval()
+    quiet, found = (
+        judged(judge_trial, model, *digit_images, epsilon=0.05) for model in (trained, loud)
+    )
+    assert found.robust <= quiet.robust + 0.01
+    assert quiet.robust > 0.1
+    assert found.masking.zero_gradient > quiet.masking.zero_gradient
+
+
+SIGNS = Masking(0.1, 0.2, 0.3, 0.4, 0.5, True, 0.6, False)
+EPOCH = {
+    "epoch": 3,
+    "train_loss": 0.5,
+    "train_initial": 0.9,
+    "train_final": 0.6,
+    "valid_clean": 0.8,
+    "valid_fgsm": 0.7,
+    "valid_pgd": 0.65,
+    "valid_robust": 0.6,
+    "raw_fgsm": 0.7,
+    "raw_pgd": 0.1,
+    "collapse_ratio": 0.14,
+    "collapse_fall": 0.5,
+    "collapse": True,
+    "best_epoch": 2,
+    "best_robust": 0.61,
+    "lr": 0.1,
+    "seconds": 1.5,
+}
+
+
+@pytest.mark.parametrize("square", [None, 0.25])
+def test_a_judgement_comes_back_from_json(square):
+    judgement = Judged(37, 120, replace(SIGNS, without_gradient=square))
+    read = json.loads(json.dumps(asdict(judgement)))
+    assert isinstance(read, Mapping)
+    assert Judged.from_dict(read) == judgement
+    assert Judged.from_dict(read).masking.flags() == judgement.masking.flags() != ()
+
+
+@pytest.mark.parametrize("judgement", [None, Judged(3, 8, SIGNS)])
+def test_an_epoch_comes_back_from_json_with_its_judgement(judgement):
+    metrics = EpochMetrics(**EPOCH, judged=judgement)
+    assert EpochMetrics.from_dict(json.loads(json.dumps(asdict(metrics)))) == metrics
+
+
+def test_an_epoch_with_a_missing_or_an_unknown_name_is_none():
+    with pytest.raises(TypeError, match="raw_pgd"):
+        EpochMetrics.from_dict({name: value for name, value in EPOCH.items() if name != "raw_pgd"})
+    with pytest.raises(TypeError, match="unheard_of"):
+        EpochMetrics.from_dict({**EPOCH, "unheard_of": 1})
