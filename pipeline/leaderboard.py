@@ -7,6 +7,7 @@ from rich.table import Table
 
 from pipeline.progress import cells, duration, short
 from pipeline.reported import doubts, latest
+from regmix.shares import Share
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -31,7 +32,7 @@ def ranked(study: "Study") -> list["FrozenTrial"]:
 
 def table(study: "Study", names: tuple[str, ...]) -> Table:
     """Return a row for every trial, the best first; after 40 the rest is left out."""
-    board = Table(box=None, pad_edge=False)
+    board = Table(box=None, pad_edge=False, caption=_caption(study), caption_justify="left")
     board.add_column("rank", justify="right")
     for name in ("trial", "epoch", "judged", "robust", "clean", *names):
         board.add_column(name, justify="right", no_wrap=True)
@@ -47,6 +48,16 @@ def table(study: "Study", names: tuple[str, ...]) -> Table:
         why = "; ".join(filter(None, notes))
         board.add_row(place, number, epoch, judged, *rest, trial.state.name, why)
     return board
+
+
+def _caption(study: "Study") -> str | None:
+    """Say of how many images the shares are, and how far chance alone may move them."""
+    configs = [t.user_attrs["config"] for t in study.get_trials(deepcopy=False) if t.last_step]
+    if not configs:
+        return None
+    count = int(configs[0]["valid_images"])
+    low, high = Share(count // 2, count).interval  # the widest
+    return f"shares of {count} validation images; 95 % intervals reach up to {(high - low) / 2:.3f}"
 
 
 def tally(study: "Study") -> dict[str, int]:

@@ -72,6 +72,8 @@ class Progress:
     def _line(self, trial: "FrozenTrial") -> str:
         last = trial.last_step
         value = f"robust {trial.intermediate_values[last]:.3f}" if last else "no epoch"
+        if trial.state.name == "COMPLETE":
+            value = f"judged {trial.value:.3f}"
         reason = trial.user_attrs.get("reason")
         head = f"trial {trial.number:3d} {trial.state.name:8s} epoch {last or 0:2d} {value}"
         return f"{head}  {self._headline()}{f'  ({reason})' if reason else ''}"

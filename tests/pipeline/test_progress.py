@@ -20,7 +20,7 @@ def test_without_a_terminal_each_ended_trial_is_a_line(tmp_path, capsys):
         bridge.report(request.number, metrics(1, 0.2), MACHINE)
         bridge.tell(request.number, Ending("PRUNED", "rank 2 of 2 at epoch 1"))
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("trial   0 COMPLETE epoch  4 robust 0.500  1 of 3 trials ended")
+    assert first.startswith("trial   0 COMPLETE epoch  4 judged 0.500  1 of 3 trials ended")
     assert "best 0.500 (trial 0)" in second and second.endswith("(rank 2 of 2 at epoch 1)")
     assert "left" in second
 
