@@ -12,6 +12,7 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 from pipeline import command
 from pipeline.exported import Exported, load_split, versions, with_data_dir
 from regmix.images import Split
+from regmix.metrics import EpochMetrics
 from regmix.ranges import Seed, check
 
 
@@ -72,16 +73,11 @@ def _train(exported: Exported, data: Split, path: Path) -> Exported:
         )
     weights, best = path.with_suffix(".safetensors"), None
     checkpoint.save_weights(trainer.average.model.state_dict(), weights)
-    watch = trainer.watch
-    if watch.best_weights is not None and watch.best_epoch < trainer.epoch:
+    earlier = trainer.watch.earlier_best(trainer.epoch)
+    if earlier is not None:
         best = path.with_suffix(".best.safetensors")
-        checkpoint.save_weights(watch.best_weights, best)
-    if metrics.judged:
-        print(
-            f"under APGD: {metrics.judged.robust:.4f} of {metrics.judged.count} validation images"
-        )
-        for flag in metrics.judged.masking.flags():
-            print(f"gradient masking? {flag}")
+        checkpoint.save_weights(earlier, best)
+    _say(metrics)
     again = Exported(
         origin={"trained_again": exported.origin},
         config=exported.config,
@@ -95,6 +91,18 @@ def _train(exported: Exported, data: Split, path: Path) -> Exported:
     again.write(path)
     print(f"wrote {path}")
     return again
+
+
+def _say(metrics: EpochMetrics) -> None:
+    """Print the judgement of the end, and what makes it doubtful."""
+    assert metrics.judged is not None, "the last epoch is judged"
+    low, high = metrics.judged.share.interval
+    print(
+        f"under APGD: {metrics.judged.robust:.4f} of {metrics.judged.count} validation images "
+        f"(95 % interval {low:.4f} to {high:.4f})"
+    )
+    for flag in metrics.judged.masking.flags():
+        print(f"gradient masking? {flag}")
 
 
 def _compare(recorded: Exported, again: Exported) -> bool:

@@ -50,8 +50,8 @@ class Worker:
             history.append(asdict(metrics))
             if metrics.epoch == config.epochs:
                 checkpoint.save_weights(trainer.average.model.state_dict(), folder / WEIGHTS)
-                best = trainer.watch.best_weights
-                if best is not None and trainer.watch.best_epoch < config.epochs:
+                best = trainer.watch.earlier_best(config.epochs)
+                if best is not None:
                     checkpoint.save_weights(best, folder / BEST_WEIGHTS)
             whole = {"trainer": trainer.state_dict(), "history": history}
             checkpoint.save(whole, folder / CHECKPOINT)

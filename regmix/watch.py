@@ -42,6 +42,10 @@ class Watch:
                 name: weight.detach().clone() for name, weight in average.state_dict().items()
             }
 
+    def earlier_best(self, epoch: int) -> dict[str, Tensor] | None:
+        """Return the best weights where they are of an earlier epoch than this last one."""
+        return self.best_weights if self.best_epoch < epoch else None
+
     def metrics(self) -> dict[str, Any]:
         """Return what `EpochMetrics` says about collapse and the best epoch."""
         return {
