@@ -185,7 +185,7 @@ def methods_table(lines: list[dict[str, Any]]) -> Table:
     """Return mean and standard deviation over the seeds; of AutoAttack share and interval."""
     rows = ("clean", "PGD-20", "PGD-20 on the margin", "APGD-20, 3 targets", "worst case")
     table = Table(box=None)
-    for name in ("method", "weights", *rows, "AutoAttack", "CPU s"):
+    for name in ("method", "weights", "seeds", *rows, "AutoAttack", "n", "CPU s"):
         table.add_column(name, justify="left" if name in ("method", "weights") else "right")
     for method in dict.fromkeys(line["method"] for line in lines):
         final = [x for x in lines if x["method"] == method and x["purpose"] == "final"]
@@ -198,7 +198,7 @@ def methods_table(lines: list[dict[str, Any]]) -> Table:
         said.append("{:.3f} ({:.3f} to {:.3f})".format(share.value, *share.interval))
         weights = ", ".join(f"{k} {v:g}" for k, v in final[0]["changes"].items() if k != "loss")
         spent = statistics.mean(line["cpu_seconds"] for line in final)
-        table.add_row(method, weights, *said, f"{spent:.0f}")
+        table.add_row(method, weights, str(len(final)), *said, str(share.count), f"{spent:.0f}")
     return table
 
 
