@@ -149,8 +149,6 @@ def run(
     """
     import logging
 
-    from ray import tune
-
     from pipeline.ray_tune import Calls
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -159,8 +157,8 @@ def run(
     with tempfile.TemporaryDirectory(prefix="regmix-") as scratch:
         try:
             _tuner(calls, images, scratch).fit()
-        except tune.TuneError:
-            if calls.fault is not None:
+        except Exception:
+            if calls.fault is not None:  # as it was, not as Ray wrapped it
                 raise calls.fault from None
             raise
 

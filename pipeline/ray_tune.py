@@ -50,7 +50,12 @@ class Calls:
             raise
 
     def stop_if_asked(self) -> None:
-        """Raise between two events, never within one: the study's file is whole then."""
+        """Raise between two events, never within one: the study's file is whole then.
+
+        An error raised within an event would be Ray's to handle: it would blame the trial.
+        """
+        if self.fault is not None:
+            raise self.fault
         if self.stop.is_set():
             raise KeyboardInterrupt
 
@@ -91,6 +96,8 @@ class Calls:
 
     def complete(self, trial_id: str, result: dict[str, Any] | None, error: bool) -> None:
         """Tell the study how a trial ended, and drop the files that nobody needs any more."""
+        if self.fault is not None:  # the disk's, not the trial's: the study has it still to do
+            return
         number = self.numbers[trial_id]
         if error or not result:
             self.endings.setdefault(trial_id, Ending("FAIL", "its worker process died"))
