@@ -1,14 +1,15 @@
 """One Optuna study: all its traffic, in the driver only. The study is the truth of a search."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipeline import samplers
+from pipeline.clock import Clock
+from pipeline.ending import Ending, decided, violations, with_epoch
 from pipeline.pruners import Pruner
 from pipeline.question import Question
 from pipeline.reported import latest
@@ -25,20 +26,19 @@ class TrialRequest:
     reported: int  # the last epoch that the study knows; 0 for a new trial
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a trial ended, and why where it did not reach its end."""
-
-    state: Literal["COMPLETE", "PRUNED", "FAIL"]
-    reason: str = ""
-
-
 @dataclass
 class StudyBridge:
     """Asks, reports and tells, so that a kill at any moment loses nothing.
 
     A trial that a dead or interrupted driver left goes back to WAITING under its own number with
-    its parameters, and `ask` hands it out first.
+    its parameters, and `ask` hands it out first. What was decided over an epoch is stored before
+    the epoch: a decision is made once, and a kill doesn't make it again with other trials.
+
+    trials: that the study shall have.
+    probes: one trial in so many is never pruned by rank, so that the rule's mistakes are seen;
+        0 for none.
+    min_clean: clean accuracy below which a complete trial breaks a constraint.
+    front: whether the sampler seeks the front of robust and clean accuracy.
     """
 
     study: Study
@@ -46,21 +46,13 @@ class StudyBridge:
     pruner: Pruner
     sampler: str
     seed: int
-    trials: int  # that the study shall have
-    budget: float = float("inf")  # seconds for the whole study, over all its sessions
+    trials: int
+    clock: Clock = field(default_factory=Clock)
+    probes: int = 0
+    min_clean: float | None = None
+    front: bool = False
     changed: Callable[[FrozenTrial], None] = lambda trial: None
-    trained: float = 0.0  # seconds that workers spent in epochs, in this session
-    first_report: float = 0.0  # time.monotonic() of the first epoch of this session
     _live: dict[int, Trial] = field(default_factory=dict)
-    _begun: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        self._spent_before = float(self.study.user_attrs.get("seconds", 0.0))
-
-    @property
-    def seconds(self) -> float:
-        """Seconds that the study took, over all its sessions."""
-        return self._spent_before + time.monotonic() - self._begun
 
     @property
     def hopeless(self) -> bool:
@@ -73,17 +65,31 @@ class StudyBridge:
         if not self.study.get_trials(deepcopy=False):
             self.study.enqueue_trial(self.question.default(), user_attrs={"origin": "default"})
 
-    def recover(self) -> list[int]:
-        """Put every RUNNING trial back to WAITING and return their numbers.
+    def recover(self, numbers: Collection[int] | None = None) -> list[int]:
+        """Close or put back to WAITING what nobody runs, and return the numbers put back.
 
-        Call it only while this driver alone holds the study and nothing runs.
+        Args:
+            numbers: of trials that no living driver runs; None for every RUNNING one, where this
+                driver alone holds the study and nothing runs.
         """
-        left = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        for trial in left:  # Optuna has no public way back; every storage allows this one
-            self.study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-            self.changed(self.frozen(trial.number))
-        self._live.clear()
-        return [trial.number for trial in left]
+        back = []
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if numbers is not None and trial.number not in numbers:
+                continue
+            ending = decided(trial)
+            if ending is not None:  # the kill came between a report and its consequence
+                self._live[trial.number] = Trial(self.study, trial._trial_id)
+                self.tell(trial.number, ending)
+                continue
+            self._put_back(trial)
+            back.append(trial.number)
+        return back
+
+    def _put_back(self, trial: FrozenTrial) -> None:
+        # Optuna has no public way back; every storage allows this one
+        self.study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        self._live.pop(trial.number, None)
+        self.changed(self.frozen(trial.number))
 
     def progress(self) -> tuple[int, int]:
         """Return how many trials have ended, and how many were begun and wait to go on."""
@@ -97,22 +103,28 @@ class StudyBridge:
         waiting = sum(trial.state == TrialState.WAITING for trial in everything)
         return waiting + max(0, self.trials - len(everything))
 
+    def waiting(self, numbers: Collection[int]) -> bool:
+        """Tell whether one of these trials waits to be continued."""
+        left = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return any(trial.number in numbers for trial in left)
+
     def ask(self) -> TrialRequest | None:
-        """Return the next trial, or None where the study has all that it shall have."""
-        while self.remaining() and self.seconds < self.budget and not self.hopeless:
-            number = len(self.study.get_trials(deepcopy=False))
-            self.study.sampler = samplers.build(self.sampler, self.seed, number)
-            trial = self.study.ask()
-            self._live[trial.number] = trial
-            config = self.question.config(self.question.space.suggest(trial))
-            trial.set_user_attr("config", config.flat())
-            frozen = self.frozen(trial.number)
-            self.changed(frozen)
-            ending = self._judge(frozen)
-            if ending is None:
-                return TrialRequest(trial.number, config, frozen.last_step or 0)
-            self.tell(trial.number, ending)  # the kill came between a report and its consequence
-        return None
+        """Return the next trial, or None where there is none to begin or to continue now."""
+        if not self.remaining() or not self.clock.open or self.hopeless:
+            return None
+        everything = self.study.get_trials(deepcopy=False)
+        waiting = (t.number for t in everything if t.state == TrialState.WAITING)
+        number = next(waiting, len(everything))  # that Optuna will hand out
+        self.study.sampler = samplers.build(
+            self.sampler, self.seed, number, self.question.space, front=self.front
+        )
+        trial = self.study.ask()
+        self._live[trial.number] = trial
+        config = self.question.config(self.question.space.suggest(trial))
+        trial.set_user_attr("config", config.flat())
+        frozen = self.frozen(trial.number)
+        self.changed(frozen)
+        return TrialRequest(trial.number, config, frozen.last_step or 0)
 
     def report(self, number: int, metrics: EpochMetrics, machine: dict[str, Any]) -> Ending | None:
         """Store an epoch; return how the trial ends with it, or None where it goes on.
@@ -124,46 +136,87 @@ class StudyBridge:
             metrics: of its latest epoch.
             machine: what it was computed on, see `regmix.device.machine`.
         """
-        self.first_report = self.first_report or time.monotonic()
-        self.trained += metrics.seconds
-        if metrics.epoch not in self.frozen(number).intermediate_values:
-            trial = self._live[number]
-            trial.set_user_attr(f"epoch_{metrics.epoch}", asdict(metrics))
+        self.clock.saw(metrics.seconds)
+        known = self.frozen(number)
+        if metrics.epoch in known.intermediate_values:
+            return decided(known)
+        trial = self._live[number]
+        reported = with_epoch(known, metrics)
+        ending = self._judge(reported, metrics)
+        trial.set_user_attr(f"epoch_{metrics.epoch}", asdict(metrics))
+        if known.user_attrs.get("machine") != machine:
             trial.set_user_attr("machine", machine)
-            trial.report(metrics.valid_robust, metrics.epoch)
-        frozen = self.frozen(number)
-        self.changed(frozen)
-        return self._judge(frozen)
+        if ending is not None:
+            trial.set_user_attr("ending", {"epoch": metrics.epoch, **asdict(ending)})
+        trial.report(reported.intermediate_values[metrics.epoch], metrics.epoch)
+        if self.clock.budget < float("inf"):
+            self.study.set_user_attr("seconds", self.clock.seconds)
+        self.changed(self.frozen(number))
+        return ending
 
     def tell(self, number: int, ending: Ending) -> None:
         """Close a trial with its true state and the reason for it."""
         trial, frozen = self._live.pop(number), self.frozen(number)
         if ending.reason:
             trial.set_user_attr("reason", ending.reason)
+        for name, violation in violations(frozen, ending, self.min_clean).items():
+            if name not in frozen.constraints:  # a kill may have come after it
+                trial.set_constraint(name, violation)
         value = None
         if ending.state == "COMPLETE":
             judged = latest(frozen).judged
             assert judged is not None, "the last epoch is judged"
             value = judged.robust
         self.study.tell(trial, value, state=TrialState[ending.state])
-        self.study.set_user_attr("seconds", self.seconds)
+        self.study.set_user_attr("seconds", self.clock.seconds)
         self.changed(self.frozen(number))
+
+    def retry(self, number: int, reason: str, allowed: int) -> Ending | None:
+        """Put a trial back to WAITING that came to grief without its own fault.
+
+        Returns:
+            None where it is to be continued, or FAIL where this happened more often than allowed.
+        """
+        frozen = self.frozen(number)
+        known = frozen.user_attrs.get("retries", [])
+        before = known.count(reason)
+        if before >= allowed:
+            return Ending("FAIL", f"{reason} ({before + 1} times)")
+        self._live[number].set_user_attr("retries", [*known, reason])
+        self._put_back(frozen)
+        return None
+
+    def cut(self) -> None:
+        """Close every begun trial, since the budget is used up. Call it while nothing runs."""
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            if "config" in trial.user_attrs:  # else never begun: a longer budget may
+                self.study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+                self._live[trial.number] = Trial(self.study, trial._trial_id)
+                self.tell(trial.number, self._unpaid(trial.last_step or 0))
 
     def frozen(self, number: int) -> FrozenTrial:
         """Return the trial as the storage knows it."""
         return self.study.get_trials(deepcopy=False)[number]
 
-    def _judge(self, trial: FrozenTrial) -> Ending | None:
-        """Return how a trial ends with its last reported epoch, or None where it goes on."""
-        epoch = trial.last_step
-        if epoch is None:
-            return None
-        if epoch >= trial.user_attrs["config"]["epochs"]:
+    def _judge(self, trial: FrozenTrial, metrics: EpochMetrics) -> Ending | None:
+        """Return how a trial ends with this epoch, its last, or None where it goes on."""
+        left = trial.user_attrs["config"]["epochs"] - metrics.epoch
+        if left <= 0:
             return Ending("COMPLETE")
-        if trial.user_attrs.get("origin") != "default":  # the measure of all others
-            reason = self.pruner.reason(self.study, trial)
-            if reason is not None:
-                return Ending("PRUNED", reason)
-        if self.seconds >= self.budget:
-            return Ending("PRUNED", f"the budget of {self.budget:.0f} s ended at epoch {epoch}")
-        return None
+        stop = self.pruner.stop(self.study, trial)
+        if stop is not None and (stop.certain or not self._spared(trial, stop.reason)):
+            return Ending("PRUNED", stop.reason)
+        return None if self.clock.allows(left) else self._unpaid(metrics.epoch)
+
+    def _spared(self, trial: FrozenTrial, reason: str) -> bool:
+        """Tell whether a trial is the measure of the others; remember what the rule would do."""
+        if trial.user_attrs.get("origin") == "default":
+            return True
+        if not self.probes or trial.number % self.probes != self.probes - 1:
+            return False
+        if "spared" not in trial.user_attrs:
+            self._live[trial.number].set_user_attr("spared", reason)
+        return True
+
+    def _unpaid(self, epoch: int) -> Ending:
+        return Ending("PRUNED", f"the budget of {self.clock.budget:.0f} s ended at epoch {epoch}")

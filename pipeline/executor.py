@@ -132,6 +132,7 @@ def run(
     slots: Slots,
     stop: Event,
     failed: Callable[[int, str], object],
+    width: int | None = None,
 ) -> None:
     """Run the study's trials until it has all that it shall have.
 
@@ -142,6 +143,8 @@ def run(
         slots: what a trial takes.
         stop: set it to end early: KeyboardInterrupt is then raised between two events.
         failed: called with number and traceback where a trial met a bug.
+        width: workers of the imagined machine whose order counts, see `pipeline.order.Lockstep`;
+            None takes results as they arrive.
 
     Raises:
         OSError: where the disk is full.
@@ -153,10 +156,13 @@ def run(
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.concurrency)  # else starts are serial
-    calls = Calls(bridge, place, slots, stop, failed)
+    calls = Calls(bridge, place, slots, stop, failed, width)
     with tempfile.TemporaryDirectory(prefix="regmix-") as scratch:
         try:
             _tuner(calls, images, scratch).fit()
+        except KeyboardInterrupt:
+            if not calls.spent:
+                raise
         except Exception:
             if calls.fault is not None:  # as it was, not as Ray wrapped it
                 raise calls.fault from None

@@ -11,12 +11,13 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 
 from pipeline import command
 from pipeline.exported import Exported
-from pipeline.leaderboard import ranked
+from pipeline.files import BEST_WEIGHTS, KEPT, WEIGHTS, trial_folder
+from pipeline.leaderboard import candidates
 from pipeline.reported import latest
-from pipeline.store import BEST_WEIGHTS, WEIGHTS, open_storage, trial_folder
+from pipeline.store import find_study
 from regmix import atomic
 from regmix.config import TrainConfig
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError
 from regmix.ranges import Count, check
 
 if TYPE_CHECKING:
@@ -40,10 +41,10 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     top = int(check("command line", "--top", args.top, Count) or 0)
     place = Path(args.runs).resolve() / "studies" / args.study
-    study = _load(args.study, args.storage, place)
-    complete = [trial for trial in ranked(study) if trial.state.name == "COMPLETE"]
+    study = find_study(args.study, args.storage, place)
+    complete = candidates(study)
     if not complete:
-        raise InputError(f"--study {args.study}: no trial is complete yet; continue the search")
+        raise InputError(f"--study {args.study}: no candidate is complete yet; continue the search")
     out = command.folder(Path(args.out), "--out")
     if len(complete) < top:
         print(f"only {len(complete)} trials of {args.study} are complete")
@@ -56,24 +57,14 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _load(name: str, storage: str | None, place: Path) -> "Study":
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if storage is None and not (place / "journal.log").exists():
-        known = [path.parent.name for path in place.parent.glob("*/journal.log")]
-        raise unknown("--study", "study", name, known or ["(none yet: make search)"])
-    try:
-        return optuna.load_study(study_name=name, storage=open_storage(storage, place, mend=False))
-    except KeyError:
-        raise InputError(f"--study {name}: is not in this storage; check --storage") from None
-
-
 def _write(study: "Study", trial: "FrozenTrial", rank: int, place: Path, out: Path) -> Path:
     folder, path = trial_folder(place, trial.number), out / f"{study.study_name}-{rank}.yaml"
     weights = _copy(folder / WEIGHTS, path.with_suffix(".safetensors"))
     if weights is None:
-        raise InputError(f"{folder}: the weights of trial {trial.number} are gone; search again")
+        raise InputError(
+            f"{folder}: the weights of trial {trial.number} are gone, since only the {KEPT} best "
+            "keep theirs; ask for fewer by --top"
+        )
     facts = trial.user_attrs
     Exported(
         origin={"study": study.study_name, "trial": trial.number, "rank": rank},

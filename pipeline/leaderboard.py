@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.progress import cells, duration, short
-from pipeline.reported import doubts, latest
+from pipeline.reported import broken, latest, notes
 from regmix.shares import Share
 
 if TYPE_CHECKING:
@@ -25,9 +25,14 @@ def ranked(study: "Study") -> list["FrozenTrial"]:
         value = trial.intermediate_values[last] if last else -1.0
         if trial.state.name == "COMPLETE":
             value = trial.value or 0.0
-        return (_ORDER[trial.state.name], -last, -value, trial.number)
+        return (_ORDER[trial.state.name], bool(broken(trial)), -last, -value, trial.number)
 
     return sorted(study.get_trials(deepcopy=False), key=key)
+
+
+def candidates(study: "Study") -> list["FrozenTrial"]:
+    """Return the complete trials that hold every constraint, the best first."""
+    return [t for t in ranked(study) if t.state.name == "COMPLETE" and not broken(t)]
 
 
 def table(study: "Study", names: tuple[str, ...]) -> Table:
@@ -38,15 +43,12 @@ def table(study: "Study", names: tuple[str, ...]) -> Table:
         board.add_column(name, justify="right", no_wrap=True)
     board.add_column("state", no_wrap=True)
     board.add_column("why", overflow="fold")
+    count = len(candidates(study))
     for rank, trial in enumerate(ranked(study)[:_SHOWN], start=1):
-        place = str(rank) if trial.state.name == "COMPLETE" else "-"
-        default = trial.user_attrs.get("origin") == "default"
-        notes = [trial.user_attrs.get("reason") or ("the recipe's default" if default else "")]
-        notes += doubts(trial)
+        place = str(rank) if rank <= count else "-"
         judged = f"{trial.value:.3f}" if trial.state.name == "COMPLETE" else "-"
         number, epoch, *rest = cells(trial, names)
-        why = "; ".join(filter(None, notes))
-        board.add_row(place, number, epoch, judged, *rest, trial.state.name, why)
+        board.add_row(place, number, epoch, judged, *rest, trial.state.name, notes(trial))
     return board
 
 
@@ -84,8 +86,10 @@ def saved(study: "Study") -> tuple[int, int]:
 
 def best_in_words(study: "Study", names: tuple[str, ...]) -> str:
     """Return the best configuration with its interval, beside the recipe's default."""
-    complete = [trial for trial in ranked(study) if trial.state.name == "COMPLETE"]
+    complete = candidates(study)
     if not complete:
+        if "COMPLETE" in counts(study):
+            return "every trial that ran to its end breaks a constraint, see `why` above"
         return "no trial ran to its end, so there is no best configuration"
     best = complete[0]
     assert best.value is not None
@@ -109,6 +113,40 @@ def best_in_words(study: "Study", names: tuple[str, ...]) -> str:
     )
 
 
+def pruning_in_words(study: "Study") -> str:
+    """Return what pruning saved and, by its probes, what it may have cost; '' where it did not."""
+    left, full = saved(study)
+    if not left:
+        return ""
+    text = f"pruning left out {left} of {full} epochs ({left / full:.0%})"
+    complete = candidates(study)
+    probes = [trial for trial in complete if "spared" in trial.user_attrs]
+    if not probes:
+        return f"{text}; no probe that it would have stopped ran to its end, so its cost is unknown"
+    best = probes[0]
+    rank = complete.index(best) + 1
+    missed = "would have been lost" if rank == 1 else f"ended as number {rank} of {len(complete)}"
+    return (
+        f"{text}; of {len(probes)} that it would have stopped but for a probe, the best, trial "
+        f"{best.number}, {missed} with {best.value:.3f}"
+    )
+
+
+def front_in_words(study: "Study", names: tuple[str, ...]) -> str:
+    """Return the front of robust and clean accuracy, '' where the study seeks one value."""
+    if study.user_attrs.get("rules", {}).get("objective", "robust") == "robust":
+        return ""
+    from pipeline.pareto import both, front
+
+    rows = [
+        f"  trial {trial.number}: robust {robust:.3f}, clean {clean:.3f} "
+        f"with {_in_words(trial, names)}"
+        for trial in front(candidates(study))
+        for robust, clean in (both(trial),)
+    ]
+    return "\n".join(["front of robust and clean accuracy:", *rows])
+
+
 def _in_words(trial: "FrozenTrial", names: tuple[str, ...]) -> str:
     return ", ".join(f"{name} {short(trial.params[name])}" for name in names)
 
@@ -122,10 +160,14 @@ def show(console: Console, study: "Study", names: tuple[str, ...], commands: lis
     total = len(study.get_trials(deepcopy=False))
     if total > _SHOWN:
         console.print(f"(and {total - _SHOWN} more: see MLflow)")
-    left, full = saved(study)
-    if left:
-        console.print(f"\npruning left out {left} of {full} epochs ({left / full:.0%})")
-    console.print(f"\n{best_in_words(study, names)}\n")
+    for text in (
+        pruning_in_words(study),
+        best_in_words(study, names),
+        front_in_words(study, names),
+    ):
+        if text:
+            console.print(f"\n{text}")
+    console.print()
     console.print("next:")
     for command in commands:
         console.print(f"  {command}", soft_wrap=True)

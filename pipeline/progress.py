@@ -91,7 +91,7 @@ class Progress:
 
     def _time_left(self) -> str:
         spent = time.monotonic() - self._begun
-        budget = self._bridge.budget - self._bridge.seconds
+        budget = self._bridge.clock.budget - self._bridge.clock.seconds
         if not self._ended_here:
             return "time left not known yet" if budget == float("inf") else "within the budget"
         waiting = sum(t.state.name == "WAITING" for t in self._trials.values())
@@ -112,7 +112,7 @@ class Progress:
             if trial.state.name == "RUNNING":
                 table.add_row(*cells(trial, names))
         title = f"{self._bridge.study.study_name}: {self._headline()}"
-        spent = f", {duration(self._bridge.seconds)} spent"
+        spent = f", {duration(self._bridge.clock.seconds)} spent"
         return Group(Text(title + spent, style="bold"), table)
 
 

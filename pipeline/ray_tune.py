@@ -6,7 +6,6 @@ result (done, or stopped) comes to the searcher as its completion.
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from pipeline.bridge import Ending, StudyBridge
-from pipeline.store import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, trial_folder
+from pipeline.bridge import StudyBridge
+from pipeline.ending import Ending
+from pipeline.files import tidy, trial_folder
+from pipeline.order import Arrival, Epoch, Lockstep, Order
 from regmix.metrics import EpochMetrics
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
     from pipeline.executor import Slots
+
+# What a trial may come to without its own fault, and how often it is tried again. Memory may
+# have been a neighbour's; a loss that is not finite comes again with the same seed.
+DIED, ALLOWED = "its worker process died", {"its worker process died": 3, "out of memory": 1}
 
 
 @dataclass
@@ -36,9 +41,18 @@ class Calls:
     slots: "Slots"
     stop: Event
     failed: Callable[[int, str], object]
+    width: int | None = None  # of the imagined machine; None takes results as they arrive
     fault: OSError | None = None  # Ray would wrap it: the executor raises it again
+    spent: bool = False  # the budget is
     numbers: dict[str, int] = field(default_factory=dict)  # Ray's trial id -> study's number
-    endings: dict[str, Ending] = field(default_factory=dict)
+    endings: dict[int, Ending] = field(default_factory=dict)  # of trials that Ray still runs
+    order: Order = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.width is None:
+            self.order = Arrival(self.bridge, self._ended)
+        else:
+            self.order = Lockstep(self.bridge, self.width, self._ended)
 
     @contextlib.contextmanager
     def remembering(self) -> Iterator[None]:
@@ -56,12 +70,13 @@ class Calls:
         """
         if self.fault is not None:
             raise self.fault
-        if self.stop.is_set():
+        self.spent = self.bridge.clock.over
+        if self.stop.is_set() or self.spent:
             raise KeyboardInterrupt
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Return what a worker needs for the next trial, or None where there is none now."""
-        request = self.bridge.ask()
+        request = self.order.suggest()
         if request is None:
             return None
         self.numbers[trial_id] = request.number
@@ -73,45 +88,58 @@ class Calls:
             "threads": 1 if not self.slots.gpus else int(self.slots.cpus),
         }
 
-    def result(self, trial_id: str, result: dict[str, Any]) -> Ending | None:
-        """Give an epoch to the study; return the ending that it brings, once."""
-        if trial_id in self.endings:
-            return self.endings[trial_id]
+    def result(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Take what a worker returned; return whether its trial has ended."""
         number = self.numbers[trial_id]
+        if number in self.endings:
+            return True
         if "disk" in result:
             raise OSError(result["disk"][0], "disk", result["disk"][1])
         if "failure" in result:
-            ending: Ending | None = Ending("FAIL", result["failure"])
-            if result["traceback"]:
-                self.failed(number, result["traceback"])
+            self._failure(number, result)
         else:
-            ending = self.bridge.report(
-                number,
-                EpochMetrics.from_dict(json.loads(result["metrics"])),
-                dict(result["machine"]),
-            )
+            metrics = EpochMetrics.from_dict(json.loads(result["metrics"]))
+            known = self.bridge.frozen(number).intermediate_values
+            if metrics.epoch not in known:  # else its checkpoint was lost
+                self.order.take(number, Epoch(metrics, dict(result["machine"])))
+        return number in self.endings
+
+    def _failure(self, number: int, result: dict[str, Any]) -> None:
+        if result["traceback"]:
+            self.failed(number, result["traceback"])
+        if result["kind"] in ALLOWED:
+            self._retry(number, result["kind"])
+        else:
+            self.order.take(number, Ending("FAIL", result["failure"]))
+
+    def _retry(self, number: int, reason: str) -> None:
+        ending = self.bridge.retry(number, reason, ALLOWED[reason])
+        self.order.forget(number)
         if ending is not None:
-            self.endings[trial_id] = ending
-        return ending
+            self.order.take(number, ending)
 
     def complete(self, trial_id: str, result: dict[str, Any] | None, error: bool) -> None:
-        """Tell the study how a trial ended, and drop the files that nobody needs any more."""
+        """Take the last result, which never reaches the scheduler, and forget the Ray trial."""
         if self.fault is not None:  # the disk's, not the trial's: the study has it still to do
             return
         number = self.numbers[trial_id]
-        if error or not result:
-            self.endings.setdefault(trial_id, Ending("FAIL", "its worker process died"))
-        else:
-            self.result(trial_id, result)  # the last result never reaches the scheduler
-        ending = self.endings.pop(trial_id)
+        if number not in self.endings:
+            if error or not result:
+                self._retry(number, DIED)
+            else:
+                self.result(trial_id, result)
         del self.numbers[trial_id]
-        self.bridge.tell(number, ending)
-        folder = trial_folder(self.place, number)
-        unneeded = () if ending.state == "COMPLETE" else (WEIGHTS, BEST_WEIGHTS)
-        for name in (CHECKPOINT, *unneeded):
-            (folder / name).unlink(missing_ok=True)
-        if folder.is_dir() and not os.listdir(folder):
-            folder.rmdir()
+        if self.endings.pop(number, None):
+            self._tidy()
+
+    def _ended(self, number: int, ending: Ending) -> None:
+        if number in self.numbers.values():
+            self.endings[number] = ending
+        else:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        tidy(self.bridge.study, self.place, busy=self.numbers.values())
 
 
 class BridgeSearcher(Searcher):
@@ -131,7 +159,10 @@ class BridgeSearcher(Searcher):
         if len(self._calls.numbers) >= self._calls.slots.concurrency:
             return None
         with self._calls.remembering():
-            return self._calls.suggest(trial_id) or Searcher.FINISHED
+            found = self._calls.suggest(trial_id)
+        if found is None and not self._calls.numbers:
+            return Searcher.FINISHED
+        return found  # while trials run, one may come back: its worker may die
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Do nothing: the scheduler reports."""
@@ -163,11 +194,11 @@ class BridgeScheduler(FIFOScheduler):
     def on_trial_result(
         self, tune_controller: "TuneController", trial: "Trial", result: dict[str, Any]
     ) -> str:
-        """Return STOP where the study ends the trial."""
+        """Return STOP where the study has ended the trial."""
         self._calls.stop_if_asked()
         with self._calls.remembering():
-            ending = self._calls.result(trial.trial_id, result)
-        return str(TrialScheduler.CONTINUE if ending is None else TrialScheduler.STOP)
+            ended = self._calls.result(trial.trial_id, result)
+        return str(TrialScheduler.STOP if ended else TrialScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: "TuneController") -> "Trial | None":
         """Choose as FIFO does; Ray calls this in every round, so an interrupt is seen soon."""

@@ -1,4 +1,4 @@
-"""What a trial has reported to its study, and what is doubtful about it."""
+"""What a trial has reported to its study, and what there is to say about it."""
 
 from typing import TYPE_CHECKING
 
@@ -44,3 +44,26 @@ def doubts(trial: "FrozenTrial") -> list[str]:
             f"{metrics.best_epoch})"
         )
     return found + list(metrics.judged.masking.flags() if metrics.judged else ())
+
+
+def broken(trial: "FrozenTrial") -> list[str]:
+    """Return in words which constraints a trial breaks: [] for a candidate."""
+    words = {
+        "collapse": "collapsed, so it is no candidate",
+        "clean": "clean accuracy is {:.3f} too low, so it is no candidate",
+    }
+    return [words[name].format(by) for name, by in trial.constraints.items() if by > 0]
+
+
+def notes(trial: "FrozenTrial") -> str:
+    """Return in one line why a trial is what it is: its reason, where it came from, doubts."""
+    facts = trial.user_attrs
+    found = [facts["reason"]] if facts.get("reason") else []
+    if origin := facts.get("origin"):
+        found.append("the recipe's default" if origin == "default" else origin)
+    if facts.get("spared") and trial.state.name != "PRUNED":
+        found.append(f"a probe: {facts['spared']}")
+    found += [f"tried again: {reason}" for reason in dict.fromkeys(facts.get("retries", ()))]
+    if trial.state.name == "COMPLETE":
+        found += broken(trial) + doubts(trial)
+    return "; ".join(found)

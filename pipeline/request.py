@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.question import Question
+from pipeline.rules import Rules
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class Request:
     gpus_per_trial: float | None
     sampler: str
     pruner: str
+    probes: int  # one trial in so many is not pruned; 0 for none
+    rules: Rules
+    enqueue: tuple[Path, ...]  # exported configurations to begin with
     storage: str | None
     tracking_uri: str
     address: str | None

@@ -1,14 +1,28 @@
 """Optuna's samplers by name, seeded so that a study continued later never repeats itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
 from optuna.samplers import BaseSampler
 
-_SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
-    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed, constant_liar=True),
+from pipeline.pareto import ParetoSampler
+from pipeline.sequence import SequenceSampler, Sobol, grid
+
+if TYPE_CHECKING:
+    from pipeline.space import SearchSpace
+
+# Each takes a seed of the trial, the seed of the study, and the space.
+_SAMPLERS: Mapping[str, Callable[[int, int, "SearchSpace"], BaseSampler]] = {
+    "random": lambda own, study, space: optuna.samplers.RandomSampler(seed=own),
+    "tpe": lambda own, study, space: optuna.samplers.TPESampler(seed=own, constant_liar=True),
+    # of complete trials alone; it imports torch into the driver
+    "gp": lambda own, study, space: optuna.samplers.GPSampler(seed=own),
+    # keeps its state in the study's storage, as a pickle of its own
+    "cmaes": lambda own, study, space: optuna.samplers.CmaEsSampler(seed=own),
+    "qmc": lambda own, study, space: SequenceSampler(Sobol(len(space.ranges), study), space.ranges),
+    "grid": lambda own, study, space: SequenceSampler(grid(space.ranges, study), space.ranges),
 }
 
 
@@ -17,11 +31,21 @@ def names() -> tuple[str, ...]:
     return tuple(_SAMPLERS)
 
 
-def build(name: str, seed: int, number: int) -> BaseSampler:
+def build(
+    name: str, seed: int, number: int, space: "SearchSpace", *, front: bool = False
+) -> BaseSampler:
     """Build the sampler for trial `number`.
 
     Its random stream depends on seed and number alone. One stream for the whole study would
     start again whenever a killed search goes on, and propose its first trials a second time.
+
+    Args:
+        name: of the sampler.
+        seed: of the study.
+        number: of the trial.
+        space: that is sampled.
+        front: whether it is to seek the front of robust and clean accuracy.
     """
-    stream = np.random.SeedSequence([seed, number]).generate_state(1)[0]
-    return _SAMPLERS[name](int(stream))
+    stream = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    sampler = _SAMPLERS[name](stream, seed, space)
+    return ParetoSampler(sampler) if front else sampler

@@ -14,10 +14,14 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 from pipeline import command, pruners, samplers
 from pipeline.question import RECIPES, SPACES, Question
 from pipeline.request import Request
+from pipeline.rules import OBJECTIVES, Rules
 from pipeline.study import run_study
+from pipeline.sync import sync
 from pipeline.tracking_uri import check_uri
 from regmix.errors import InputError, unknown
-from regmix.ranges import Count, Positive, Seed, check
+from regmix.ranges import Count, Natural, Positive, Seed, Share, check
+
+PRUNER, PROBES, WIDTH = "collapse+halving", 12, 4
 
 
 def parser() -> command.Parser:
@@ -34,7 +38,11 @@ def parser() -> command.Parser:
         "--concurrency": "trials at once (default: what cores or GPU shares allow)",
         "--gpus-per-trial": "share of a GPU, such as 0.25 (default: 1 with a GPU, else 0)",
         "--sampler": f"{', '.join(samplers.names())} (default: tpe)",
-        "--pruner": f"{', '.join(pruners.names())} (default: halving)",
+        "--pruner": f"{', '.join(pruners.names())}; A+B puts A round B (default: {PRUNER})",
+        "--probes": "let one trial in so many run unpruned, to see the rule's mistakes; 0 for none "
+        f"(default: {PROBES})",
+        "--objective": f"{' or '.join(OBJECTIVES)}, the front of both (default: robust)",
+        "--min-clean": "clean accuracy that a candidate must have, such as 0.8 (default: any)",
         "--storage": "the study's database URL or journal file (default: a journal in --runs)",
         "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",
         "--data-dir": "where the images are: train/ and test/ class folders, or CIFAR's archive",
@@ -44,7 +52,26 @@ def parser() -> command.Parser:
     result = command.Parser(prog="search.py", description=__doc__, allow_abbrev=False)
     for option, meaning in options.items():
         result.add_argument(option, help=meaning)
-    result.set_defaults(space="wamr", seed=0, sampler="tpe", pruner="halving", runs=command.RUNS)
+    result.set_defaults(space="wamr", seed=0, sampler="tpe", pruner=PRUNER, runs=command.RUNS)
+    result.set_defaults(probes=PROBES, objective="robust")
+    result.add_argument(
+        "--enqueue",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="begin with exported configurations",
+    )
+    result.add_argument(
+        "--deterministic",
+        nargs="?",
+        const=WIDTH,
+        metavar="N",
+        help="the same study each time, whatever the concurrency: results count in the order of a "
+        f"machine with N equal workers (default: {WIDTH})",
+    )
+    result.add_argument(
+        "--sync", action="store_true", help="train nothing; bring MLflow up to date with --study"
+    )
     result.add_argument(
         "--set",
         nargs="+",
@@ -62,9 +89,9 @@ def read(args: argparse.Namespace) -> Request:
     Raises:
         InputError: for the first thing that is wrong.
     """
-    for kind, known in (("sampler", samplers.names()), ("pruner", pruners.names())):
-        if getattr(args, kind) not in known:
-            raise unknown("command line", kind, getattr(args, kind), known)
+    if args.sampler not in samplers.names():
+        raise unknown("command line", "sampler", args.sampler, samplers.names())
+    pruners.build(args.pruner, epochs=1)
     numbers = {
         name: _number(f"--{name.replace('_', '-')}", getattr(args, name), rule)
         for name, rule in (
@@ -72,6 +99,7 @@ def read(args: argparse.Namespace) -> Request:
             ("seed", Seed),
             ("concurrency", Count),
             ("gpus_per_trial", Positive),
+            ("probes", Natural),
         )
     }
     budget = None if args.budget is None else _seconds(args.budget)
@@ -89,10 +117,29 @@ def read(args: argparse.Namespace) -> Request:
         budget=budget,
         sampler=args.sampler,
         pruner=args.pruner,
+        rules=_rules(args),
+        enqueue=tuple(Path(file).resolve() for file in args.enqueue),
         storage=args.storage,
         tracking_uri=uri,
         address=args.address,
         **numbers,
+    )
+
+
+def _rules(args: argparse.Namespace) -> Rules:
+    """Check what the study is to find, and whether it can be the same each time."""
+    if args.objective not in OBJECTIVES:
+        raise unknown("command line", "objective", args.objective, OBJECTIVES)
+    if args.objective != "robust" and args.sampler == "cmaes":
+        raise InputError("command line: --sampler cmaes seeks one objective; choose tpe or gp")
+    if args.deterministic and args.budget:
+        raise InputError(
+            "command line: --deterministic can't end by the clock; replace --budget by --trials"
+        )
+    return Rules(
+        args.objective,
+        _number("--min-clean", args.min_clean, Share),
+        _number("--deterministic", args.deterministic, Count),
     )
 
 
@@ -141,7 +188,10 @@ def _with_data(question: Question, data_dir: str | None) -> Question:
 
 def main(argv: Sequence[str]) -> int:
     """Return 0 when the study is complete, 1 when its trials fail, 130 when interrupted."""
-    return run_study(read(parser().parse_args(argv)))
+    args = parser().parse_args(argv)
+    if args.sync:
+        return sync(args.study, args.storage, Path(args.runs), args.tracking_uri)
+    return run_study(read(args))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,12 @@ class Range(Protocol):
     def clip(self, value: Value) -> Value:
         """Return the nearest value of the range."""
 
+    def at(self, share: float) -> Value:
+        """Return the value so far from the lower end, in [0, 1], on the range's own scale."""
+
+    def steps(self, most: int) -> int:
+        """Return how many values a grid takes, where `most` are enough for a continuous range."""
+
 
 @dataclass(frozen=True)
 class Float:
@@ -54,6 +60,16 @@ class Float:
         assert isinstance(value, int | float)
         return min(max(float(value), self.low), self.high)
 
+    def at(self, share: float) -> float:
+        """Return the value so far from the lower bound; on a log scale where it is searched so."""
+        if self.log:
+            return self.clip(self.low * (self.high / self.low) ** share)
+        return self.clip(self.low + share * (self.high - self.low))
+
+    def steps(self, most: int) -> int:
+        """Return `most`."""
+        return most
+
 
 @dataclass(frozen=True)
 class Int:
@@ -79,6 +95,14 @@ class Int:
         assert isinstance(value, int | float)
         return int(min(max(value, self.low), self.high))
 
+    def at(self, share: float) -> int:
+        """Return the nearest whole number to a `Float` of these bounds."""
+        return self.clip(round(Float(self.low, self.high, self.log).at(share)))
+
+    def steps(self, most: int) -> int:
+        """Return `most`, or how many numbers there are."""
+        return min(most, self.high - self.low + 1)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -101,6 +125,14 @@ class Choice:
     def clip(self, value: Value) -> Value:
         """Return the value itself where it is a choice, else the first choice."""
         return value if value in self.values else self.values[0]
+
+    def at(self, share: float) -> Value:
+        """Return the choice at this share of their list."""
+        return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+
+    def steps(self, most: int) -> int:  # noqa: ARG002
+        """Return how many choices there are."""
+        return len(self.values)
 
 
 @dataclass(frozen=True)

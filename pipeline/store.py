@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.command import folder
-from regmix.errors import InputError
-
-WEIGHTS, CHECKPOINT = "weights.safetensors", "checkpoint.pt"
-BEST_WEIGHTS = "best.safetensors"  # of an earlier epoch than the last
+from regmix.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from optuna.study import Study
 
 
 def study_folder(runs: Path, study: str) -> Path:
@@ -31,11 +29,6 @@ def study_folder(runs: Path, study: str) -> Path:
             f"--study: must be letters, digits, '.', '_' and '-' (at most 100), but is {study!r}"
         )
     return folder(runs / "studies" / study, "--runs")
-
-
-def trial_folder(study_folder: Path, number: int) -> Path:
-    """Return where a trial keeps its files."""
-    return study_folder / "trials" / f"{number:04d}"
 
 
 @contextlib.contextmanager
@@ -101,6 +94,24 @@ def open_storage(spec: str | None, place: Path, *, mend: bool = True) -> "BaseSt
             f"--storage {path}: is no Optuna journal or is damaged ({error}); restore it, or "
             "choose another name by --study"
         ) from None
+
+
+def find_study(name: str, storage: str | None, place: Path) -> "Study":
+    """Load a study to read it.
+
+    Raises:
+        InputError: where there is none of this name.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if storage is None and not (place / "journal.log").exists():
+        known = [path.parent.name for path in place.parent.glob("*/journal.log")]
+        raise unknown("--study", "study", name, known or ["(none yet: make search)"])
+    try:
+        return optuna.load_study(study_name=name, storage=open_storage(storage, place, mend=False))
+    except KeyError:
+        raise InputError(f"--study {name}: is not in this storage; check --storage") from None
 
 
 def mend_journal(path: Path) -> None:

@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import pruners, session
+from pipeline.clock import Clock
+from pipeline.enqueue import enqueue
 from pipeline.exported import load_part, versions
+from pipeline.files import tidy
 from pipeline.question import Question
 from pipeline.request import Request
 from pipeline.store import exclusive, open_storage, study_folder
@@ -35,8 +38,10 @@ def run_study(request: Request) -> int:
         _hold(study, "data", {"fingerprint": images.fingerprint()})
         bridge = _bridge(request, study)
         bridge.recover()
+        tidy(study, place)
         bridge.begin()
-        if not bridge.remaining() or bridge.seconds >= bridge.budget:
+        enqueue(bridge, request.enqueue)
+        if not bridge.remaining() or not bridge.clock.open:
             return session.complete(request, bridge)
         ended, begun = bridge.progress()
         if ended or begun:
@@ -65,6 +70,7 @@ def _open(request: Request, place: Path) -> "Study":
     except KeyError:
         study = optuna.create_study(study_name=request.study, storage=storage, direction="maximize")
     _hold(study, "question", request.question.facts())
+    _hold(study, "rules", request.rules.facts())
     if "versions" not in study.user_attrs:
         study.set_user_attr("versions", versions())
     return study
@@ -92,6 +98,7 @@ def _hold(study: "Study", key: str, facts: dict[str, Any]) -> None:
 def _bridge(request: Request, study: "Study") -> "StudyBridge":
     """Build the bridge; what an earlier session asked for holds until something else is asked."""
     from pipeline.bridge import StudyBridge
+    from pipeline.sequence import grid
 
     asked = {"trials": request.trials, "budget": request.budget}
     known = study.user_attrs.get("extent", {})
@@ -99,12 +106,29 @@ def _bridge(request: Request, study: "Study") -> "StudyBridge":
     if extent != known:
         study.set_user_attr("extent", extent)
     default = UNLIMITED if extent.get("budget") else request.question.recipe.trials
+    if request.sampler == "grid":
+        default = 1 + grid(request.question.space.ranges, request.seed).size
     return StudyBridge(
         study,
         request.question,
-        pruners.build(request.pruner, request.question.config({}).epochs),
+        pruners.build(_pruner(request), request.question.config({}).epochs),
         request.sampler,
         request.seed,
         trials=extent.get("trials", default),
-        budget=extent.get("budget", float("inf")),
+        clock=Clock(
+            budget=extent.get("budget", float("inf")),
+            before=float(study.user_attrs.get("seconds", 0.0)),
+            begun=session.BEGUN,
+        ),
+        probes=request.probes,
+        min_clean=request.rules.min_clean,
+        front=request.rules.front,
     )
+
+
+def _pruner(request: Request) -> str:
+    """Return the pruner's name; where the front is sought, it spares what is on it."""
+    outer, plus, inner = request.pruner.rpartition("+")
+    if request.rules.front and "dominated" not in request.pruner:
+        return f"{outer}{plus}dominated+{inner}"
+    return request.pruner

@@ -43,11 +43,11 @@ class TrialActor(tune.Trainable):
         except Exception as error:
             self._epochs = None
             try:
-                reason, bug = failure(error)
+                kind, reason = failure(error)
             except OSError as disk:
                 return {"disk": (disk.errno, str(disk.filename or "")), "done": True}
-            trace = traceback.format_exc() if bug else ""
-            return {"failure": reason, "traceback": trace, "done": True}
+            trace = traceback.format_exc() if kind == "bug" else ""
+            return {"failure": reason, "kind": kind, "traceback": trace, "done": True}
         return {
             "metrics": json.dumps(asdict(metrics)),  # as text: Ray would take it apart
             "machine": tuple(machine().items()),

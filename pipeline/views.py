@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pipeline.reported import doubts, latest
+from pipeline.reported import doubts, latest, notes
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -76,15 +76,13 @@ def study_note(space: str, recipe: str, experiment: str, summary: str) -> str:
 def trial_tags(trial: "FrozenTrial") -> dict[str, str]:
     """Return the tags that change while a trial runs; the last is shown as its description."""
     state, reason = trial.state.name, trial.user_attrs.get("reason", "")
-    note = "the recipe's default" if trial.user_attrs.get("origin") == "default" else ""
+    note = notes(trial)
     if state == "WAITING":
         note = "interrupted; the same search command continues it"
     elif reason:
-        note = f"{'failed' if state == 'FAIL' else state.lower()}: {reason}"
-    doubtful = "; ".join(doubts(trial))
-    note = "; ".join(filter(None, (note, doubtful)))
+        note = f"{'failed' if state == 'FAIL' else state.lower()}: {note}"
     epochs = f"{trial.last_step or 0}/{trial.user_attrs['config']['epochs']}"
-    told = {"state": state, "epochs": epochs, "reason": reason, "doubts": doubtful}
+    told = {"state": state, "epochs": epochs, "reason": reason, "doubts": "; ".join(doubts(trial))}
     return {**told, NOTE_TAG: note}
 
 

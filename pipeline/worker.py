@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.command import DISK
-from pipeline.store import BEST_WEIGHTS, CHECKPOINT, WEIGHTS
+from pipeline.files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, drop_halves
 from regmix import checkpoint
 from regmix.config import TrainConfig
 from regmix.device import device
@@ -38,6 +38,7 @@ class Worker:
 
     def _run(self, config: TrainConfig, folder: Path, reported: int) -> Iterator[EpochMetrics]:
         folder.mkdir(parents=True, exist_ok=True)
+        drop_halves(folder)
         trainer = RegMixTrainer(config, self._split(config), device())
         history: list[dict[str, Any]] = []
         state = checkpoint.load(folder / CHECKPOINT)
@@ -69,8 +70,8 @@ class Worker:
         return self._splits[key]
 
 
-def failure(error: Exception) -> tuple[str, bool]:
-    """Return in one line why a trial failed, and whether that is a bug of ours.
+def failure(error: Exception) -> tuple[str, str]:
+    """Return of which kind a failure is (diverged, out of memory, bug), and in one line why.
 
     Raises:
         OSError: the error itself where a disk is full: no trial is to blame for that.
@@ -79,7 +80,7 @@ def failure(error: Exception) -> tuple[str, bool]:
         raise error
     first = (str(error).splitlines() or [""])[0]
     if isinstance(error, NonFiniteLossError):
-        return f"diverged: {first}", False
+        return "diverged", f"diverged: {first}"
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return f"out of memory: {first}", False
-    return f"{type(error).__name__}: {first}", True
+        return "out of memory", f"out of memory: {first}"
+    return "bug", f"{type(error).__name__}: {first}"

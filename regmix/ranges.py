@@ -45,6 +45,7 @@ NonNegative = Annotated[float, Bounds(low=0)]
 Share = Annotated[float, Bounds(low=0, high=1)]
 PositiveShare = Annotated[float, Bounds(low=0, high=1, open_low=True)]
 Decay = Annotated[float, Bounds(low=0, high=1, open_high=True)]
+Natural = Annotated[int, Bounds(low=0)]
 Count = Annotated[int, Bounds(low=1)]
 Seed = Annotated[int, Bounds(low=0, high=2**63 - 1)]  # what every generator takes
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from pipeline.pruners import Stop
+
 
 @dataclass(frozen=True)
 class Median:
@@ -19,7 +21,7 @@ class Median:
     first: int
     enough: int = 5
 
-    def reason(self, study: Study, trial: FrozenTrial) -> str | None:
+    def stop(self, study: Study, trial: FrozenTrial) -> Stop | None:
         """Return both numbers where the trial's best is below the median, else None."""
         epoch = trial.last_step
         if epoch is None or epoch < self.first:
@@ -31,7 +33,8 @@ class Median:
         best, middle = max(trial.intermediate_values.values()), statistics.median(values)
         if best >= middle:
             return None
-        return f"best {best:.3f} by epoch {epoch} is below the median {middle:.3f} of {len(values)}"
+        count = len(values)
+        return Stop(f"best {best:.3f} by epoch {epoch} is below the median {middle:.3f} of {count}")
 
 
 def median(epochs: int) -> Median:

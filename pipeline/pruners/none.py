@@ -3,9 +3,11 @@
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from pipeline.pruners import Stop
+
 
 class _None:
-    def reason(self, study: Study, trial: FrozenTrial) -> str | None:  # noqa: ARG002
+    def stop(self, study: Study, trial: FrozenTrial) -> Stop | None:  # noqa: ARG002
         return None
 
 

@@ -4,7 +4,9 @@ import optuna
 import pytest
 
 from pipeline import pruners
-from pipeline.bridge import Ending, StudyBridge
+from pipeline.bridge import StudyBridge
+from pipeline.clock import Clock
+from pipeline.ending import Ending
 from pipeline.question import Question
 from pipeline.store import open_storage
 from regmix.judged import Judged, Masking
@@ -136,15 +138,51 @@ def test_three_failures_and_nothing_else_end_the_search(tmp_path):
 
 
 def test_a_budget_ends_the_study_and_says_so(tmp_path):
-    bridge = bridge_at(tmp_path, budget=3600.0)
+    bridge = bridge_at(tmp_path, clock=Clock(budget=3600.0))
     request = bridge.ask()
     assert bridge.report(0, metrics(1, 0.4), MACHINE) is None
-    bridge.budget = bridge.seconds
-    ending = bridge.report(0, metrics(2, 0.4), MACHINE)
-    assert ending.state == "PRUNED" and "the budget of" in ending.reason
+    bridge.clock.before = 3700.0
+    ending = bridge.report(0, metrics(2, 0.4, seconds=100.0), MACHINE)
+    assert ending == Ending("PRUNED", "the budget of 3600 s ended at epoch 2")
     bridge.tell(request.number, ending)
     assert bridge.ask() is None
-    assert bridge_at(tmp_path).seconds >= bridge.study.user_attrs["seconds"] > 0
+    assert bridge.study.user_attrs["seconds"] >= 3600
+
+
+def test_a_trial_that_is_nearly_complete_when_the_budget_ends_may_reach_its_end(tmp_path):
+    bridge = bridge_at(tmp_path, clock=Clock(budget=3600.0))
+    bridge.ask()
+    for epoch in (1, 2):
+        assert bridge.report(0, metrics(epoch, 0.4, seconds=10.0), MACHINE) is None
+    bridge.clock.before = 3605.0
+    assert not bridge.clock.open and not bridge.clock.over
+    assert bridge.report(0, metrics(3, 0.4, seconds=10.0), MACHINE) is None
+    assert bridge.report(0, metrics(4, 0.4, seconds=10.0), MACHINE) == Ending("COMPLETE")
+    bridge.clock.before = 3708.0
+    assert bridge.clock.over
+
+
+def test_no_trial_begins_that_could_not_report_an_epoch_within_the_budget(tmp_path):
+    bridge = bridge_at(tmp_path, clock=Clock(budget=100.0))
+    bridge.ask()
+    bridge.report(0, metrics(1, 0.4, seconds=60.0), MACHINE)
+    bridge.clock.before = 30.0
+    assert bridge.ask() is not None
+    bridge.clock.before = 50.0
+    assert bridge.ask() is None
+
+
+def test_what_was_begun_is_closed_when_the_budget_is_used_up_and_what_was_not_waits(tmp_path):
+    bridge = bridge_at(tmp_path, clock=Clock(budget=100.0))
+    bridge.study.enqueue_trial({"alpha": 1.0, "beta": 1.0, "epsilon_ratio": 1.0})
+    bridge.ask()
+    bridge.report(0, metrics(1, 0.4), MACHINE)
+    bridge.recover()
+    bridge.cut()
+    begun, waiting = bridge.study.get_trials()
+    assert (begun.state.name, begun.value) == ("PRUNED", 0.4)
+    assert begun.user_attrs["reason"] == "the budget of 100 s ended at epoch 1"
+    assert waiting.state.name == "WAITING"
 
 
 def test_the_same_seed_asks_for_the_same_trials_also_after_a_kill(tmp_path):

@@ -1,15 +1,25 @@
 """Every pruner: keeps a winner, stops a loser, says why, and remembers through a new storage."""
 
-import math
+import re
 
 import optuna
 import pytest
 
 from pipeline import pruners
 from pipeline.pruners.halving import Halving, halving
+from pipeline.pruners.hyperband import hyperband
 from pipeline.store import open_storage
+from regmix.errors import InputError
 
 EPOCHS = 12
+RULES = [name for name in pruners.names() if name not in ("none", "collapse")]
+
+
+def report(trial, epoch, value, clean=None, **told):
+    sound = {"collapse": False, "raw_fgsm": 0.4, "raw_pgd": 0.3, "collapse_fall": 0.0}
+    told = {"valid_clean": value if clean is None else clean, **sound, **told}
+    trial.set_user_attr(f"epoch_{epoch}", told)
+    trial.report(value, epoch)
 
 
 def study_with(curves, place=None):
@@ -19,7 +29,7 @@ def study_with(curves, place=None):
     for curve in curves:
         trial = study.ask()
         for epoch, value in enumerate(curve, start=1):
-            trial.report(value, epoch)
+            report(trial, epoch, value)
         study.tell(trial, curve[-1])
     return study
 
@@ -28,25 +38,26 @@ def stopped_at(pruner, study, curve):
     """Return the epoch at which the pruner stops a new trial, with its reason."""
     trial = study.ask()
     for epoch, value in enumerate(curve, start=1):
-        trial.report(value, epoch)
-        reason = pruner.reason(study, study.get_trials()[trial.number])
-        if reason is not None:
-            return epoch, reason
+        report(trial, epoch, value)
+        stop = pruner.stop(study, study.get_trials()[trial.number])
+        if stop is not None:
+            return epoch, stop.reason
     return None
 
 
 def rising(height):
-    return [height * (1 - math.exp(-epoch / 4)) for epoch in range(1, EPOCHS + 1)]
+    """A curve that reaches its height after three quarters of the epochs."""
+    return [height * min(1, epoch / 9) for epoch in range(1, EPOCHS + 1)]
 
 
-@pytest.mark.parametrize("name", [name for name in pruners.names() if name != "none"])
+@pytest.mark.parametrize("name", RULES)
 def test_a_winner_goes_on_and_a_loser_stops_with_a_reason(name):
-    study = study_with([rising(0.1 * height) for height in range(1, 9)])
+    study = study_with([rising(0.1 * height) for height in range(1, 22)])
     pruner = pruners.build(name, EPOCHS)
-    assert stopped_at(pruner, study, rising(0.9)) is None
+    assert stopped_at(pruner, study, rising(2.2)) is None
     epoch, reason = stopped_at(pruner, study, rising(0.05))
     assert EPOCHS / 5 <= epoch < EPOCHS
-    assert str(epoch) in reason and len(reason) < 80
+    assert str(epoch) in reason and len(reason) < 100
 
 
 @pytest.mark.parametrize("name", pruners.names())
@@ -60,11 +71,13 @@ def test_none_prunes_nothing():
     assert stopped_at(pruners.build("none", EPOCHS), study, [0.0] * EPOCHS) is None
 
 
-@pytest.mark.parametrize("name", [name for name in pruners.names() if name != "none"])
+@pytest.mark.parametrize("name", RULES)
 def test_what_was_known_is_known_after_the_driver_died(name, tmp_path):
-    study = study_with([rising(0.1 * height) for height in range(1, 9)], tmp_path)
+    study = study_with([rising(0.1 * height) for height in range(1, 22)], tmp_path)
     pruner = pruners.build(name, EPOCHS)
     before = stopped_at(pruner, study, rising(0.05))
+    for _ in range(6):  # hyperband deals its brackets to seven
+        study.ask()
     again = optuna.load_study(study_name="s", storage=open_storage(None, tmp_path))
     epoch, _ = stopped_at(pruners.build(name, EPOCHS), again, rising(0.04))
     assert before[0] == epoch
@@ -92,3 +105,71 @@ def test_a_tie_goes_on():
     study = study_with([])
     pruner = Halving(rungs=(1,))
     assert [stopped_at(pruner, study, [0.0]) for _ in range(4)] == [None] * 4
+
+
+def test_hyperband_compares_within_a_bracket_and_the_last_one_prunes_nothing():
+    pruner = hyperband(EPOCHS)
+    assert pruner.first == ((3, 6), (6,), ())
+    dealt = [pruner.bracket(number) for number in range(14)]
+    assert [dealt.count(bracket) for bracket in range(3)] == [8, 4, 2]
+    study = study_with([rising(0.1 * height) for height in range(1, 22)])  # 21 = 3 * 7
+    ends = [stopped_at(pruner, study, rising(0.01)) for _ in range(7)]
+    epochs = [end and end[0] for end in ends]
+    assert epochs == [3, 6, 3, None, 3, 6, 3]
+    assert "rank 13 of 13" in ends[0][1] and "(bracket 1)" in ends[0][1]  # 12 of 21 are rivals
+
+
+def test_patience_lets_a_trial_rise_and_stops_it_once_it_does_not():
+    study = study_with([rising(0.1 * height) for height in range(1, 22)])
+    pruner = pruners.build("patient+median", EPOCHS)
+    assert pruner.patience == 2
+    flat = [0.05] * EPOCHS
+    assert stopped_at(pruners.build("median", EPOCHS), study, flat)[0] == 3
+    assert stopped_at(pruner, study, flat)[0] == 3  # its best is two epochs ago
+    assert stopped_at(pruner, study, [0.01, 0.02, 0.03, 0.04, 0.04, 0.04])[0] == 6
+
+
+def test_a_collapsed_trial_stops_in_its_epoch_for_certain():
+    study, pruner = study_with([]), pruners.build("collapse+none", EPOCHS)
+    trial = study.ask()
+    report(trial, 1, 0.4)
+    assert pruner.stop(study, study.get_trials()[0]) is None
+    report(trial, 2, 0.4, collapse=True, raw_fgsm=0.6, raw_pgd=0.02, collapse_fall=0.39)
+    stop = pruner.stop(study, study.get_trials()[0])
+    assert stop.certain
+    assert stop.reason == (
+        "collapsed in epoch 2: 0.600 under FGSM, 0.020 under PGD, which fell from 0.410"
+    )
+
+
+def test_a_sound_trial_within_collapse_is_left_to_the_inner_pruner():
+    study = study_with([rising(0.1 * height) for height in range(1, 22)])
+    inner, outer = (pruners.build(spec, EPOCHS) for spec in ("halving", "collapse+halving"))
+    assert stopped_at(inner, study, rising(0.05)) == (3, "rank 22 of 22 at epoch 3, the limit is 8")
+    assert stopped_at(outer, study, rising(0.05)) == (3, "rank 22 of 23 at epoch 3, the limit is 8")
+
+
+def test_what_is_best_in_clean_accuracy_is_spared_where_the_front_is_sought():
+    study = study_with([rising(0.1 * height) for height in range(1, 22)])
+    pruner = pruners.build("dominated+halving", EPOCHS)
+    trial = study.ask()
+    for epoch in (1, 2, 3):
+        report(trial, epoch, 0.01, clean=0.9)
+    assert pruner.stop(study, study.get_trials()[trial.number]) is None
+    other = study.ask()
+    for epoch in (1, 2, 3):
+        report(other, epoch, 0.005, clean=0.9)
+    reason = pruner.stop(study, study.get_trials()[other.number]).reason
+    assert reason.endswith(f"and trial {trial.number} beats it in both accuracies")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("collapse+halfing", "unknown pruner 'halfing'; did you mean 'halving'?"),
+        ("halving+none", "halving goes round no other pruner; put it last"),
+    ],
+)
+def test_a_wrong_combination_is_refused(spec, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        pruners.build(spec, EPOCHS)

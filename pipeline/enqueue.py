@@ -1,0 +1,45 @@
+"""Exported configurations as a study's first trials."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.exported import Exported
+from regmix.errors import InputError
+from regmix.ranges import Value
+
+if TYPE_CHECKING:
+    from pipeline.bridge import StudyBridge
+    from pipeline.question import Question
+
+
+def enqueue(bridge: "StudyBridge", files: Sequence[Path]) -> None:
+    """Put the configurations of these files into the study, each once.
+
+    Raises:
+        InputError: where a file is no exported one, or its values lie outside the space.
+    """
+    wanted = [(path, _params(bridge.question, path)) for path in files]
+    known = bridge.study.get_trials(deepcopy=False)
+    given = [t.system_attrs.get("fixed_params", t.params) for t in known]
+    for path, params in wanted:
+        if params not in given:
+            bridge.study.enqueue_trial(params, user_attrs={"origin": f"from {path.name}"})
+            given.append(params)
+
+
+def _params(question: "Question", path: Path) -> dict[str, Value]:
+    """Return the file's values of what the study searches."""
+    flat, params = Exported.read(path).config.flat(), dict[str, Value]()
+    for name, range_ in question.space.ranges.items():
+        if name not in flat:
+            raise InputError(
+                f"--enqueue {path}: has no {name}, which {question.space.name} searches"
+            )
+        if range_.clip(flat[name]) != flat[name]:
+            raise InputError(
+                f"--enqueue {path}: {name} is {flat[name]}, outside the range of "
+                f"{question.space.name}; widen it in a copy of {question.space.place}"
+            )
+        params[name] = flat[name]
+    return params

@@ -1,0 +1,45 @@
+"""Let another pruner stop only trials that another one beats in robust and clean accuracy."""
+
+from dataclasses import dataclass
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from pipeline.pruners import Pruner, Stop
+from pipeline.pruners.halving import halving
+
+
+@dataclass(frozen=True)
+class Dominated:
+    """For a search of the front: what is best in clean accuracy is no loser.
+
+    inner: ranks by robust accuracy alone; its verdict holds where some trial was at least as good
+        in both accuracies at the same epoch, and better in one.
+    """
+
+    inner: Pruner
+
+    def stop(self, study: Study, trial: FrozenTrial) -> Stop | None:
+        """Return the inner pruner's reason and which trial is better in both."""
+        stop = self.inner.stop(study, trial)
+        if stop is None or stop.certain:
+            return stop
+        epoch = trial.last_step
+        assert epoch is not None, "an epoch was reported"
+        mine = _accuracies(trial, epoch)
+        for other in study.get_trials(deepcopy=False):
+            if other.number == trial.number or epoch not in other.intermediate_values:
+                continue
+            theirs = _accuracies(other, epoch)
+            if theirs != mine and all(t >= m for t, m in zip(theirs, mine, strict=True)):
+                return Stop(f"{stop.reason}, and trial {other.number} beats it in both accuracies")
+        return None
+
+
+def _accuracies(trial: FrozenTrial, epoch: int) -> tuple[float, float]:
+    return trial.intermediate_values[epoch], trial.user_attrs[f"epoch_{epoch}"]["valid_clean"]
+
+
+def dominated(epochs: int, inner: Pruner | None = None) -> Dominated:
+    """Go round another pruner, or round halving."""
+    return Dominated(inner or halving(epochs))
