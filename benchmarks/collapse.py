@@ -57,7 +57,8 @@ def replay(place: str, method: str, log: dict[str, Any]) -> Replayed:
     late = [epoch for epoch in range(2, count + 1) if epoch > GRACE * count]
     fell = [epoch for epoch in late if pgd[epoch - 2] - pgd[epoch - 1] > FALL]
     epochs = range(1, count + 1)
-    flagged = [e for e in epochs if collapsed(e, count, fgsm[e - 1], pgd[e - 1])]
+    best = [max(pgd[: e - 1], default=0.0) for e in epochs]
+    flagged = [e for e in epochs if collapsed(e, count, fgsm[e - 1], pgd[e - 1], best[e - 1])]
     return Replayed(
         name,
         autoattack=log.get("autoattack_acc"),

@@ -4,6 +4,9 @@ GRACE = 0.1
 """Share of the epochs after which the rule speaks: before, a healthy run may look collapsed."""
 RATIO = 0.25
 """Accuracy under PGD over accuracy under FGSM, below which a model has collapsed."""
+LEARNT, SOUND = 0.2, 0.05
+"""Accuracy under FGSM, and earlier under PGD, from which on a low ratio means anything: a model
+that has learnt next to nothing is right on a few images by chance."""
 
 
 def ratio(fgsm: float, pgd: float) -> float:
@@ -11,16 +14,20 @@ def ratio(fgsm: float, pgd: float) -> float:
     return pgd / fgsm if fgsm else 1.0
 
 
-def collapsed(epoch: int, epochs: int, fgsm: float, pgd: float) -> bool:
+def collapsed(epoch: int, epochs: int, fgsm: float, pgd: float, best: float = 0.0) -> bool:
     """Tell whether a run of `epochs` epochs has collapsed in this one, counted from 1.
 
     The two accuracies are those of the present weights, not of their average, which follows
     only later. Limits from the public logs of FastAT_Benchmark (runs of 100 epochs at 8/255):
     collapsed runs have a ratio of 0.05 or less, nearly always in the very epoch, healthy ones
-    0.45 or more after the first tenth; `benchmarks/collapse.py` counts on such logs.
+    0.45 or more after the first tenth; `benchmarks/collapse.py` counts on such logs. A model
+    that has learnt its own attack alone is often right under FGSM, one that has forgotten all
+    was once right under PGD; one of the two must hold.
 
     Args:
         epoch, epochs: the present one and how many there will be.
         fgsm, pgd: accuracy on held-out images after one full step, and after 10 small ones.
+        best: the highest `pgd` of the epochs before.
     """
-    return epoch > GRACE * epochs and ratio(fgsm, pgd) < RATIO
+    meant = fgsm >= LEARNT or best >= SOUND
+    return epoch > GRACE * epochs and meant and ratio(fgsm, pgd) < RATIO

@@ -15,6 +15,7 @@ class Watch:
         """Begin a run of `epochs` epochs."""
         self._epochs = epochs
         self._single, self._fall, self._collapse = SingleStep(0.0, 0.0), 0.0, False
+        self._best_single = 0.0  # the highest accuracy under PGD of the present weights
         self.collapsed_in = 0  # the first epoch that collapsed; 0 while none has
         self.best_epoch, self.best_robust = 0, 0.0
         self.best_weights: dict[str, Tensor] | None = None
@@ -33,7 +34,10 @@ class Watch:
         """
         self._fall = self._single.pgd - single.pgd
         self._single = single
-        self._collapse = collapsed(epoch, self._epochs, single.fgsm, single.pgd)
+        self._collapse = collapsed(
+            epoch, self._epochs, single.fgsm, single.pgd, best=self._best_single
+        )
+        self._best_single = max(self._best_single, single.pgd)
         if self._collapse and not self.collapsed_in:
             self.collapsed_in = epoch
         if not self.collapsed_in and (robust > self.best_robust or not self.best_epoch):
@@ -62,6 +66,7 @@ class Watch:
         """Return all that a resumed run needs."""
         return {
             "single": (self._single.fgsm, self._single.pgd),
+            "best_single": self._best_single,
             "collapsed_in": self.collapsed_in,
             "best_epoch": self.best_epoch,
             "best_robust": self.best_robust,
@@ -71,6 +76,7 @@ class Watch:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
         self._single = SingleStep(*state["single"])
+        self._best_single = state["best_single"]
         self.collapsed_in = state["collapsed_in"]
         self.best_epoch, self.best_robust = state["best_epoch"], state["best_robust"]
         self.best_weights = state["best_weights"]

@@ -39,6 +39,19 @@ def test_the_rule_speaks_after_a_tenth_of_the_epochs(epochs, first):
     assert spoken == list(range(first, epochs + 1))
 
 
+@pytest.mark.parametrize(
+    ("fgsm", "best", "expected"),
+    [
+        (0.02, 0.0, False),  # it knows nothing yet: 0 of 5 images is no collapse
+        (0.19, 0.04, False),
+        (0.2, 0.0, True),  # never sound, but good at its own attack
+        (0.01, 0.05, True),  # was sound, and is right on nothing now
+    ],
+)
+def test_a_low_ratio_means_something_where_the_model_has_learnt_or_forgotten(fgsm, best, expected):
+    assert collapsed(50, 100, fgsm=fgsm, pgd=0.0, best=best) == expected
+
+
 def test_a_model_that_is_never_right_under_one_step_has_not_collapsed():
     assert ratio(0.0, 0.0) == 1.0
     assert not collapsed(50, 100, fgsm=0.0, pgd=0.0)
