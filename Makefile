@@ -6,7 +6,7 @@ PORT ?= 5000
 PYTHON_BIN := .venv/bin/python
 READY := .venv/.installed
 
-.PHONY: search test test-oracles ui check bench
+.PHONY: search test test-kill test-oracles ui check bench
 .DEFAULT_GOAL := search
 
 search: $(READY)
@@ -14,6 +14,9 @@ search: $(READY)
 
 test: $(READY)
 	@$(PYTHON_BIN) -m pytest $(ARGS)
+
+test-kill: $(READY)
+	@$(PYTHON_BIN) -m tests.pipeline.killing $(ARGS)
 
 test-oracles: $(READY)
 	@tests/oracles.sh $(ARGS)

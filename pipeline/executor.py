@@ -80,6 +80,10 @@ def started(address: str | None, concurrency: int | None, memory: int) -> Iterat
         if address is None:
             raise
         raise _no_cluster(address, error) from None
+    except Exception as error:
+        if type(error) is not Exception:  # Ray's own word for processes that did not come up
+            raise
+        raise InputError(f"Ray did not start here ({_first_line(error)}); try again") from None
     try:
         yield
     finally:
@@ -97,11 +101,14 @@ def _answers(address: str | None) -> None:
 
 
 def _no_cluster(address: str, error: Exception) -> InputError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return InputError(
-        f"--address {address}: no Ray cluster answers ({reason}); start one by 'ray start --head' "
-        "with RAY_AUTH_MODE=token, or leave --address out"
+        f"--address {address}: no Ray cluster answers ({_first_line(error)}); start one by "
+        "'ray start --head' with RAY_AUTH_MODE=token, or leave --address out"
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def slots(concurrency: int | None, gpus_per_trial: float | None) -> Slots:

@@ -141,7 +141,9 @@ def _open_database(url: str) -> "BaseStorage":
     import sqlalchemy.exc
 
     try:
-        return optuna.storages.RDBStorage(url)
+        # another program may lock the file for a while: wait, as a server would
+        patient = {"connect_args": {"timeout": 120}} if url.startswith("sqlite") else {}
+        return optuna.storages.RDBStorage(url, engine_kwargs=patient)
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise InputError(

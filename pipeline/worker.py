@@ -17,6 +17,8 @@ from regmix.images import Images, Split, split
 from regmix.metrics import EpochMetrics
 from regmix.trainer import NonFiniteLossError, RegMixTrainer
 
+_NO_MEMORY = "can't allocate memory"  # of torch on a CPU, in a plain RuntimeError
+
 
 class Worker:
     """Runs one trial after the other; nothing of one is left to the next."""
@@ -81,6 +83,6 @@ def failure(error: Exception) -> tuple[str, str]:
     first = (str(error).splitlines() or [""])[0]
     if isinstance(error, NonFiniteLossError):
         return "diverged", f"diverged: {first}"
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or _NO_MEMORY in str(error):
         return "out of memory", f"out of memory: {first}"
     return "bug", f"{type(error).__name__}: {first}"

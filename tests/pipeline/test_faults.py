@@ -1,0 +1,88 @@
+"""What breaks around a search: each fault leaves a search that goes on, or that the same command
+continues to the study that it would have been."""
+
+import random
+import sqlite3
+
+import pytest
+
+from tests.pipeline.conftest import run, search_arguments, start, states
+from tests.pipeline.killing import arguments, check, disturbed, halve, outcome
+from tests.pipeline.test_search_process import agree
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    place = tmp_path_factory.mktemp("undisturbed")
+    result = run("search", *arguments(place))
+    assert result.code == 0, result.err
+    rows = outcome(place)
+    assert {row[0] for row in rows.values()} == {"COMPLETE", "PRUNED"}
+    return rows
+
+
+@pytest.mark.parametrize("target", ["worker", "raylet"])
+def test_a_killed_process_leaves_the_same_study(tmp_path, undisturbed, target):
+    random.seed(target)
+    hit, printed = disturbed(tmp_path, target, moment=random.uniform(5, 9))
+    assert hit
+    check(tmp_path, printed, undisturbed)
+
+
+def test_a_killed_driver_with_its_checkpoints_and_its_journal_cut_leaves_the_same_study(
+    tmp_path, undisturbed
+):
+    hit, printed = disturbed(tmp_path, "driver", moment=9, damage=halve)
+    assert hit
+    assert "continuing wamr-digits" in printed
+    check(tmp_path, printed, undisturbed, repeated=6)  # a cut checkpoint begins anew
+
+
+def test_a_trial_that_does_not_fit_into_memory_is_tried_twice_and_fails_with_its_reason(tmp_path):
+    arguments = ["--recipe", "digits", "--runs", tmp_path, "--trials", 5]
+    result = run("search", *arguments, "--set", "epochs=2", "width=20000", "train_images=50")
+    assert result.code == 1, result.out + result.err
+    assert "the first trials all failed" in result.err
+    trials = agree(tmp_path, result.out)
+    assert {trial.state.name for trial in trials.values()} == {"FAIL"}
+    for trial in trials.values():
+        assert trial.user_attrs["retries"] == ["out of memory"]
+        assert trial.user_attrs["reason"] == "out of memory (2 times)"
+
+
+def test_databases_that_another_program_locks_for_half_a_minute(tmp_path):
+    storage = f"sqlite:///{tmp_path / 'study.db'}"
+    arguments = search_arguments(tmp_path, "--storage", storage, trials=6, epochs=6)
+    process = start("search", *arguments)
+    lines = iter(process.stdout.readline, "")
+    printed = [next(line for line in lines if line.startswith("trial"))]
+    locks = [sqlite3.connect(tmp_path / name, timeout=60) for name in ("mlflow.db", "study.db")]
+    for lock in locks:
+        lock.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(Exception, match="timed out"):
+        process.wait(timeout=30)
+    for lock in locks:
+        lock.close()
+    printed += lines
+    assert process.wait(timeout=100) == 0, process.stderr.read()
+    import optuna
+
+    study = optuna.load_study(study_name="wamr-digits", storage=storage)
+    assert len(study.trials) == 6
+    assert all(trial.state.is_finished() for trial in study.trials)
+    again = run("search", *arguments)
+    assert again.code == 0, again.err
+
+
+def test_what_mlflow_missed_is_shown_by_sync(tmp_path, finished):
+    runs, result = finished
+    import shutil
+
+    shutil.copytree(runs / "studies", tmp_path / "studies")
+    missing = run("search", "--study", "wamr-digits", "--sync", "--runs", tmp_path)
+    assert missing.code == 0, missing.err
+    assert f"mlflow.db shows all {len(states(tmp_path))} trials of wamr-digits" in missing.out
+    agree(tmp_path, result.out)
+    nowhere = run("search", "--study", "wamr-digit", "--sync", "--runs", tmp_path)
+    assert "unknown study 'wamr-digit'; did you mean 'wamr-digits'?" in nowhere.one_line
+    assert "--sync needs --study NAME" in run("search", "--sync").one_line
