@@ -55,10 +55,11 @@ def processes(driver, target):
     """Return the running processes of a kind that a driver started."""
     if target == "driver":
         return [psutil.Process(driver.pid)]
-    name = "ray::TrialActor" if target == "worker" else target
+    worker = ("ray::TrialActor", "ray::ResourceTrainable")  # between two epochs, and within one
+    names = worker if target == "worker" else (target,)
     try:
         found = psutil.Process(driver.pid).children(recursive=True)
-        return [process for process in found if process.name() == name]
+        return [process for process in found if process.name().startswith(names)]
     except psutil.Error:
         return []
 
