@@ -59,7 +59,9 @@ class Sobol:
         from scipy.stats import qmc
 
         sequence = qmc.Sobol(self.dimensions, scramble=True, rng=self.seed)
-        return [float(x) for x in sequence.fast_forward(number).random(1)[0]]
+        if number:  # none is too few for it
+            sequence.fast_forward(number)
+        return [float(x) for x in sequence.random(1)[0]]
 
 
 class SequenceSampler(BaseSampler):
