@@ -1,8 +1,8 @@
 """One Optuna study: all its traffic, in the driver only. The study is the truth of a search."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -11,10 +11,11 @@ from pipeline import samplers
 from pipeline.clock import Clock
 from pipeline.ending import Ending, decided, violations, with_epoch
 from pipeline.pruners import Pruner
-from pipeline.question import Question
 from pipeline.reported import latest
+from pipeline.space import SearchSpace
 from regmix.config import TrainConfig
 from regmix.metrics import EpochMetrics
+from regmix.ranges import Value
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,20 @@ class TrialRequest:
     number: int
     config: TrainConfig
     reported: int  # the last epoch that the study knows; 0 for a new trial
+
+
+class Asked(Protocol):
+    """What a study is about."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """What a trial's parameters may be."""
+
+    def config(self, params: Mapping[str, Value]) -> TrainConfig:
+        """Return the run that a trial's parameters mean."""
+
+    def default(self) -> dict[str, Value]:
+        """Return the parameters of trial 0."""
 
 
 @dataclass
@@ -38,11 +53,12 @@ class StudyBridge:
     probes: one trial in so many is never pruned by rank, so that the rule's mistakes are seen;
         0 for none.
     min_clean: clean accuracy below which a complete trial breaks a constraint.
+    kept: so many of the best complete trials keep their weights, and the default.
     front: whether the sampler seeks the front of robust and clean accuracy.
     """
 
     study: Study
-    question: Question
+    question: Asked
     pruner: Pruner
     sampler: str
     seed: int
@@ -51,6 +67,7 @@ class StudyBridge:
     probes: int = 0
     min_clean: float | None = None
     front: bool = False
+    kept: int = 10
     changed: Callable[[FrozenTrial], None] = lambda trial: None
     _live: dict[int, Trial] = field(default_factory=dict)
 

@@ -9,22 +9,23 @@ from regmix.errors import InputError
 from regmix.ranges import Value
 
 if TYPE_CHECKING:
-    from pipeline.bridge import StudyBridge
+    from optuna.study import Study
+
     from pipeline.question import Question
 
 
-def enqueue(bridge: "StudyBridge", files: Sequence[Path]) -> None:
+def enqueue(study: "Study", question: "Question", files: Sequence[Path]) -> None:
     """Put the configurations of these files into the study, each once.
 
     Raises:
         InputError: where a file is no exported one, or its values lie outside the space.
     """
-    wanted = [(path, _params(bridge.question, path)) for path in files]
-    known = bridge.study.get_trials(deepcopy=False)
+    wanted = [(path, _params(question, path)) for path in files]
+    known = study.get_trials(deepcopy=False)
     given = [t.system_attrs.get("fixed_params", t.params) for t in known]
     for path, params in wanted:
         if params not in given:
-            bridge.study.enqueue_trial(params, user_attrs={"origin": f"from {path.name}"})
+            study.enqueue_trial(params, user_attrs={"origin": f"from {path.name}"})
             given.append(params)
 
 

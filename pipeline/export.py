@@ -11,7 +11,7 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 
 from pipeline import command
 from pipeline.exported import Exported
-from pipeline.files import BEST_WEIGHTS, KEPT, WEIGHTS, trial_folder
+from pipeline.files import BEST_WEIGHTS, WEIGHTS, trial_folder
 from pipeline.leaderboard import candidates
 from pipeline.reported import latest
 from pipeline.store import find_study
@@ -49,7 +49,8 @@ def main(argv: Sequence[str]) -> int:
     if len(complete) < top:
         print(f"only {len(complete)} trials of {args.study} are complete")
     for rank, trial in enumerate(complete[:top], start=1):
-        path = _write(study, trial, rank, place, out)
+        path = out / f"{args.study}-{rank}.yaml"
+        write(study, trial, {"rank": rank}, place, path)
         print(
             f"{path}: trial {trial.number}, robust accuracy {trial.value:.3f} on validation images"
         )
@@ -57,17 +58,31 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _write(study: "Study", trial: "FrozenTrial", rank: int, place: Path, out: Path) -> Path:
-    folder, path = trial_folder(place, trial.number), out / f"{study.study_name}-{rank}.yaml"
+def write(
+    study: "Study", trial: "FrozenTrial", origin: dict[str, int], place: Path, path: Path
+) -> None:
+    """Write a complete trial's configuration to `path`, and its weights beside it.
+
+    Args:
+        study: of the trial.
+        trial: to write.
+        origin: what else to say of where it came from.
+        place: the study's folder.
+        path: of the file.
+
+    Raises:
+        InputError: where the weights are gone.
+    """
+    folder = trial_folder(place, trial.number)
     weights = _copy(folder / WEIGHTS, path.with_suffix(".safetensors"))
     if weights is None:
         raise InputError(
-            f"{folder}: the weights of trial {trial.number} are gone, since only the {KEPT} best "
-            "keep theirs; ask for fewer by --top"
+            f"{folder}: the weights of trial {trial.number} are gone, since only the best keep "
+            "theirs; ask for fewer by --top"
         )
     facts = trial.user_attrs
     Exported(
-        origin={"study": study.study_name, "trial": trial.number, "rank": rank},
+        origin={"study": study.study_name, "trial": trial.number, **origin},
         config=TrainConfig.from_flat(facts["config"]),
         data_fingerprint=study.user_attrs["data"]["fingerprint"],
         metrics=latest(trial),
@@ -76,7 +91,6 @@ def _write(study: "Study", trial: "FrozenTrial", rank: int, place: Path, out: Pa
         weights=weights,
         best_weights=_copy(folder / BEST_WEIGHTS, path.with_suffix(".best.safetensors")),
     ).write(path)
-    return path
 
 
 def _copy(source: Path, target: Path) -> Path | None:

@@ -139,7 +139,7 @@ class Calls:
             self._tidy()
 
     def _tidy(self) -> None:
-        tidy(self.bridge.study, self.place, busy=self.numbers.values())
+        tidy(self.bridge.study, self.place, self.bridge.kept, busy=self.numbers.values())
 
 
 class BridgeSearcher(Searcher):

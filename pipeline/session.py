@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,21 +28,49 @@ if TYPE_CHECKING:
 BEGUN = time.monotonic()  # of the process, but for Python's own start
 
 
-def run(request: Request, bridge: "StudyBridge", images: Images, place: Path) -> int:
-    """Run what is left of the study, and show its end.
+@dataclass(frozen=True)
+class Machine:
+    """Where trials run, and how many at once; None takes what there is."""
 
-    Returns:
-        0 when the study is complete, 1 when its first trials all failed, 130 when interrupted.
+    address: str | None
+    concurrency: int | None
+    gpus_per_trial: float | None
+
+
+@dataclass(frozen=True)
+class Executed:
+    """How a session ended: FINISHED, FAILED or KILLED, with so many trials at once."""
+
+    status: str
+    concurrency: int
+
+
+def execute(
+    bridge: "StudyBridge",
+    images: Images,
+    place: Path,
+    view: Tracker,
+    how: Machine,
+    width: int | None = None,
+) -> Executed:
+    """Run what is left of a study, and bring MLflow up to date.
+
+    Args:
+        bridge: of the study.
+        images: training part of the data.
+        place: folder of the study.
+        view: of the study.
+        how: where trials run.
+        width: see `pipeline.executor.run`.
     """
     from pipeline import executor
 
-    view, bugs, status = _view(request), dict[int, str](), "FAILED"
-    with executor.started(request.address, request.concurrency, images.images.nbytes):
-        slots = executor.slots(request.concurrency, request.gpus_per_trial)
+    bugs, status = dict[int, str](), "FAILED"
+    with executor.started(how.address, how.concurrency, images.images.nbytes):
+        slots = executor.slots(how.concurrency, how.gpus_per_trial)
         try:
             with _interruptible() as stop, Progress(bridge, console()) as progress:
                 bridge.changed = lambda trial: _changed(view, progress, trial)
-                width = request.rules.deterministic
                 executor.run(bridge, images, place, slots, stop, bugs.setdefault, width)
             status = "FAILED" if bridge.hopeless else "FINISHED"
         except KeyboardInterrupt:
@@ -50,17 +79,28 @@ def run(request: Request, bridge: "StudyBridge", images: Images, place: Path) ->
             bridge.recover()
             if status == "FINISHED" and not bridge.clock.open:
                 bridge.cut()
-            tidy(bridge.study, place)
+            tidy(bridge.study, place, bridge.kept)
             close(view, bridge.study, status)
     for number, trace in list(bugs.items())[:1]:
         print(f"trial {number} met a bug:\n{trace}", file=sys.stderr)
+    return Executed(status, slots.concurrency)
+
+
+def run(request: Request, bridge: "StudyBridge", images: Images, place: Path) -> int:
+    """Run what is left of the study, and show its end.
+
+    Returns:
+        0 when the study is complete, 1 when its first trials all failed, 130 when interrupted.
+    """
+    how = Machine(request.address, request.concurrency, request.gpus_per_trial)
+    ended = execute(bridge, images, place, _view(request), how, request.rules.deterministic)
     _show(request, bridge)
     if bridge.clock.first_report:
-        print(_times(bridge, slots.concurrency))
-    if status == "KILLED":
+        print(_times(bridge, ended.concurrency))
+    if ended.status == "KILLED":
         print(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
         return INTERRUPTED
-    if status == "FAILED":
+    if ended.status == "FAILED":
         print("search: the first trials all failed, see `why` above", file=sys.stderr)
         return 1
     return 0
@@ -99,6 +139,7 @@ def _show(request: Request, bridge: "StudyBridge") -> None:
     commands = [f"make ui{ui}"]
     if "COMPLETE" in leaderboard.counts(bridge.study):
         commands += [
+            f"python pipeline/confirm.py --study {request.study} --top 5 --seeds 3{ours}{storage}",
             f"python pipeline/export.py --study {request.study} --top 3{ours}{storage}",
             f"python pipeline/train.py exported/{request.study}-1.yaml",
             f"python pipeline/evaluate.py exported/{request.study}-1.yaml",

@@ -38,9 +38,9 @@ def run_study(request: Request) -> int:
         _hold(study, "data", {"fingerprint": images.fingerprint()})
         bridge = _bridge(request, study)
         bridge.recover()
-        tidy(study, place)
+        tidy(study, place, bridge.kept)
         bridge.begin()
-        enqueue(bridge, request.enqueue)
+        enqueue(study, request.question, request.enqueue)
         if not bridge.remaining() or not bridge.clock.open:
             return session.complete(request, bridge)
         ended, begun = bridge.progress()

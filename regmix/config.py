@@ -47,6 +47,7 @@ class TrainConfig:
     eval_epsilon: PositiveShare = 8 / 255  # L-inf radius of the judgement, pixels in [0, 1]
     eval_steps: Count = 10  # of each PGD in the validation ensemble
     eval_seed: Seed = 0  # of the attacks' random starts: the same for all trials
+    judgement: Literal["trial", "finalist"] = "trial"  # of the end, see `regmix.levels`
     epochs: Count = 30
     seed: Seed = 0  # weights, order, augmentation and starting perturbations
 
@@ -138,4 +139,4 @@ def own_options() -> dict[str, registry.Option]:
 
 TASK = frozenset(
     {"train_images", "valid_images", "split_seed", "eval_epsilon", "eval_steps", "eval_seed"}
-) | frozenset({"epochs", "seed", "data"})
+) | frozenset({"epochs", "seed", "data", "judgement"})

@@ -1,6 +1,6 @@
 """A judgement that goes beyond an epoch's, and the signs of gradient masking that it met."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,6 +45,17 @@ class Masking:
         )
 
 
+def pack(survived: Sequence[bool]) -> str:
+    """Return a hexadecimal number with a bit for each image, the first image's highest."""
+    bits = "".join("1" if one else "0" for one in survived)
+    return f"{int(bits, 2):0{-(-len(bits) // 4)}x}" if bits else ""
+
+
+def unpack(packed: str, count: int) -> list[bool]:
+    """Return what `pack` was given, of so many images."""
+    return [bit == "1" for bit in f"{int(packed, 16):0{count}b}"]
+
+
 @dataclass(frozen=True)
 class Judged:
     """A judgement that is not limited to a few steps, with what makes it doubtful."""
@@ -52,6 +63,7 @@ class Judged:
     hits: int  # images that survive every attack
     count: int  # of so many
     masking: Masking
+    survivors: str = ""  # which: a bit for each image, as `pack` writes them
 
     @property
     def robust(self) -> float:

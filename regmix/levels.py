@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from regmix.autoattack import apgd, square
 from regmix.evaluate import Validation
-from regmix.judged import Judged
+from regmix.judged import Judged, pack
 from regmix.masking import masking
 
 
@@ -36,7 +36,7 @@ def judge_trial(
     how = {"epsilon": epsilon, "seed": seed, "batch_size": batch_size}
     alive = after_apgd(model, images, labels, known.robust_images, steps=20, targets=3, **how)
     signs = masking(model, images, labels, start, known, epsilon=epsilon, batch_size=batch_size)
-    return Judged(int(alive.sum()), len(images), signs)
+    return Judged(int(alive.sum()), len(images), signs, pack(alive.tolist()))
 
 
 def judge_finalist(
@@ -62,7 +62,8 @@ def judge_finalist(
     left[alive] = square(model, images[alive], labels[alive], queries=1000, **how)  # type: ignore[arg-type]
     signs = masking(model, images, labels, start, known, epsilon=epsilon, batch_size=batch_size)
     more = int((alive & ~left).sum()) / len(images)
-    return Judged(int(left.sum()), len(images), replace(signs, without_gradient=more))
+    signs = replace(signs, without_gradient=more)
+    return Judged(int(left.sum()), len(images), signs, pack(left.tolist()))
 
 
 def after_apgd(

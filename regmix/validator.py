@@ -9,7 +9,7 @@ from regmix.config import TrainConfig
 from regmix.evaluate import Validation, correct, full_step, pgd, random_start, validate
 from regmix.images import Images
 from regmix.judged import Judged
-from regmix.levels import judge_trial
+from regmix.levels import judge_finalist, judge_trial
 
 WATCHED = 256
 """So many images tell whether a model has collapsed: the rule's limits lie far apart."""
@@ -48,9 +48,10 @@ class Validator:
         )
 
     def trial(self, model: nn.Module, known: Validation) -> Judged:
-        """Judge by the second level: at the end of a trial, who survived the first."""
+        """Judge at the end by the configuration's level, who survived the first."""
         config = self._config
-        return judge_trial(
+        judge = judge_finalist if config.judgement == "finalist" else judge_trial
+        return judge(
             model,
             self.images,
             self.labels,

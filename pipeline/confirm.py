@@ -1,0 +1,258 @@
+"""Train a study's best configurations again with fresh seeds, and say which is best, how surely."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if not __package__:  # a script puts pipeline/ first on the path; put the root there
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from rich.table import Table
+
+from pipeline import command, session
+from pipeline.clock import Clock
+from pipeline.export import write
+from pipeline.exported import load_part, versions
+from pipeline.leaderboard import candidates
+from pipeline.progress import console, short
+from pipeline.store import exclusive, find_study, open_storage, study_folder
+from pipeline.sync import searched, tracker
+from pipeline.tracking_uri import check_uri
+from regmix.config import TrainConfig
+from regmix.errors import InputError
+from regmix.images import Images
+from regmix.ranges import Count, Positive, check
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+    from pipeline.finals import RaceBridge
+    from pipeline.race import Standing
+
+
+def parser() -> command.Parser:
+    """Return the command line's options."""
+    options = {
+        "--top": "how many of the best are finalists, beside the default (default: 5)",
+        "--seeds": "how many fresh seeds each is trained with (default: 3)",
+        "--runs": "folder of studies (default: mlruns)",
+        "--storage": "the study's database URL or journal, if not in --runs",
+        "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",
+        "--address": "an existing Ray cluster, or auto (default: start Ray on this machine)",
+        "--concurrency": "trainings at once (default: what cores or GPU shares allow)",
+        "--gpus-per-trial": "share of a GPU, such as 0.25 (default: 1 with a GPU, else 0)",
+        "--data-dir": "where the images are, if not where the search found them",
+        "--out": "folder for the confirmed configuration (default: exported)",
+    }
+    result = command.Parser(prog="confirm.py", description=__doc__, allow_abbrev=False)
+    result.add_argument("--study", required=True, help="name of the study, such as wamr-digits")
+    for option, meaning in options.items():
+        result.add_argument(option, help=meaning)
+    result.set_defaults(top=5, seeds=3, runs=command.RUNS, out="exported")
+    return result
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was typed, checked."""
+
+    study: str
+    top: int
+    seeds: int
+    runs: Path
+    out: Path
+    storage: str | None
+    uri: str
+    how: session.Machine
+
+
+def read(args: argparse.Namespace) -> Asked:
+    """Check what was typed.
+
+    Raises:
+        InputError: for the first thing that is wrong.
+    """
+    number = {
+        name: None if value is None else check("command line", f"--{name}", value, rule)
+        for name, value, rule in (
+            ("top", args.top, Count),
+            ("seeds", args.seeds, Count),
+            ("concurrency", args.concurrency, Count),
+            ("gpus-per-trial", args.gpus_per_trial, Positive),
+        )
+    }
+    runs = Path(args.runs).resolve()
+    uri = args.tracking_uri or f"sqlite:///{runs / 'mlflow.db'}"
+    find_study(args.study, args.storage, runs / "studies" / args.study)
+    check_uri(uri)
+    how = session.Machine(args.address, number["concurrency"], number["gpus-per-trial"])  # type: ignore[arg-type]
+    out = command.folder(Path(args.out), "--out")
+    top, seeds = int(number["top"] or 0), int(number["seeds"] or 0)
+    return Asked(args.study, top, seeds, runs, out, args.storage, uri, how)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Return 0 when the race is over, 1 when its first trials all fail, 130 when interrupted."""
+    args = parser().parse_args(argv)
+    asked = read(args)
+    source = find_study(asked.study, asked.storage, asked.runs / "studies" / asked.study)
+    finalists = _finalists(source, asked)
+    configs = {t.number: _config(t, args.data_dir) for t in finalists}
+    images = _images(next(iter(configs.values())), source)
+    place = study_folder(asked.runs, f"{asked.study}-confirm")
+    with exclusive(place, asked.storage):
+        bridge = _bridge(asked, source, finalists, configs, place)
+        bridge.recover()
+        bridge.next_round()
+        status = "FINISHED"
+        if bridge.remaining():
+            facts = bridge.question.facts()  # type: ignore[attr-defined]
+            view = tracker(asked.uri, asked.runs, bridge.study.study_name, facts)
+            status = session.execute(bridge, images, place, view, asked.how).status
+        return _tell(asked, source, bridge, place, status)
+
+
+def _finalists(source: "Study", asked: Asked) -> list["FrozenTrial"]:
+    """Return the default, then the best; those that race already stay in."""
+    complete = candidates(source)
+    if not complete:
+        raise InputError(f"--study {asked.study}: no candidate is complete yet; go on searching")
+    default = [t for t in complete if t.user_attrs.get("origin") == "default"]
+    return default + [t for t in complete[: asked.top] if t not in default]
+
+
+def _config(trial: "FrozenTrial", data_dir: str | None) -> TrainConfig:
+    flat = dict(trial.user_attrs["config"])
+    if data_dir is not None and "data_dir" in flat:
+        flat["data_dir"] = str(Path(data_dir).resolve())
+    return TrainConfig.from_flat(flat)
+
+
+def _images(config: TrainConfig, source: "Study") -> Images:
+    images = load_part(config, "train")
+    if images.fingerprint() != source.user_attrs["data"]["fingerprint"]:
+        raise InputError(
+            f"--study {source.study_name}: was searched on other images; give them by --data-dir"
+        )
+    return images
+
+
+def _bridge(
+    asked: Asked,
+    source: "Study",
+    finalists: list["FrozenTrial"],
+    configs: dict[int, TrainConfig],
+    place: Path,
+) -> "RaceBridge":
+    """Open or begin the race's own study."""
+    import optuna
+
+    from pipeline import pruners
+    from pipeline.finals import Finals, RaceBridge
+
+    name, storage = place.name, open_storage(asked.storage, place)
+    study = optuna.create_study(
+        study_name=name, storage=storage, direction="maximize", load_if_exists=True
+    )
+    for key in ("data", "versions"):
+        if key not in study.user_attrs:
+            study.set_user_attr(key, versions() if key == "versions" else source.user_attrs[key])
+    facts = source.user_attrs["question"]
+    question = Finals(name, str(facts["recipe"]), configs, searched(facts))
+    if "question" not in study.user_attrs:
+        study.set_user_attr("question", question.facts())
+    base = configs[finalists[0].number].seed
+    return RaceBridge(
+        study,
+        question,
+        pruners.build("none", 1),
+        "random",
+        0,
+        trials=len(configs) * asked.seeds,
+        clock=Clock(before=float(study.user_attrs.get("seconds", 0.0)), begun=session.BEGUN),
+        kept=10**6,
+        seeds=tuple(range(base + 1, base + 1 + asked.seeds)),
+        reference=finalists[0].number,
+        finalists=tuple(configs),
+    )
+
+
+def _tell(asked: Asked, source: "Study", bridge: "RaceBridge", place: Path, status: str) -> int:
+    """Print the table and the verdict, and write the winner."""
+    from pipeline.finals import dropped, median_run, outcomes
+    from pipeline.race import standings
+
+    known = {k: v for k, v in outcomes(bridge.study).items() if k in bridge.finalists}
+    gone, screen = dropped(bridge.study), console()
+    if known:
+        reference = bridge.reference if bridge.reference in known else next(iter(known))
+        found = standings(known, reference)
+        order = sorted(found, key=lambda k: (k in gone, -found[k].mean))
+        screen.print(_table(source, found, order, gone, reference))
+    if status == "KILLED":
+        print(f"interrupted; nothing is lost: the same command continues {place.name}")
+        return command.INTERRUPTED
+    if status == "FAILED" or not known:
+        print("confirm: the first trials all failed, see MLflow", file=sys.stderr)
+        return 1
+    path = asked.out / f"{asked.study}-confirmed.yaml"
+    run = median_run(bridge.study, order[0])
+    write(bridge.study, run, {"finalist": order[0]}, place, path)
+    print(f"\n{_verdict(found, order[0], reference, asked)}")
+    print(f"wrote {path}: seed {run.params['seed']}, the median of its seeds")
+    print(f"next, once, on test data:\n  python pipeline/evaluate.py {path}")
+    return 0
+
+
+def _table(
+    source: "Study",
+    found: dict[int, "Standing"],
+    order: list[int],
+    gone: dict[int, str],
+    reference: int,
+) -> Table:
+    names = searched(source.user_attrs["question"])
+    title = f"{source.study_name}: robust accuracy of the finalists, fresh seeds, validation images"
+    table = Table(title=title, box=None, pad_edge=False, title_justify="left")
+    for name in ("trial", *names, "seeds", "mean", "95 % interval", "best", "over the default"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("why", overflow="fold")
+    trials = {trial.number: trial for trial in source.get_trials(deepcopy=False)}
+    for number in order:
+        one = found[number]
+        low, high = one.gain_interval
+        gain = "-" if number == reference else f"{one.gain:+.3f} ({low:+.3f} to {high:+.3f})"
+        why = gone.get(number, "the recipe's default" if number == reference else "")
+        table.add_row(
+            str(number),
+            *(short(trials[number].params[name]) for name in names),
+            str(one.seeds),
+            f"{one.mean:.3f}",
+            "{:.3f} to {:.3f}".format(*one.interval),
+            f"{one.best:.0%}",
+            gain,
+            why,
+        )
+    return table
+
+
+def _verdict(found: dict[int, "Standing"], winner: int, reference: int, asked: Asked) -> str:
+    one = found[winner]
+    if winner == reference:
+        return f"the recipe's default is the best of them, with a probability of {one.best:.0%}"
+    low, high = one.gain_interval
+    gain = f"{one.gain:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"
+    if low > 0:
+        return f"trial {winner} is better than the recipe's default by {gain}"
+    return (
+        f"trial {winner} leads, but can't be told from the recipe's default: {gain}; more seeds "
+        f"may tell: --seeds {2 * asked.seeds}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command.run("confirm", main))
