@@ -1,44 +1,21 @@
 """One Optuna study: all its traffic, in the driver only. The study is the truth of a search."""
 
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipeline import samplers
+from pipeline.asked import Asked, TrialRequest
 from pipeline.clock import Clock
 from pipeline.ending import Ending, decided, violations, with_epoch
+from pipeline.heartbeat import Heartbeat
 from pipeline.pruners import Pruner
 from pipeline.reported import latest
-from pipeline.space import SearchSpace
-from regmix.config import TrainConfig
 from regmix.metrics import EpochMetrics
-from regmix.ranges import Value
-
-
-@dataclass(frozen=True)
-class TrialRequest:
-    """A trial to run or to continue."""
-
-    number: int
-    config: TrainConfig
-    reported: int  # the last epoch that the study knows; 0 for a new trial
-
-
-class Asked(Protocol):
-    """What a study is about."""
-
-    @property
-    def space(self) -> SearchSpace:
-        """What a trial's parameters may be."""
-
-    def config(self, params: Mapping[str, Value]) -> TrainConfig:
-        """Return the run that a trial's parameters mean."""
-
-    def default(self) -> dict[str, Value]:
-        """Return the parameters of trial 0."""
 
 
 @dataclass
@@ -54,6 +31,7 @@ class StudyBridge:
         0 for none.
     min_clean: clean accuracy below which a complete trial breaks a constraint.
     kept: so many of the best complete trials keep their weights, and the default.
+    heartbeat: where other drivers may share the study; None where this one has it alone.
     front: whether the sampler seeks the front of robust and clean accuracy.
     """
 
@@ -68,8 +46,14 @@ class StudyBridge:
     min_clean: float | None = None
     front: bool = False
     kept: int = 10
+    heartbeat: Heartbeat | None = None
     changed: Callable[[FrozenTrial], None] = lambda trial: None
     _live: dict[int, Trial] = field(default_factory=dict)
+    _looked: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.heartbeat is not None:
+            self.heartbeat.mine = self._live.keys
 
     @property
     def hopeless(self) -> bool:
@@ -82,13 +66,19 @@ class StudyBridge:
         if not self.study.get_trials(deepcopy=False):
             self.study.enqueue_trial(self.question.default(), user_attrs={"origin": "default"})
 
-    def recover(self, numbers: Collection[int] | None = None) -> list[int]:
-        """Close or put back to WAITING what nobody runs, and return the numbers put back.
+    def recover(self) -> list[int]:
+        """Close or put back to WAITING what no living driver runs; return the numbers put back.
 
-        Args:
-            numbers: of trials that no living driver runs; None for every RUNNING one, where this
-                driver alone holds the study and nothing runs.
+        Without heartbeats that is every RUNNING trial, since this driver has the study alone.
+        Call it while nothing runs here.
         """
+        return self._release(None if self.heartbeat is None else self.heartbeat.stale())
+
+    def release(self) -> list[int]:
+        """Put back what this driver ran, at its end; return the numbers."""
+        return self._release(None if self.heartbeat is None else tuple(self._live))
+
+    def _release(self, numbers: Collection[int] | None) -> list[int]:
         back = []
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if numbers is not None and trial.number not in numbers:
@@ -103,6 +93,8 @@ class StudyBridge:
         return back
 
     def _put_back(self, trial: FrozenTrial) -> None:
+        if self.heartbeat is not None:  # an old beat would make it stale as soon as it runs
+            self.heartbeat.beat(trial.number)
         # Optuna has no public way back; every storage allows this one
         self.study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
         self._live.pop(trial.number, None)
@@ -127,7 +119,10 @@ class StudyBridge:
 
     def ask(self) -> TrialRequest | None:
         """Return the next trial, or None where there is none to begin or to continue now."""
-        if not self.remaining() or not self.clock.open or self.hopeless:
+        if not self.clock.open or self.hopeless:
+            return None
+        if not self.remaining():
+            self._take_over()
             return None
         everything = self.study.get_trials(deepcopy=False)
         waiting = (t.number for t in everything if t.state == TrialState.WAITING)
@@ -137,11 +132,31 @@ class StudyBridge:
         )
         trial = self.study.ask()
         self._live[trial.number] = trial
+        if self.heartbeat is not None:
+            self.heartbeat.beat(trial.number)
+            if trial.number >= self.trials:
+                self.tell(trial.number, Ending("FAIL", "another driver began the last trial"))
+                return None
         config = self.question.config(self.question.space.suggest(trial))
         trial.set_user_attr("config", config.flat())
         frozen = self.frozen(trial.number)
         self.changed(frozen)
         return TrialRequest(trial.number, config, frozen.last_step or 0)
+
+    def _take_over(self) -> None:
+        """Look for trials of dead drivers, once in a beat."""
+        heart = self.heartbeat
+        if heart is not None and time.monotonic() - self._looked > heart.seconds:
+            self._looked = time.monotonic()
+            self._release(heart.stale())
+
+    @property
+    def shared(self) -> bool:
+        """Whether another driver runs trials of the study now."""
+        if self.heartbeat is None:
+            return False
+        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return any(trial.number not in self._live for trial in running)
 
     def report(self, number: int, metrics: EpochMetrics, machine: dict[str, Any]) -> Ending | None:
         """Store an epoch; return how the trial ends with it, or None where it goes on.

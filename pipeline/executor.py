@@ -68,6 +68,7 @@ def started(address: str | None, concurrency: int | None, memory: int) -> Iterat
     try:
         if address is None:
             ray.init(
+                address="local",  # else Ray would join whatever cluster was started here last
                 num_cpus=max(os.cpu_count() or 1, concurrency or 1),
                 include_dashboard=False,
                 object_store_memory=2 * memory + (128 << 20),

@@ -8,7 +8,8 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline import race
-from pipeline.bridge import StudyBridge, TrialRequest
+from pipeline.asked import TrialRequest
+from pipeline.bridge import StudyBridge
 from pipeline.reported import latest
 from pipeline.space import Int, SearchSpace
 from regmix.config import TrainConfig

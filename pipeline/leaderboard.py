@@ -44,7 +44,8 @@ def table(study: "Study", names: tuple[str, ...]) -> Table:
     board.add_column("state", no_wrap=True)
     board.add_column("why", overflow="fold")
     count = len(candidates(study))
-    for rank, trial in enumerate(ranked(study)[:_SHOWN], start=1):
+    begun = [trial for trial in ranked(study) if "config" in trial.user_attrs]
+    for rank, trial in enumerate(begun[:_SHOWN], start=1):
         place = str(rank) if rank <= count else "-"
         judged = f"{trial.value:.3f}" if trial.state.name == "COMPLETE" else "-"
         number, epoch, *rest = cells(trial, names)

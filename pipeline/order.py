@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline.bridge import StudyBridge, TrialRequest
+from pipeline.asked import TrialRequest
+from pipeline.bridge import StudyBridge
 from pipeline.ending import Ending
 from regmix.metrics import EpochMetrics
 

@@ -160,9 +160,9 @@ class BridgeSearcher(Searcher):
             return None
         with self._calls.remembering():
             found = self._calls.suggest(trial_id)
-        if found is None and not self._calls.numbers:
+        if found is None and not self._calls.numbers and not self._calls.bridge.shared:
             return Searcher.FINISHED
-        return found  # while trials run, one may come back: its worker may die
+        return found  # while trials run, one may come back: its worker or driver may die
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Do nothing: the scheduler reports."""

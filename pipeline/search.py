@@ -21,7 +21,7 @@ from pipeline.tracking_uri import check_uri
 from regmix.errors import InputError, unknown
 from regmix.ranges import Count, Natural, Positive, Seed, Share, check
 
-PRUNER, PROBES, WIDTH = "collapse+halving", 12, 4
+PRUNER, PROBES, WIDTH, SECONDS = "collapse+halving", 12, 4, 60
 
 
 def parser() -> command.Parser:
@@ -44,6 +44,8 @@ def parser() -> command.Parser:
         "--objective": f"{' or '.join(OBJECTIVES)}, the front of both (default: robust)",
         "--min-clean": "clean accuracy that a candidate must have, such as 0.8 (default: any)",
         "--storage": "the study's database URL or journal file (default: a journal in --runs)",
+        "--heartbeat": "of a driver that shares a database; three missed mean that it is dead "
+        f"(default: {SECONDS}s)",
         "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",
         "--data-dir": "where the images are: train/ and test/ class folders, or CIFAR's archive",
         "--address": "an existing Ray cluster, or auto (default: start Ray on this machine)",
@@ -53,7 +55,7 @@ def parser() -> command.Parser:
     for option, meaning in options.items():
         result.add_argument(option, help=meaning)
     result.set_defaults(space="wamr", seed=0, sampler="tpe", pruner=PRUNER, runs=command.RUNS)
-    result.set_defaults(probes=PROBES, objective="robust")
+    result.set_defaults(probes=PROBES, objective="robust", heartbeat=f"{SECONDS}s")
     result.add_argument(
         "--enqueue",
         nargs="+",
@@ -102,7 +104,7 @@ def read(args: argparse.Namespace) -> Request:
             ("probes", Natural),
         )
     }
-    budget = None if args.budget is None else _seconds(args.budget)
+    budget = None if args.budget is None else _seconds("--budget", args.budget)
     question = Question.load(
         args.space, args.recipe or _choose_recipe(), command.settings(args.set)
     )
@@ -115,6 +117,7 @@ def read(args: argparse.Namespace) -> Request:
         study=args.study or f"{question.space.name}-{question.recipe.name}",
         runs=runs,
         budget=budget,
+        heartbeat=max(1, round(_seconds("--heartbeat", args.heartbeat))),
         sampler=args.sampler,
         pruner=args.pruner,
         rules=_rules(args),
@@ -147,11 +150,11 @@ def _number(option: str, value: object, rule: Any) -> Any:  # noqa: ANN401
     return None if value is None else check("command line", option, value, rule)
 
 
-def _seconds(text: str) -> float:
+def _seconds(option: str, text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if not match or not float(match[1]):
         raise InputError(
-            f"command line: --budget must be a time such as 90s, 30m or 2h, but is {text!r}"
+            f"command line: {option} must be a time such as 90s, 30m or 2h, but is {text!r}"
         )
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 

@@ -69,18 +69,22 @@ def execute(
     with executor.started(how.address, how.concurrency, images.images.nbytes):
         slots = executor.slots(how.concurrency, how.gpus_per_trial)
         try:
-            with _interruptible() as stop, Progress(bridge, console()) as progress:
+            with (
+                _interruptible() as stop,
+                Progress(bridge, console()) as progress,
+                bridge.heartbeat or contextlib.nullcontext(),
+            ):
                 bridge.changed = lambda trial: _changed(view, progress, trial)
                 executor.run(bridge, images, place, slots, stop, bugs.setdefault, width)
             status = "FAILED" if bridge.hopeless else "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
         finally:
-            bridge.recover()
+            bridge.release()
             if status == "FINISHED" and not bridge.clock.open:
                 bridge.cut()
             tidy(bridge.study, place, bridge.kept)
-            close(view, bridge.study, status)
+            close(view, bridge.study, status, shared=bridge.heartbeat is not None)
     for number, trace in list(bugs.items())[:1]:
         print(f"trial {number} met a bug:\n{trace}", file=sys.stderr)
     return Executed(status, slots.concurrency)
@@ -116,7 +120,7 @@ def complete(request: Request, bridge: "StudyBridge") -> int:
     if clock.budget < float("inf"):
         more = f"--budget {math.ceil(2 * max(clock.budget, clock.seconds) / 60)}m"
     print(f"\n{request.study} is complete; to extend it, add {more} to the command", flush=True)
-    close(_view(request), bridge.study, "FINISHED")
+    close(_view(request), bridge.study, "FINISHED", shared=bridge.heartbeat is not None)
     return 0
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,17 +32,23 @@ def study_folder(runs: Path, study: str) -> Path:
     return folder(runs / "studies" / study, "--runs")
 
 
+def is_database(storage: str | None) -> bool:
+    """Tell whether a study lies in a database, which several drivers may share."""
+    return storage is not None and "://" in storage
+
+
 @contextlib.contextmanager
 def exclusive(place: Path, storage: str | None) -> Iterator[None]:
     """Hold a study, and its journal where that lies elsewhere, for one driver.
 
-    The kernel lets go when the process dies, however it dies.
+    The kernel lets go when the process dies, however it dies. A study in a database is held for
+    its beginning alone, and whoever comes meanwhile waits.
 
     Raises:
         InputError: where another process holds one of them.
     """
     locks = [place / "lock"]
-    if storage and "://" not in storage:
+    if storage and not is_database(storage):
         journal = Path(storage).resolve()
         if not journal.parent.is_dir():
             raise InputError(f"--storage {storage}: no such folder; make {journal.parent} first")
@@ -50,7 +57,7 @@ def exclusive(place: Path, storage: str | None) -> Iterator[None]:
         for lock in locks:
             file = stack.enter_context(open(lock, "a+"))
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if is_database(storage) else fcntl.LOCK_NB))
             except OSError:
                 file.seek(0)
                 raise InputError(
@@ -63,20 +70,23 @@ def exclusive(place: Path, storage: str | None) -> Iterator[None]:
         yield
 
 
-def open_storage(spec: str | None, place: Path, *, mend: bool = True) -> "BaseStorage":
+def open_storage(
+    spec: str | None, place: Path, *, mend: bool = True, beat: int | None = None
+) -> "BaseStorage":
     """Open an Optuna storage.
 
     Args:
         spec: None for the journal file in the study's folder, a path of another journal file, or
             any database URL that SQLAlchemy knows.
         place: the study's folder.
+        beat: seconds between the heartbeats of a driver on a database; None for a mere reader.
         mend: whether this process may repair a journal, since it alone writes to the study.
 
     Raises:
         InputError: where it can't be opened.
     """
-    if spec and "://" in spec:
-        return _open_database(spec)
+    if spec and is_database(spec):
+        return _open_database(spec, beat)
     path = Path(spec).resolve() if spec else place / "journal.log"
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -136,14 +146,21 @@ def mend_journal(path: Path) -> None:
             file.truncate(whole)
 
 
-def _open_database(url: str) -> "BaseStorage":
+def _open_database(url: str, beat: int | None) -> "BaseStorage":
     import optuna
     import sqlalchemy.exc
+
+    from pipeline.heartbeat import GRACE
 
     try:
         # another program may lock the file for a while: wait, as a server would
         patient = {"connect_args": {"timeout": 120}} if url.startswith("sqlite") else {}
-        return optuna.storages.RDBStorage(url, engine_kwargs=patient)
+        grace = None if beat is None else GRACE * beat
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.storages.RDBStorage(
+                url, engine_kwargs=patient, heartbeat_interval=beat, grace_period=grace
+            )
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise InputError(

@@ -1,5 +1,7 @@
 """A study from its question to its end: begins it, continues it, or says that it is complete."""
 
+import contextlib
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ from pipeline.exported import load_part, versions
 from pipeline.files import tidy
 from pipeline.question import Question
 from pipeline.request import Request
-from pipeline.store import exclusive, open_storage, study_folder
+from pipeline.store import exclusive, is_database, open_storage, study_folder
 from regmix.errors import InputError
 from regmix.images import Images, split
 
@@ -32,7 +34,8 @@ def run_study(request: Request) -> int:
         InputError: where the study belongs to another question, data set or process.
     """
     place = study_folder(request.runs, request.study)
-    with exclusive(place, request.storage):
+    with contextlib.ExitStack() as held:
+        held.enter_context(exclusive(place, request.storage))
         study = _open(request, place)
         images = _load_images(request.question)
         _hold(study, "data", {"fingerprint": images.fingerprint()})
@@ -41,7 +44,9 @@ def run_study(request: Request) -> int:
         tidy(study, place, bridge.kept)
         bridge.begin()
         enqueue(study, request.question, request.enqueue)
-        if not bridge.remaining() or not bridge.clock.open:
+        if is_database(request.storage):
+            held.close()  # others may come now
+        if not bridge.shared and (not bridge.remaining() or not bridge.clock.open):
             return session.complete(request, bridge)
         ended, begun = bridge.progress()
         if ended or begun:
@@ -64,7 +69,9 @@ def _open(request: Request, place: Path) -> "Study":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = open_storage(request.storage, place)
+    # it beats for itself within its own loop alone; `pipeline.heartbeat` does here
+    warnings.filterwarnings("ignore", message="Heartbeat of storage")
+    storage = open_storage(request.storage, place, beat=request.heartbeat)
     try:
         study = optuna.load_study(study_name=request.study, storage=storage)
     except KeyError:
@@ -98,6 +105,7 @@ def _hold(study: "Study", key: str, facts: dict[str, Any]) -> None:
 def _bridge(request: Request, study: "Study") -> "StudyBridge":
     """Build the bridge; what an earlier session asked for holds until something else is asked."""
     from pipeline.bridge import StudyBridge
+    from pipeline.heartbeat import Heartbeat
     from pipeline.sequence import grid
 
     asked = {"trials": request.trials, "budget": request.budget}
@@ -121,6 +129,7 @@ def _bridge(request: Request, study: "Study") -> "StudyBridge":
             begun=session.BEGUN,
         ),
         probes=request.probes,
+        heartbeat=Heartbeat(study, request.heartbeat) if is_database(request.storage) else None,
         min_clean=request.rules.min_clean,
         front=request.rules.front,
     )

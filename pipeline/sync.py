@@ -65,7 +65,7 @@ def tracker(uri: str, runs: Path, study: str, facts: dict[str, Any]) -> Tracker:
     return Tracker(uri, study, artifacts, facts, searched(facts))
 
 
-def close(view: Tracker, study: "Study", status: str) -> None:
+def close(view: Tracker, study: "Study", status: str, *, shared: bool = False) -> None:
     """Show every trial and end the summary run; say so where that can't be done.
 
     Call it while nothing runs: a trial that a kill left RUNNING is shown as waiting.
@@ -74,6 +74,7 @@ def close(view: Tracker, study: "Study", status: str) -> None:
         view: of the study.
         study: the truth.
         status: FINISHED, KILLED or FAILED.
+        shared: whether other drivers may run trials of the study now.
     """
     from pipeline.figures import page
 
@@ -88,6 +89,8 @@ def close(view: Tracker, study: "Study", status: str) -> None:
     for trial in study.get_trials(deepcopy=False):
         shown = copy.copy(trial)
         if trial.state.name == "RUNNING":
+            if shared:  # its own driver shows it
+                continue
             shown.state = type(trial.state).WAITING
         view.update(shown)
     view.close(status, summary, board.get(), page(study, names))

@@ -90,8 +90,10 @@ class Tracker:
         if self._thread is not None:
             self._thread.join()
         try:
+            client = self._opened()
+            self._find_runs(client)  # another driver may have shown its trials meanwhile
             self._flush()
-            client, run = self._opened(), self._summary
+            run = self._summary
             for name, value in summary.items():
                 client.log_metric(run, name, float(value))
             client.log_text(run, board, "leaderboard.txt")

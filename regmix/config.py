@@ -70,7 +70,7 @@ class TrainConfig:
     momentum: Decay = 0.9
     weight_decay: NonNegative = 5e-4
     clip_norm: Positive | None = None  # of the gradient over all weights; None: not clipped
-    schedule: Literal["multistep", "cosine", "linear", "constant"] = "multistep"
+    schedule: Literal["multistep", "cosine", "linear", "trapezoid", "constant"] = "multistep"
     augment: Literal["none", "crop_flip"] = "none"
     normalization: Literal["none", "data"] = "none"  # inside the model; data: of its channels
     precision: Literal["fp32", "bf16"] = "fp32"  # of forward and backward; losses are fp32

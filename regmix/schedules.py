@@ -19,6 +19,11 @@ def linear(progress: float) -> float:
     return progress / 0.2 if progress < 0.2 else (1 - progress) / 0.8
 
 
+def trapezoid(progress: float) -> float:
+    """Stay at 1, then fall to 0 over the last three tenths."""
+    return min(1.0, (1 - progress) / 0.3)
+
+
 def constant(progress: float) -> float:  # noqa: ARG001
     """Stay at 1."""
     return 1.0
@@ -28,5 +33,6 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "multistep": multistep,
     "cosine": cosine,
     "linear": linear,
+    "trapezoid": trapezoid,
     "constant": constant,
 }

@@ -117,3 +117,16 @@ def finished(tmp_path_factory):
     """A search that ran to its end as a process: its folder and what it printed."""
     runs = tmp_path_factory.mktemp("finished")
     return runs, run("search", *search_arguments(runs, "--space", "wamr", trials=8), cwd=runs)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """What a search that is the same each time finds when nobody kills anything."""
+    from tests.pipeline.killing import arguments, outcome
+
+    place = tmp_path_factory.mktemp("undisturbed")
+    result = run("search", *arguments(place))
+    assert result.code == 0, result.err
+    rows = outcome(place)
+    assert {row[0] for row in rows.values()} == {"COMPLETE", "PRUNED"}
+    return rows

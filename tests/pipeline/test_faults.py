@@ -7,18 +7,8 @@ import sqlite3
 import pytest
 
 from tests.pipeline.conftest import run, search_arguments, start, states
-from tests.pipeline.killing import arguments, check, disturbed, halve, outcome
+from tests.pipeline.killing import check, disturbed, halve
 from tests.pipeline.test_search_process import agree
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    place = tmp_path_factory.mktemp("undisturbed")
-    result = run("search", *arguments(place))
-    assert result.code == 0, result.err
-    rows = outcome(place)
-    assert {row[0] for row in rows.values()} == {"COMPLETE", "PRUNED"}
-    return rows
 
 
 @pytest.mark.parametrize("target", ["worker", "raylet"])

@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 
 from regmix.config import own_options
-from regmix.schedules import SCHEDULES, constant, cosine, linear, multistep
+from regmix.schedules import SCHEDULES, constant, cosine, linear, multistep, trapezoid
 
 RUN = [step / 1100 for step in range(1100)]
 
@@ -43,3 +43,8 @@ def test_linear_rises_for_a_fifth_and_then_falls():
     slopes = [1100 * (later - earlier) for earlier, later in pairwise(map(linear, RUN))]
     assert slopes[:220] == pytest.approx([5.0] * 220)
     assert slopes[220:] == pytest.approx([-1.25] * 879)
+
+
+def test_the_trapezoid_stays_and_then_falls_to_zero():
+    points = (0.0, 0.5, 0.699, 0.85, 0.925, 1.0)
+    assert [trapezoid(x) for x in points] == pytest.approx([1, 1, 1, 0.5, 0.25, 0])

@@ -1,0 +1,282 @@
+"""Ask which early epoch tells the end: where a pruner may first compare, and by which figure.
+
+    python benchmarks/rungs.py train digits                    # own trials, one line each
+    python benchmarks/rungs.py train cifar10 --data-dir FOLDER --count 8
+    python benchmarks/rungs.py replay FOLDER                   # public logs of 100 epochs, *.json
+    python benchmarks/rungs.py table digits                    # what was trained so far
+
+Own trials: configurations drawn from the space `wamr`, each trained with the recipe's schedule,
+with a rate that stays and then falls, and in short complete runs. Lines that are there in
+`benchmarks/results/rungs-DATA.jsonl` are not trained again.
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.pruners.halving import rungs
+
+RESULTS = Path(__file__).parent / "results"
+PARTS = {"a tenth": 0.1, "a fifth": 0.2, "a third": 1 / 3, "a half": 0.5, "7 tenths": 0.7}
+SMALL = {
+    "digits": {},
+    "cifar10": {
+        "data": "image_folder",
+        "model": "small_cnn",
+        "width": 16,
+        "train_images": 2000,
+        "valid_images": 500,
+        "epochs": 10,
+        "batch_size": 64,
+    },
+}
+Curve = Sequence[float]
+
+
+def configurations(data: str, count: int, data_dir: str | None) -> list[dict[str, Any]]:
+    """Return flat configurations: the recipe's default, then random ones, the same each time."""
+    from optuna.samplers import RandomSampler
+    from optuna.study import create_study
+
+    from pipeline.question import Question
+
+    given = {**SMALL[data], **({"data_dir": data_dir} if data_dir else {})}
+    question = Question.load("wamr", data, given)
+    study = create_study(sampler=RandomSampler(seed=0))
+    study.enqueue_trial(question.default())
+    found = [question.space.suggest(study.ask()) for _ in range(count)]
+    return [question.config(params).flat() for params in found]
+
+
+def arms(epochs: int) -> list[tuple[str, int]]:
+    """Return schedule and length of each training of a configuration."""
+    shorts = sorted({math.ceil(epochs * part) for part in PARTS.values() if part <= 0.5})
+    return [("cosine", epochs), ("trapezoid", epochs), *(("cosine", short) for short in shorts)]
+
+
+def train(data: str, count: int, data_dir: str | None) -> Iterator[dict[str, Any]]:
+    """Yield a row for each training that is not known yet."""
+    import torch
+
+    from pipeline.exported import load_part
+    from regmix.config import TrainConfig
+    from regmix.images import split
+    from regmix.trainer import NonFiniteLossError, RegMixTrainer
+
+    torch.set_num_threads(1)
+    known = {(row["number"], row["schedule"], row["epochs"]) for row in read(data)}
+    for number, flat in enumerate(configurations(data, count, data_dir)):
+        for schedule, epochs in arms(int(flat["epochs"])):
+            if (number, schedule, epochs) in known:
+                continue
+            config = TrainConfig.from_flat({**flat, "schedule": schedule, "epochs": epochs})
+            images = load_part(config, "train")
+            parts = split(
+                images, valid=config.valid_images, train=config.train_images, seed=config.split_seed
+            )
+            row: dict[str, Any] = {"number": number, "schedule": schedule, "epochs": epochs}
+            row |= {"averaged": [], "raw": []}
+            try:
+                for epoch in RegMixTrainer(config, parts, torch.device("cpu")).epochs():
+                    row["averaged"].append(epoch.valid_robust)
+                    row["raw"].append(epoch.raw_pgd)
+                    row["judged"] = epoch.judged and epoch.judged.robust
+            except NonFiniteLossError:
+                row["judged"] = None
+            yield row
+
+
+def read(data: str) -> list[dict[str, Any]]:
+    """Return the rows that were trained so far."""
+    path = RESULTS / f"rungs-{data}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def rank_correlation(early: Curve, final: Curve) -> float:
+    """Return Spearman's coefficient; ties share their mean rank."""
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(early, final).statistic)
+
+
+def interval(early: Curve, final: Curve, draws: int = 1000) -> tuple[float, float]:
+    """Return the central 95 % of the coefficient over configurations drawn with replacement."""
+    generator, pairs = np.random.default_rng(0), np.array([early, final])
+    found = []
+    for _ in range(draws):
+        drawn = pairs[:, generator.integers(0, pairs.shape[1], pairs.shape[1])]
+        if len(set(drawn[0])) > 1 and len(set(drawn[1])) > 1:
+            found.append(rank_correlation(*drawn))
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def halve(
+    curves: Sequence[Curve], final: Curve, first: float, keep: float, shuffles: int = 1000
+) -> tuple[float, float, float]:
+    """Replay halving over complete curves, one after the other, in many orders.
+
+    Args:
+        curves: a value for each epoch of each trial; all equally long.
+        final: what each is worth at its end.
+        first: share of the epochs at which the first rung lies; it doubles from there.
+        keep: share of the trials at a rung that goes on.
+        shuffles: orders.
+
+    Returns:
+        Mean share of the epochs that were spent, mean of the best final value that was kept
+        below the best of all, and share of the orders in which the best of all was lost.
+    """
+    length, generator = len(curves[0]), np.random.default_rng(0)
+    levels = rungs(length, max(1, math.ceil(first * length)))
+    spent, short, lost = [], [], 0
+    for _ in range(shuffles):
+        seen: dict[int, list[float]] = {level: [] for level in levels}
+        epochs, kept = 0, []
+        for trial in generator.permutation(len(curves)):
+            end = _end(curves[trial], seen, keep)
+            epochs += end
+            if end == length:
+                kept.append(final[trial])
+        spent.append(epochs / (length * len(curves)))
+        short.append(max(final) - max(kept))
+        lost += max(kept) < max(final)
+    return float(np.mean(spent)), float(np.mean(short)), lost / shuffles
+
+
+def _end(curve: Curve, seen: dict[int, list[float]], keep: float) -> int:
+    """Return the epoch at which halving stops a trial, and let the rungs remember it."""
+    for level, values in seen.items():
+        values.append(curve[level - 1])
+        rank = 1 + sum(value > curve[level - 1] for value in values)
+        if rank > math.ceil(len(values) * keep):
+            return level
+    return len(curve)
+
+
+def correlations(title: str, rows: dict[str, Callable[[float], tuple[Curve, Curve]]]) -> Table:
+    """Return a table: a row for each figure, a column for each part of the epochs."""
+    table = Table(title=title, box=None)
+    table.add_column("figure")
+    for part in PARTS:
+        table.add_column(part, justify="right")
+    for name, look in rows.items():
+        cells = []
+        for part in PARTS.values():
+            early, final = look(part)
+            if not early:
+                cells.append("-")
+                continue
+            low, high = interval(early, final)
+            cells.append(f"{rank_correlation(early, final):.2f} ({low:.2f} to {high:.2f})")
+        table.add_row(name, *cells)
+    return table
+
+
+def replays(title: str, arms: dict[str, tuple[Sequence[Curve], Curve]]) -> Table:
+    """Return a table of halving over these curves."""
+    table = Table(title=title, box=None)
+    for name in ("curves", "first rung", "goes on", "epochs", "short of the best", "best lost"):
+        table.add_column(name, justify="left" if name == "curves" else "right")
+    for name, (curves, final) in arms.items():
+        for part in ("a tenth", "a fifth", "a third"):
+            for keep in (1 / 3, 1 / 2):
+                spent, short, lost = halve(curves, final, PARTS[part], keep)
+                cells = (f"{spent:.0%}", f"{short:.4f}", f"{lost:.0%}")
+                table.add_row(name, part, f"{keep:.2f}", *cells)
+    return table
+
+
+def public(folder: Path) -> Iterator[Table]:
+    """Yield the tables of the public logs; runs that lack a curve or AutoAttack are left out."""
+    for path in sorted(folder.glob("*.json")):
+        logs = [log for runs in json.loads(path.read_text()).values() for log in runs]
+        kinds = {"averaged": "wa_pgd_acc_list", "raw": "model_pgd_acc_list"}
+        whole = [
+            log
+            for log in logs
+            if log.get("autoattack_acc")
+            and all(len(log.get(k) or ()) == 100 for k in kinds.values())
+        ]
+        looks, curves = {}, {}
+        for name, key in kinds.items():
+            for which, logs in (("all", whole), ("sound", [r for r in whole if _sound(r)])):
+                final = [log["autoattack_acc"] / 100 for log in logs]
+                title = f"{name}, {which} (n = {len(logs)})"
+                looks[title] = _look([log[key] for log in logs], final)
+                curves[title] = ([log[key] for log in logs], final)
+        yield correlations(f"{path.stem}: Spearman with AutoAttack at the end", looks)
+        yield replays(f"{path.stem}: halving", curves)
+
+
+def _sound(log: dict[str, Any]) -> bool:
+    curve = log["model_pgd_acc_list"]
+    return all(before - after <= 0.1 for before, after in zip(curve[10:], curve[11:], strict=False))
+
+
+def _look(curves: Sequence[Curve], final: Curve) -> Callable[[float], tuple[Curve, Curve]]:
+    return lambda part: ([c[math.ceil(part * len(c)) - 1] for c in curves], final)
+
+
+def own(data: str) -> Iterator[Table]:
+    """Yield the tables of the trials that were trained so far."""
+    rows = {(row["number"], row["schedule"], row["epochs"]): row for row in read(data)}
+    epochs = max(length for _, _, length in rows)
+    whole = [
+        n
+        for n in sorted({number for number, _, _ in rows})
+        if all(rows.get((n, *arm), {}).get("judged") is not None for arm in arms(epochs))
+    ]
+    looks, curves = {}, {}
+    for schedule in ("cosine", "trapezoid"):
+        final = [rows[n, schedule, epochs]["judged"] for n in whole]
+        for kind in ("averaged", "raw"):
+            found = [rows[n, schedule, epochs][kind] for n in whole]
+            looks[f"{schedule}, {kind}"] = _look(found, final)
+            curves[f"{schedule}, {kind}"] = (found, final)
+    final = [rows[n, "cosine", epochs]["judged"] for n in whole]
+
+    def short(part: float) -> tuple[Curve, Curve]:
+        length = math.ceil(part * epochs)
+        found = [rows[n, "cosine", length]["averaged"][-1] for n in whole if part <= 0.5]
+        return found, final
+
+    looks["short complete cosine"] = short
+    title = f"{data}, {epochs} epochs, n = {len(whole)}"
+    yield correlations(f"{title}: Spearman with `judged` at the end", looks)
+    yield replays(f"{title}: halving", curves)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train, or print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["train", "table", "replay"])
+    parser.add_argument("where", help="digits or cifar10; for replay the folder of the logs")
+    parser.add_argument("--data-dir", help="train/ and test/ class folders")
+    parser.add_argument("--count", type=int, default=24, help="configurations (default: 24)")
+    args = parser.parse_args(argv)
+    if args.what == "train":
+        with open(RESULTS / f"rungs-{args.where}.jsonl", "a") as file:
+            for row in train(args.where, args.count, args.data_dir):
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+        return 0
+    for table in public(Path(args.where)) if args.what == "replay" else own(args.where):
+        Console(width=130).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

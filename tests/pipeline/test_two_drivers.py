@@ -1,0 +1,173 @@
+"""Two drivers on one study in a database: each its own trials, and a dead one's are taken over."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline import pruners
+from pipeline.bridge import StudyBridge
+from pipeline.heartbeat import Heartbeat
+from pipeline.question import Question
+from pipeline.store import open_storage
+from tests.pipeline.conftest import run, search_arguments, shown, start
+from tests.pipeline.test_bridge import MACHINE, metrics
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def binary(name):
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    found = shutil.which(name) or (str(versions[-1]) if versions else None)
+    return found or pytest.skip("PostgreSQL is not installed here")
+
+
+@pytest.fixture(scope="module")
+def postgresql(tmp_path_factory):
+    """A server of its own, on 127.0.0.1; it refuses to run as root, so another user does."""
+    pytest.importorskip("psycopg")
+    place = tmp_path_factory.mktemp("postgresql")
+    user = pwd.getpwnam("postgres") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+    if os.getuid() == 0:
+        os.chown(place, user.pw_uid, user.pw_gid)
+        for folder in (place, *place.parents[:3]):
+            folder.chmod(0o755 if folder != place else 0o700)
+    options = {"user": user.pw_uid, "group": user.pw_gid} if os.getuid() == 0 else {}
+    port, data = free_port(), place / "data"
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/", **options}
+    subprocess.run([binary("initdb"), "-D", data, "-A", "trust", "-U", "search"], **quiet)
+    settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+    control = [binary("pg_ctl"), "-D", data]
+    subprocess.run([*control, "-w", "-o", settings, "-l", place / "log", "start"], **quiet)
+    yield f"postgresql+psycopg://search@127.0.0.1:{port}/postgres"
+    subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+
+
+def database(url):
+    import optuna
+
+    return optuna.load_study(study_name="wamr-digits", storage=url).get_trials()
+
+
+def test_two_drivers_share_a_study_and_the_living_takes_over_the_dead_ones_trials(
+    tmp_path, postgresql
+):
+    shared = ("--storage", postgresql, "--heartbeat", "1s", "--concurrency", "1")
+    arguments = search_arguments(tmp_path, *shared, "--pruner", "none", trials=8, epochs=8)
+    drivers = [start("search", *arguments) for _ in range(2)]
+    lines = iter(drivers[0].stdout.readline, "")
+    first = next(line for line in lines if line.startswith("trial"))
+    assert all(driver.poll() is None for driver in drivers), first
+    drivers[0].send_signal(signal.SIGKILL)
+    out, err = drivers[1].communicate(timeout=200)
+    assert drivers[1].returncode == 0, out + err
+    drivers[0].communicate()
+    trials = database(postgresql)
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 8
+    assert all(list(trial.intermediate_values) == list(range(1, 9)) for trial in trials)
+    told = [int(line.split()[1]) for line in out.splitlines() if line.startswith("trial")]
+    assert int(first.split()[1]) not in told  # that one was the other's
+    assert 4 <= len(told) < 8
+    views, summaries = shown(tmp_path)
+    assert len(summaries) == 1
+    assert {number: view.info.status for number, view in views.items()} == dict.fromkeys(
+        range(8), "FINISHED"
+    )
+    again = run("search", *arguments)
+    assert "wamr-digits is complete" in again.out, again.err
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Two drivers of one SQLite study, and what makes a third."""
+
+    def driver(trials=3):
+        import optuna
+
+        storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}", tmp_path, beat=1)
+        study = optuna.create_study(
+            study_name="s", storage=storage, direction="maximize", load_if_exists=True
+        )
+        question = Question.load("wamr", "digits", {"epochs": 4})
+        bridge = StudyBridge(
+            study,
+            question,
+            pruners.build("none", 4),
+            "random",
+            0,
+            trials=trials,
+            heartbeat=Heartbeat(study, 1),
+        )
+        bridge.recover()
+        bridge.begin()
+        return bridge
+
+    return driver
+
+
+def age(bridge, number, seconds):
+    """Let a trial's last heartbeat lie so far back."""
+    import sqlalchemy
+
+    identity = bridge.frozen(number)._trial_id
+    with bridge.study._storage._backend.engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.text(
+                "UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, :ago) "
+                "WHERE trial_id = :identity"
+            ),
+            {"ago": f"-{seconds} seconds", "identity": identity},
+        )
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_a_living_drivers_trials_are_left_alone_and_a_dead_ones_go_on(two):
+    one, other = two(), two()
+    mine, theirs = one.ask(), other.ask()
+    assert (mine.number, theirs.number) == (0, 1)
+    one.report(0, metrics(1, 0.4), MACHINE)
+    assert two().recover() == []
+    age(one, 0, 60)
+    assert other.recover() == [0]
+    again = other.ask()
+    assert (again.number, again.reported) == (0, 1)
+    assert two().recover() == []  # its old beat does not count any more
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_a_driver_puts_back_only_its_own_at_its_end(two):
+    one, other = two(), two()
+    one.ask(), other.ask()
+    assert one.release() == [0]
+    assert other.frozen(1).state.name == "RUNNING"
+    assert other.ask().number == 0
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_no_trial_too_many_where_both_ask_for_the_last(two):
+    one, other = two(trials=2), two(trials=3)
+    one.ask()
+    other.ask(), other.ask()
+    assert one.ask() is None
+    late = two(trials=2)
+    late.remaining = lambda: 1  # both saw one left
+    assert late.ask() is None
+    assert late.frozen(3).user_attrs["reason"] == "another driver began the last trial"
+    assert "config" not in late.frozen(3).user_attrs
+
+
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
+def test_while_another_driver_runs_trials_the_study_is_not_over(two):
+    one, other = two(trials=1), two(trials=1)
+    one.ask()
+    assert other.ask() is None and other.shared
+    assert not one.shared
