@@ -63,7 +63,7 @@ def measure(
         whether everything is measured.
     """
     rows = read(out)
-    out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out.write_text("".join(map(_line, rows)))
     known = {(row["task"], row["seed"], row["way"], row["settings"]) for row in rows}
     with out.open("a") as file:
         for seed in range(seeds):
@@ -75,17 +75,21 @@ def measure(
                     if time.monotonic() > until:
                         return False
                     row = dict(zip(("task", "seed", "way", "settings"), key, strict=True))
-                    file.write(json.dumps(row | _search(way, task, seed)) + "\n")
+                    file.write(_line(row | _search(way, task, seed)))
                     file.flush()
             print(f"seed {seed}: measured", flush=True)
     return True
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, separators=(",", ":")) + "\n"
 
 
 def _search(way: Way, task: Task, seed: int) -> dict[str, Any]:
     outcome = simulate(way.method(task, seed), task, WORKERS, TRAININGS * task.epochs, SHARES)
     values = vars(outcome)
     return {
-        key: [round(each, 6) for each in value] if isinstance(value, list) else value
+        key: [round(each, 5) for each in value] if isinstance(value, list) else value
         for key, value in values.items()
     }
 

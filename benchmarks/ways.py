@@ -96,6 +96,8 @@ def usual() -> list[Way]:
     """Return the ways of the table; the last is what this project does unless told otherwise."""
     default = parser()
     ours = f"ours={default.get_default('sampler')}+{default.get_default('pruner')}"
+    if default.get_default("probes"):
+        ours += f":probes={default.get_default('probes')}"
     rest = ("random=random+none", f"{BASELINE}=random+halving", "tpe=tpe+none", f"{RAY}={RAY}")
     return [Way.parse(text) for text in (*rest, ours)]
 
