@@ -3,10 +3,12 @@ SPACE ?= wamr
 ARGS ?=
 RUNS ?= mlruns
 PORT ?= 5000
+LCBENCH ?=
 PYTHON_BIN := .venv/bin/python
 READY := .venv/.installed
+BENCH_READY := .venv/.installed-bench
 
-.PHONY: search test test-kill test-oracles ui check bench
+.PHONY: search test test-kill test-oracles ui check bench bench-search
 .DEFAULT_GOAL := search
 
 search: $(READY)
@@ -31,6 +33,14 @@ check: $(READY)
 
 bench: $(READY)
 	@$(PYTHON_BIN) benchmarks/overhead.py $(ARGS)
+
+# onnxruntime is only fetched where there is a surrogate to run by it.
+bench-search: $(READY) $(if $(wildcard $(LCBENCH)/model.onnx),$(BENCH_READY))
+	@$(PYTHON_BIN) benchmarks/search.py --surrogate "$(LCBENCH)" $(ARGS)
+
+$(BENCH_READY): $(READY)
+	@./install.sh dev,bench
+	@touch $@
 
 $(READY): pyproject.toml constraints.txt install.sh
 	@./install.sh

@@ -1,9 +1,11 @@
 #!/bin/sh
 # Make .venv with everything in it; `make` calls this when pyproject.toml or constraints.txt
 # is newer than the last installation. Needs Python >= 3.11, nothing else.
+# ./install.sh [EXTRAS]: of pyproject.toml, comma-separated (default: dev).
 set -eu
 cd "$(dirname "$0")"
 venv=.venv
+extras=${1:-dev}
 
 pick_python() { # 3.11 first: the constraints were tested on it
     for name in ${PYTHON:-} python3.11 python3.12 python3.13 python3.14 python3; do
@@ -32,8 +34,8 @@ echo "install: filling $venv ($("$venv/bin/python" --version)); about a minute, 
 if "$venv/bin/pip" install --quiet --disable-pip-version-check uv >/dev/null 2>&1; then
     # Without byte-compiling, every start would pay ten seconds where Python may not write .pyc.
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --compile-bytecode \
-        $links -c constraints.txt -e '.[dev]'
+        $links -c constraints.txt -e ".[$extras]"
 else
-    "$venv/bin/pip" install --quiet --disable-pip-version-check $links -c constraints.txt -e '.[dev]'
+    "$venv/bin/pip" install --quiet --disable-pip-version-check $links -c constraints.txt -e ".[$extras]"
 fi
 touch "$venv/.installed"

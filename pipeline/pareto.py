@@ -1,19 +1,14 @@
-"""Two objectives, robust and clean accuracy: the front, and samplers that seek it.
+"""Two objectives, robust and clean accuracy: the front, and the study that a sampler sees of it.
 
 The study itself keeps one value, robust accuracy, and its epochs: Optuna reports no epochs of a
-study with two objectives. A sampler is shown a second study instead, made anew each time, in which
-complete trials have both values.
+study with two objectives.
 """
 
-from typing import Any
-
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.reported import latest
+from pipeline.shown import rebuilt
 
 
 def both(trial: FrozenTrial) -> tuple[float, float]:
@@ -34,57 +29,10 @@ def front(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     return found
 
 
-class ParetoSampler(BaseSampler):
-    """Lets a sampler for several objectives see both accuracies of a study with one value."""
+def with_both(study: Study) -> Study:
+    """Show complete trials with both accuracies, and the others without epochs."""
 
-    def __init__(self, inner: BaseSampler) -> None:
-        """Sample as `inner` does."""
-        self._inner = inner
+    def values(trial: FrozenTrial) -> list[float] | None:
+        return list(both(trial)) if trial.state == TrialState.COMPLETE else None
 
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Return what the inner sampler samples together."""
-        return self._inner.infer_relative_search_space(_with_both(study), trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Sample these parameters."""
-        return self._inner.sample_relative(_with_both(study), trial, search_space)
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:  # noqa: ANN401
-        """Sample one parameter."""
-        return self._inner.sample_independent(
-            _with_both(study), trial, param_name, param_distribution
-        )
-
-
-def _with_both(study: Study) -> Study:
-    """Return the study in memory with two objectives; pruned trials keep no epochs."""
-    shown = optuna.create_study(directions=["maximize", "maximize"])
-    for trial in study.get_trials(deepcopy=False):
-        complete = trial.state == TrialState.COMPLETE
-        shown.add_trial(
-            FrozenTrial(
-                number=trial.number,
-                trial_id=trial.number,
-                state=trial.state,
-                value=None,
-                values=both(trial) if complete else None,
-                datetime_start=trial.datetime_start,
-                datetime_complete=trial.datetime_complete,
-                params=trial.params,
-                distributions=trial.distributions,
-                user_attrs={},
-                system_attrs=trial.system_attrs,
-                intermediate_values={},
-            )
-        )
-    return shown
+    return rebuilt(study, values, objectives=2)

@@ -7,16 +7,23 @@ import numpy as np
 import optuna
 from optuna.samplers import BaseSampler
 
-from pipeline.pareto import ParetoSampler
+from pipeline.pareto import with_both
 from pipeline.sequence import SequenceSampler, Sobol, grid
+from pipeline.shown import ShownSampler, at_common_epoch
 
 if TYPE_CHECKING:
     from pipeline.space import SearchSpace
 
+
+def _tpe(seed: int) -> BaseSampler:
+    return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+
+
 # Each takes a seed of the trial, the seed of the study, and the space.
 _SAMPLERS: Mapping[str, Callable[[int, int, "SearchSpace"], BaseSampler]] = {
     "random": lambda own, study, space: optuna.samplers.RandomSampler(seed=own),
-    "tpe": lambda own, study, space: optuna.samplers.TPESampler(seed=own, constant_liar=True),
+    "tpe": lambda own, study, space: _tpe(own),
+    "bohb": lambda own, study, space: ShownSampler(_tpe(own), at_common_epoch),
     # of complete trials alone; it imports torch into the driver
     "gp": lambda own, study, space: optuna.samplers.GPSampler(seed=own),
     # keeps its state in the study's storage, as a pickle of its own
@@ -47,5 +54,7 @@ def build(
         front: whether it is to seek the front of robust and clean accuracy.
     """
     stream = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    if front and name == "bohb":  # epochs have one value
+        name = "tpe"
     sampler = _SAMPLERS[name](stream, seed, space)
-    return ParetoSampler(sampler) if front else sampler
+    return ShownSampler(sampler, with_both) if front else sampler

@@ -37,7 +37,7 @@ def parser() -> command.Parser:
         "--study": "the study's name (default: SPACE-RECIPE)",
         "--concurrency": "trials at once (default: what cores or GPU shares allow)",
         "--gpus-per-trial": "share of a GPU, such as 0.25 (default: 1 with a GPU, else 0)",
-        "--sampler": f"{', '.join(samplers.names())} (default: tpe)",
+        "--sampler": f"{', '.join(samplers.names())} (default: bohb)",
         "--pruner": f"{', '.join(pruners.names())}; A+B puts A round B (default: {PRUNER})",
         "--probes": "let one trial in so many run unpruned, to see the rule's mistakes; 0 for none "
         f"(default: {PROBES})",
@@ -54,7 +54,7 @@ def parser() -> command.Parser:
     result = command.Parser(prog="search.py", description=__doc__, allow_abbrev=False)
     for option, meaning in options.items():
         result.add_argument(option, help=meaning)
-    result.set_defaults(space="wamr", seed=0, sampler="tpe", pruner=PRUNER, runs=command.RUNS)
+    result.set_defaults(space="wamr", seed=0, sampler="bohb", pruner=PRUNER, runs=command.RUNS)
     result.set_defaults(probes=PROBES, objective="robust", heartbeat=f"{SECONDS}s")
     result.add_argument(
         "--enqueue",

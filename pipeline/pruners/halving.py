@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -23,7 +23,7 @@ class Halving:
 
     rungs: tuple[int, ...]
     keep: float = 1 / 3
-    rivals: Callable[[int, int], bool] | None = None
+    rivals: Callable[[int, int], bool] | None = field(default=None, repr=False)
 
     def stop(self, study: Study, trial: FrozenTrial) -> Stop | None:
         """Return the trial's rank where it is too low at a rung, else None."""

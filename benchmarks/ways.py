@@ -1,0 +1,208 @@
+"""The ways of searching that are compared: through this project's bridge, and Ray's default."""
+
+import dataclasses
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, cast
+
+import optuna
+
+from benchmarks.simulated import Method, Task
+from pipeline import pruners, samplers
+from pipeline.bridge import StudyBridge
+from pipeline.pruners import Pruner
+from pipeline.question import Question
+from pipeline.search import parser
+from pipeline.space import SearchSpace
+from regmix.errors import InputError, unknown
+from regmix.judged import Judged, Masking
+from regmix.metrics import EpochMetrics
+from regmix.ranges import Value, number
+
+RAY = "ray"  # OptunaSearch with ASHAScheduler
+BASELINE = "random+halving"
+IMAGES = 10**6  # that a judgement is said to rest on: its share is then exact enough
+METRIC = "accuracy"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way by its name, as it was typed and as it is.
+
+    searcher: a sampler of `pipeline.samplers`, or RAY.
+    pruner: of `pipeline.pruners`; "" for Ray's.
+    options: of the pruner's fields, else of the bridge's; of ASHAScheduler for Ray's.
+    """
+
+    name: str
+    searcher: str
+    pruner: str
+    options: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Way":
+        """Read NAME=SAMPLER+PRUNER[:KEY=VALUE,...] or NAME=ray[:KEY=VALUE,...].
+
+        Raises:
+            InputError: for another form, or an unknown sampler.
+        """
+        form = re.fullmatch(r"([^=]+)=([\w-]+)(?:\+([^:]+))?(?::(.+))?", text)
+        pairs = [pair.partition("=") for pair in (form[4] or "").split(",")] if form else []
+        if form is None or (form[2] != RAY) != bool(form[3]):
+            raise InputError(
+                f"--way: must be NAME=SAMPLER+PRUNER[:KEY=VALUE,...] or NAME={RAY}[:...], but is "
+                f"{text!r}; write mine=tpe+halving:keep=0.25"
+            )
+        if form[2] not in (RAY, *samplers.names()):
+            raise unknown("--way", "sampler", form[2], [RAY, *samplers.names()])
+        options = tuple((key, value) for key, equals, value in pairs if equals)
+        return cls(form[1], form[2], form[3] or "", options)
+
+    def method(self, task: Task, seed: int) -> Method:
+        """Build it, new, for one search."""
+        if self.searcher == RAY:
+            return RaysDefault(task, seed, {key: number(value) for key, value in self.options})
+        pruner, bridge = self._built(task.epochs)
+        return Bridged(task, seed, self.searcher, pruner, bridge)
+
+    def settings(self, epochs: int) -> str:
+        """Return all that decides over its figures, so that old ones aren't taken for new."""
+        if self.searcher == RAY:
+            return " ".join((RAY, *(f"{key}={value}" for key, value in self.options)))
+        pruner, bridge = self._built(epochs)
+        shown = re.sub(r" object at 0x\w+", "", repr(pruner))
+        return " ".join((self.searcher, shown, *(f"{key}={bridge[key]}" for key in bridge)))
+
+    def _built(self, epochs: int) -> tuple[Pruner, dict[str, int]]:
+        """Return the pruner with its options, and those of the bridge."""
+        pruner, bridge = pruners.build(self.pruner, epochs), {}
+        known = {field.name for field in dataclasses.fields(StudyBridge)}
+        for key, value in self.options:
+            if hasattr(pruner, key):
+                several = isinstance(getattr(pruner, key), tuple)
+                read = tuple(map(int, value.split("/"))) if several else number(value)
+                pruner = dataclasses.replace(cast(Any, pruner), **{key: read})
+            elif key in known:
+                bridge[key] = int(value)
+            else:
+                raise unknown("--way", "option", key, known)
+        return pruner, bridge
+
+
+def usual() -> list[Way]:
+    """Return the ways of the table; the last is what this project does unless told otherwise."""
+    default = parser()
+    ours = f"ours={default.get_default('sampler')}+{default.get_default('pruner')}"
+    if default.get_default("probes"):
+        ours += f":probes={default.get_default('probes')}"
+    rest = ("random=random+none", f"{BASELINE}=random+halving", "tpe=tpe+none", f"{RAY}={RAY}")
+    return [Way.parse(text) for text in (*rest, ours)]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the bridge knows of a configuration."""
+
+    params: Mapping[str, Value]
+    epochs: int
+
+    def flat(self) -> dict[str, Value]:
+        """Return it in flat names."""
+        return {**self.params, "epochs": self.epochs}
+
+
+@dataclass(frozen=True)
+class TableQuestion:
+    """A task in the place of a recipe. It has no default, so there is no trial 0 of one."""
+
+    space: SearchSpace
+    epochs: int
+
+    def config(self, params: Mapping[str, Value]) -> Run:
+        """Return the run that these parameters mean."""
+        return Run(params, self.epochs)
+
+
+class Bridged:
+    """This project's own bridge over a study in memory."""
+
+    def __init__(
+        self, task: Task, seed: int, sampler: str, pruner: Pruner, options: Mapping[str, int]
+    ) -> None:
+        self._epochs = task.epochs
+        question = TableQuestion(task.space, task.epochs)
+        self.bridge = StudyBridge(
+            optuna.create_study(direction="maximize"),
+            cast(Question, question),
+            pruner,
+            sampler,
+            seed,
+            trials=sys.maxsize,
+            **cast(Any, options),
+        )
+
+    def ask(self) -> tuple[int, Mapping[str, Value]] | None:
+        """Ask the bridge."""
+        request = self.bridge.ask()
+        return None if request is None else (request.number, cast(Run, request.config).params)
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Report to the bridge, and close the trial as it says."""
+        metrics = _metrics(epoch, value, last=epoch == self._epochs)
+        ending = self.bridge.report(number, metrics, {"device": "none"})
+        if ending is not None:
+            self.bridge.tell(number, ending)
+        return ending is None
+
+
+def _metrics(epoch: int, value: float, *, last: bool) -> EpochMetrics:
+    """Return metrics in which every accuracy is the value."""
+    shares = dict.fromkeys(("valid_clean", "valid_fgsm", "valid_pgd", "valid_robust"), value)
+    raw = {"raw_fgsm": value, "raw_pgd": value, "collapse_ratio": 1.0, "collapse": False}
+    masking = Masking(**cast(Any, dict.fromkeys(Masking.__dataclass_fields__, 0.0)))
+    judged = Judged(round(value * IMAGES), IMAGES, masking) if last else None
+    known: dict[str, Any] = dict.fromkeys(EpochMetrics.__dataclass_fields__, 0.0)
+    return EpochMetrics(**{**known, **shares, **raw, "epoch": epoch, "judged": judged})
+
+
+class RaysDefault:
+    """OptunaSearch and ASHAScheduler as Ray's controller calls them, without its cluster.
+
+    A result goes to the scheduler first, and to the searcher unless the scheduler stops the
+    trial; a trial that was stopped is completed at both with its last result.
+    """
+
+    def __init__(self, task: Task, seed: int, options: Mapping[str, float]) -> None:
+        from ray.tune.schedulers import ASHAScheduler
+        from ray.tune.search.optuna import OptunaSearch
+
+        self.searcher = OptunaSearch(task.space.suggest, metric=METRIC, mode="max", seed=seed)
+        self.scheduler = ASHAScheduler(max_t=task.epochs, **cast(Any, options))
+        self.scheduler.set_search_properties(METRIC, "max")
+        self._asked = 0
+
+    def ask(self) -> tuple[int, Mapping[str, Value]]:
+        """Let the searcher suggest, and tell the scheduler of the new trial."""
+        identity, self._asked = str(self._asked), self._asked + 1
+        params = self.searcher.suggest(identity)
+        self.scheduler.on_trial_add(cast(Any, None), _trial(identity))
+        return int(identity), cast(Mapping[str, Value], params)
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Hand a result on as Ray's controller does."""
+        identity = str(number)
+        result = {"training_iteration": epoch, METRIC: value}
+        decision = self.scheduler.on_trial_result(cast(Any, None), _trial(identity), result)
+        if decision != self.scheduler.STOP:
+            self.searcher.on_trial_result(identity, result)
+            return True
+        self.scheduler.on_trial_complete(cast(Any, None), _trial(identity), result)
+        self.searcher.on_trial_complete(identity, result)
+        return False
+
+
+def _trial(identity: str) -> Any:  # noqa: ANN401  (all that the scheduler reads of Ray's trial)
+    return SimpleNamespace(trial_id=identity)
