@@ -15,7 +15,7 @@ search: $(READY)
 	@$(PYTHON_BIN) pipeline/search.py --space $(SPACE) $(ARGS)
 
 test: $(READY)
-	@$(PYTHON_BIN) -m pytest $(ARGS)
+	@$(PYTHON_BIN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-kill: $(READY)
 	@$(PYTHON_BIN) -m tests.pipeline.killing $(ARGS)

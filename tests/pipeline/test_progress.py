@@ -45,7 +45,7 @@ def test_in_a_terminal_running_trials_are_a_table(tmp_path):
         "beta",
         "epsilon_ratio",
     ]
-    assert row.split()[:4] == ["1", "2/4", "0.250", "0.500"]
+    assert row.split()[:4] == ["1", "2/4", "0.250", "0.900"]
 
 
 def test_the_best_is_told_with_its_interval_beside_the_default(tmp_path):

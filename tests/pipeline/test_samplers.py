@@ -152,3 +152,46 @@ def test_the_front_moves_the_sampler_towards_clean_accuracy_too(tmp_path):
         late = sorted(bridge.frozen(n).params["alpha"] for n in range(15, 45))
         largest[name] = late[-8]
     assert largest["both"] > 4 * largest["one"]
+
+
+def test_trials_are_ranked_at_the_highest_epoch_that_eight_have_reached(tmp_path):
+    from pipeline.shown import at_common_epoch
+
+    bridge = bridge_at(tmp_path, trials=40)
+    assert at_common_epoch(bridge.study) is bridge.study  # nothing to rank yet
+    requests = [bridge.ask() for _ in range(10)]
+    for request in requests[:9]:
+        bridge.report(request.number, metrics(1, 0.1 + 0.05 * request.number), MACHINE)
+    for request in requests[:3]:
+        bridge.report(request.number, metrics(2, 0.5), MACHINE)
+    bridge.tell(0, Ending("PRUNED", "rank 3 of 3"))
+    bridge.tell(8, Ending("FAIL", "diverged"))
+    shown = at_common_epoch(bridge.study).get_trials()
+    values = [trial.value if trial.state.name == "COMPLETE" else None for trial in shown]
+    ranked = [pytest.approx(0.1 + 0.05 * number) for number in range(8)]
+    assert values == [*ranked, None, None]  # with epoch 1, though three have more
+    assert [trial.state.name for trial in shown[8:]] == ["FAIL", "RUNNING"]
+    assert [trial.params for trial in shown] == [t.params for t in bridge.study.get_trials()]
+    for request in requests[3:8]:
+        bridge.report(request.number, metrics(2, 0.3), MACHINE)
+    assert [t.value for t in at_common_epoch(bridge.study).get_trials()[:8]] == [0.5] * 3 + [
+        0.3
+    ] * 5
+
+
+def test_a_trial_stopped_later_is_not_taken_for_a_better_one(tmp_path):
+    """Large alpha is bad, and is stopped late: plain TPE takes it for good."""
+    found = {}
+    for name in ("tpe", "bohb"):
+        (tmp_path / name).mkdir()
+        bridge = bridge_at(tmp_path / name, trials=90, sampler=name)
+        for _ in range(60):
+            request = bridge.ask()
+            share = math.log(bridge.frozen(request.number).params["alpha"] / 0.1) / math.log(200)
+            last = 3 if share > 0.5 else 1
+            for epoch in range(1, last + 1):
+                bridge.report(request.number, metrics(epoch, round(0.6 - 0.5 * share, 4)), MACHINE)
+            bridge.tell(request.number, Ending("PRUNED", "as the test wants"))
+        late = sorted(bridge.frozen(n).params["alpha"] for n in range(30, 60))
+        found[name] = late[15]
+    assert found["bohb"] < 0.5 < found["tpe"]
