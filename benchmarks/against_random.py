@@ -3,7 +3,8 @@
     python benchmarks/against_random.py            # 5 seeds, 150 CPU seconds for each search
     python benchmarks/against_random.py --table    # what was measured so far
 
-Each search runs through the bridge, one trial after the other in this process and one thread, so
+"Ours" samples by TPE here, whose first ten trials are random: so short a search has little use for a
+sampler, and is a test of the pruner. Each search runs through the bridge, one trial after the other in this process and one thread, so
 that its CPU seconds can be counted: training, validation and judgement. What each found best is
 then trained with three fresh seeds. Lines that are there in
 `benchmarks/results/against-random.jsonl` are not measured again.
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from regmix.images import Split
 
 RESULTS = Path(__file__).parent / "results" / "against-random.jsonl"
+SET: dict[str, Any] = {}  # of the recipe, as by `search.py --set`
 WAYS = {"random": ("random", "none"), "ours": ("tpe", "collapse+halving")}
 FRESH = (1000, 1001, 1002)
 
@@ -39,7 +41,7 @@ def searched(way: str, seed: int, budget: float) -> dict[str, Any]:
     """Search for so many CPU seconds; return the incumbents over time and the confirmed end."""
     from pipeline.question import Question
 
-    question = Question.load("wamr", "digits", {}).with_seed(seed)
+    question = Question.load("wamr", "digits", SET).with_seed(seed)
     data = _data(question.config({}))
     with tempfile.TemporaryDirectory() as folder:
         bridge = _bridge(way, seed, question, Path(folder))
@@ -59,7 +61,8 @@ def _data(config: "TrainConfig") -> "Split":
     from regmix.data.digits import digits
     from regmix.images import split
 
-    return split(digits("train"), valid=config.valid_images, train=config.train_images, seed=0)
+    images = digits("train")
+    return split(images, valid=config.valid_images, train=config.train_images, seed=0)
 
 
 def _bridge(way: str, seed: int, question: Any, folder: Path) -> "StudyBridge":  # noqa: ANN401

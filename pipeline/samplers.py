@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from pipeline.space import SearchSpace
 
 
-def _tpe(seed: int) -> BaseSampler:
-    return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-
-
 # Each takes a seed of the trial, the seed of the study, and the space.
 _SAMPLERS: Mapping[str, Callable[[int, int, "SearchSpace"], BaseSampler]] = {
     "random": lambda own, study, space: optuna.samplers.RandomSampler(seed=own),
-    "tpe": lambda own, study, space: _tpe(own),
-    "bohb": lambda own, study, space: ShownSampler(_tpe(own), at_common_epoch),
+    "tpe": lambda own, study, space: optuna.samplers.TPESampler(seed=own, constant_liar=True),
+    # settings by the tuning tasks of `benchmarks/search.py`
+    "bohb": lambda own, study, space: ShownSampler(
+        optuna.samplers.TPESampler(seed=own, multivariate=False, n_startup_trials=16),
+        at_common_epoch,
+    ),
     # of complete trials alone; it imports torch into the driver
     "gp": lambda own, study, space: optuna.samplers.GPSampler(seed=own),
     # keeps its state in the study's storage, as a pickle of its own

@@ -177,21 +177,3 @@ def test_trials_are_ranked_at_the_highest_epoch_that_eight_have_reached(tmp_path
     assert [t.value for t in at_common_epoch(bridge.study).get_trials()[:8]] == [0.5] * 3 + [
         0.3
     ] * 5
-
-
-def test_a_trial_stopped_later_is_not_taken_for_a_better_one(tmp_path):
-    """Large alpha is bad, and is stopped late: plain TPE takes it for good."""
-    found = {}
-    for name in ("tpe", "bohb"):
-        (tmp_path / name).mkdir()
-        bridge = bridge_at(tmp_path / name, trials=90, sampler=name)
-        for _ in range(60):
-            request = bridge.ask()
-            share = math.log(bridge.frozen(request.number).params["alpha"] / 0.1) / math.log(200)
-            last = 3 if share > 0.5 else 1
-            for epoch in range(1, last + 1):
-                bridge.report(request.number, metrics(epoch, round(0.6 - 0.5 * share, 4)), MACHINE)
-            bridge.tell(request.number, Ending("PRUNED", "as the test wants"))
-        late = sorted(bridge.frozen(n).params["alpha"] for n in range(30, 60))
-        found[name] = late[15]
-    assert found["bohb"] < 0.5 < found["tpe"]
