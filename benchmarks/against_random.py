@@ -3,10 +3,10 @@
     python benchmarks/against_random.py            # 5 seeds, 150 CPU seconds for each search
     python benchmarks/against_random.py --table    # what was measured so far
 
-"Ours" samples by TPE here, whose first ten trials are random: so short a search has little use for a
-sampler, and is a test of the pruner. Each search runs through the bridge, one trial after the other in this process and one thread, so
-that its CPU seconds can be counted: training, validation and judgement. What each found best is
-then trained with three fresh seeds. Lines that are there in
+"Ours" samples by TPE here, whose first ten trials are random: so short a search has little use for
+a sampler, and tests the pruner. Each search runs through the bridge, one trial after the other in
+this process and one thread, so that its CPU seconds can be counted: training, validation and
+judgement. What each found best is then trained with three fresh seeds. Lines that are there in
 `benchmarks/results/against-random.jsonl` are not measured again.
 """
 
