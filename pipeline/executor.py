@@ -36,6 +36,9 @@ _ENVIRONMENT = {
 }
 
 
+_SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": "FATAL"}
+
+
 @dataclass(frozen=True)
 class Slots:
     """What one trial takes, and how many run at once."""
@@ -64,31 +67,49 @@ def started(address: str | None, concurrency: int | None, memory: int) -> Iterat
     _answers(address)
     import ray
 
-    silent: dict[str, Any] = {"log_to_driver": False, "logging_level": "FATAL"}
-    try:
-        if address is None:
-            ray.init(
-                address="local",  # else Ray would join whatever cluster was started here last
-                num_cpus=max(os.cpu_count() or 1, concurrency or 1),
-                include_dashboard=False,
-                object_store_memory=2 * memory + (128 << 20),
-                **silent,
-            )
-        else:
+    if address is None:
+        _begin(max(os.cpu_count() or 1, concurrency or 1), 2 * memory + (128 << 20))
+    else:
+        try:
             environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-            ray.init(address=address, runtime_env=environment, **silent)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        if address is None:
-            raise
-        raise _no_cluster(address, error) from None
-    except Exception as error:
-        if type(error) is not Exception:  # Ray's own word for processes that did not come up
-            raise
-        raise InputError(f"Ray did not start here ({_first_line(error)}); try again") from None
+            ray.init(address=address, runtime_env=environment, **_SILENT)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            raise _no_cluster(address, error) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _begin(cores: int, memory: int) -> None:
+    """Start Ray on this machine; on a busy one its processes may need a second try.
+
+    Raises:
+        InputError: where they did not come up twice.
+    """
+    import ray
+
+    for last in (False, True):
+        try:
+            ray.init(
+                address="local",  # else Ray would join whatever cluster was started here last
+                num_cpus=cores,
+                include_dashboard=False,
+                object_store_memory=memory,
+                **_SILENT,
+            )
+            return
+        except Exception as error:
+            # Ray's words for processes that did not come up; what is wrong in a call is ours
+            if type(error) is not Exception and not isinstance(
+                error, RuntimeError | ConnectionError | TimeoutError
+            ):
+                raise
+            ray.shutdown()
+            if last:
+                raise InputError(
+                    f"Ray did not start here ({_first_line(error)}); type the command again"
+                ) from None
 
 
 def _answers(address: str | None) -> None:

@@ -36,7 +36,7 @@ def check_uri(uri: str) -> None:
             ) from None
     elif parts.scheme in ("http", "https"):
         try:
-            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5).close()
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=20).close()
         except (OSError, ValueError) as error:
             raise InputError(
                 f"--tracking-uri {uri}: no MLflow server answers ({error}); start it first"

@@ -70,6 +70,14 @@ def interrupt_after(process, beginning, how):
     return Finished(process.returncode, "".join(lines) + out, err)
 
 
+def next_trial(process):
+    """Wait for the next line about an ended trial, and return it."""
+    for line in process.stdout:
+        if line.startswith("trial"):
+            return line
+    raise AssertionError(f"it ended: {process.communicate()[1]}")
+
+
 def states(runs, study="wamr-digits"):
     """Return number -> FrozenTrial from the study's own storage."""
     import optuna

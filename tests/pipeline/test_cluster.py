@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.pipeline.conftest import run, search_arguments, start, states
+from tests.pipeline.conftest import next_trial, run, search_arguments, start, states
 from tests.pipeline.killing import arguments, check
 from tests.pipeline.test_two_drivers import free_port
 
@@ -105,11 +105,10 @@ def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_the_end(tmp_p
     server = serve()
     typed = search_arguments(tmp_path, "--tracking-uri", uri, trials=6, epochs=6)
     search = start("search", *typed)
-    lines = iter(search.stdout.readline, "")
-    next(line for line in lines if line.startswith("trial"))
+    next_trial(search)
     _end(server)
-    next(line for line in lines if line.startswith("trial"))  # training goes on
-    next(line for line in lines if line.startswith("trial"))
+    next_trial(search)  # training goes on
+    next_trial(search)
     out, err = search.communicate(timeout=200)
     assert search.returncode == 0, out + err
     assert "MLflow lags behind" in err and "--study wamr-digits --sync, brings" in err

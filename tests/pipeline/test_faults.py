@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from tests.pipeline.conftest import run, search_arguments, start, states
+from tests.pipeline.conftest import next_trial, run, search_arguments, start, states
 from tests.pipeline.killing import check, disturbed, halve
 from tests.pipeline.test_search_process import agree
 
@@ -44,8 +44,7 @@ def test_databases_that_another_program_locks_for_half_a_minute(tmp_path):
     storage = f"sqlite:///{tmp_path / 'study.db'}"
     arguments = search_arguments(tmp_path, "--storage", storage, trials=6, epochs=6)
     process = start("search", *arguments)
-    lines = iter(process.stdout.readline, "")
-    printed = [next(line for line in lines if line.startswith("trial"))]
+    next_trial(process)
     locks = [sqlite3.connect(tmp_path / name, timeout=60) for name in ("mlflow.db", "study.db")]
     for lock in locks:
         lock.execute("BEGIN EXCLUSIVE")
@@ -53,8 +52,8 @@ def test_databases_that_another_program_locks_for_half_a_minute(tmp_path):
         process.wait(timeout=30)
     for lock in locks:
         lock.close()
-    printed += lines
-    assert process.wait(timeout=100) == 0, process.stderr.read()
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
     import optuna
 
     study = optuna.load_study(study_name="wamr-digits", storage=storage)

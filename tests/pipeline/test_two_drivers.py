@@ -15,7 +15,7 @@ from pipeline.bridge import StudyBridge
 from pipeline.heartbeat import Heartbeat
 from pipeline.question import Question
 from pipeline.store import open_storage
-from tests.pipeline.conftest import run, search_arguments, shown, start
+from tests.pipeline.conftest import next_trial, run, search_arguments, shown, start
 from tests.pipeline.test_bridge import MACHINE, metrics
 
 
@@ -64,8 +64,7 @@ def test_two_drivers_share_a_study_and_the_living_takes_over_the_dead_ones_trial
     shared = ("--storage", postgresql, "--heartbeat", "1s", "--concurrency", "1")
     arguments = search_arguments(tmp_path, *shared, "--pruner", "none", trials=8, epochs=8)
     drivers = [start("search", *arguments) for _ in range(2)]
-    lines = iter(drivers[0].stdout.readline, "")
-    first = next(line for line in lines if line.startswith("trial"))
+    first = next_trial(drivers[0])
     assert all(driver.poll() is None for driver in drivers), first
     drivers[0].send_signal(signal.SIGKILL)
     out, err = drivers[1].communicate(timeout=200)
