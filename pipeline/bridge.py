@@ -83,8 +83,7 @@ class StudyBridge:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if numbers is not None and trial.number not in numbers:
                 continue
-            ending = decided(trial)
-            if ending is not None:  # the kill came between a report and its consequence
+            if ending := decided(trial):  # the kill came between a report and its consequence
                 self._live[trial.number] = Trial(self.study, trial._trial_id)
                 self.tell(trial.number, ending)
                 continue
@@ -100,12 +99,6 @@ class StudyBridge:
         self._live.pop(trial.number, None)
         self.changed(self.frozen(trial.number))
 
-    def progress(self) -> tuple[int, int]:
-        """Return how many trials have ended, and how many were begun and wait to go on."""
-        everything = self.study.get_trials(deepcopy=False)
-        begun = [t for t in everything if not t.state.is_finished() and "config" in t.user_attrs]
-        return sum(trial.state.is_finished() for trial in everything), len(begun)
-
     def remaining(self) -> int:
         """Return how many trials are still to be begun or continued."""
         everything = self.study.get_trials(deepcopy=False)
@@ -119,14 +112,16 @@ class StudyBridge:
 
     def ask(self) -> TrialRequest | None:
         """Return the next trial, or None where there is none to begin or to continue now."""
-        if not self.clock.open or self.hopeless:
+        everything = self.study.get_trials(deepcopy=False)
+        waiting = [trial for trial in everything if trial.state == TrialState.WAITING]
+        # a begun trial comes before a new one, and may still show that there is hope
+        again = any("config" in trial.user_attrs for trial in waiting)
+        if not self.clock.open or (self.hopeless and not again):
             return None
         if not self.remaining():
             self._take_over()
             return None
-        everything = self.study.get_trials(deepcopy=False)
-        waiting = (t.number for t in everything if t.state == TrialState.WAITING)
-        number = next(waiting, len(everything))  # that Optuna will hand out
+        number = waiting[0].number if waiting else len(everything)  # that Optuna will hand out
         self.study.sampler = samplers.build(
             self.sampler, self.seed, number, self.question.space, front=self.front
         )

@@ -48,10 +48,17 @@ def run_study(request: Request) -> int:
             held.close()  # others may come now
         if not bridge.shared and (not bridge.remaining() or not bridge.clock.open):
             return session.complete(request, bridge)
-        ended, begun = bridge.progress()
+        ended, begun = _progress(study)
         if ended or begun:
             print(f"continuing {request.study}: {ended} trials have ended, {begun} go on")
         return session.run(request, bridge, images, place)
+
+
+def _progress(study: "Study") -> tuple[int, int]:
+    """Return how many trials have ended, and how many were begun and wait to go on."""
+    everything = study.get_trials(deepcopy=False)
+    begun = [t for t in everything if not t.state.is_finished() and "config" in t.user_attrs]
+    return sum(trial.state.is_finished() for trial in everything), len(begun)
 
 
 def _load_images(question: Question) -> Images:

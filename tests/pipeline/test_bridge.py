@@ -138,6 +138,28 @@ def test_three_failures_and_nothing_else_end_the_search(tmp_path):
     assert bridge.ask() is None
 
 
+def test_a_begun_trial_still_gets_its_retry_after_three_failures(tmp_path):
+    bridge = bridge_at(tmp_path, trials=9)
+    requests = [bridge.ask() for _ in range(4)]
+    for request in requests[:3]:
+        bridge.tell(request.number, Ending("FAIL", "out of memory (2 times)"))
+    assert bridge.retry(requests[3].number, "out of memory", allowed=1) is None
+    assert bridge.hopeless
+    assert bridge.ask() == requests[3]
+    bridge.tell(requests[3].number, Ending("FAIL", "out of memory (2 times)"))
+    assert bridge.ask() is None
+
+
+def test_a_begun_trial_that_completes_after_three_failures_lets_the_search_go_on(tmp_path):
+    bridge = bridge_at(tmp_path, trials=9)
+    requests = [bridge.ask() for _ in range(4)]
+    for request in requests[:3]:
+        bridge.tell(request.number, Ending("FAIL", "diverged"))
+    bridge.retry(requests[3].number, "a worker died", allowed=3)
+    finish(bridge, bridge.ask())
+    assert bridge.ask().number == 4
+
+
 def test_a_budget_ends_the_study_and_says_so(tmp_path):
     bridge = bridge_at(tmp_path, clock=Clock(budget=3600.0))
     request = bridge.ask()
