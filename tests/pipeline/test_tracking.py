@@ -79,6 +79,67 @@ def test_what_a_killed_driver_left_running_is_closed_and_reopened_in_its_own_run
     assert [(m.step, m.value) for m in history] == [(1, 0.3), (2, 0.6), (3, 0.6), (4, 0.6)]
 
 
+def test_a_trial_of_another_driver_that_died_goes_on_in_the_run_that_it_has(tmp_path):
+    bridge = lived(tmp_path)
+    living = tracker_at(tmp_path, bridge)
+    living._opened()  # knows what was shown before the other driver
+    show_all(tmp_path, bridge, "KILLED")
+    living.update(bridge.frozen(3))
+    living._flush()
+    bridge.tell(3, Ending("FAIL", "diverged"))
+    living.update(bridge.frozen(3))
+    living.close("FINISHED", {}, "the board", "")
+    assert living.error == ""
+    assert seen(tmp_path)[3] == ("FAILED", "FAIL", "diverged")  # and no trial has two runs
+
+
+def test_a_trial_that_another_driver_had_meanwhile_is_shown_from_where_that_one_stopped(tmp_path):
+    bridge = lived(tmp_path)
+    mine, other = tracker_at(tmp_path, bridge), tracker_at(tmp_path, bridge)
+    bridge.retry(3, "a worker died", 3)
+    for epoch, tracker in ((1, mine), (2, other), (3, mine)):
+        if epoch > 1:
+            bridge.ask()
+            bridge.report(3, metrics(epoch, 0.3), MACHINE)
+            bridge.retry(3, "a worker died", 3)
+        tracker.update(bridge.frozen(3))
+        tracker._flush()
+    views, _ = shown(tmp_path)
+    client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    history = client.get_metric_history(views[3].info.run_id, "valid_robust")
+    assert [metric.step for metric in history] == [1, 2, 3]
+
+
+def test_a_run_that_a_kill_left_without_parameters_gets_them(tmp_path):
+    bridge = lived(tmp_path)
+    tracker = tracker_at(tmp_path, bridge)
+    experiment = tracker._opened()
+    experiment._create(bridge.frozen(1))  # and a kill
+    show_all(tmp_path, bridge)
+    views, _ = shown(tmp_path)
+    assert set(views[1].data.params) == set(bridge.frozen(1).params) == set(views[2].data.params)
+    client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert [f.path for f in client.list_artifacts(views[1].info.run_id)] == ["config.yaml"]
+
+
+def test_of_two_summaries_that_drivers_began_at_once_the_first_stays(tmp_path, monkeypatch):
+    bridge = lived(tmp_path)
+    show_all(tmp_path, bridge)
+    _, (first,) = shown(tmp_path)
+    late = tracker_at(tmp_path, bridge)._opened()
+    search, calls = late._search, []
+
+    def blind(condition):
+        calls.append(condition)
+        found = search(condition)
+        return [] if "summary" in condition and len(calls) == 2 else found
+
+    monkeypatch.setattr(late, "_search", blind)
+    late.find()
+    _, summaries = shown(tmp_path)
+    assert [run.info.run_id for run in summaries] == [first.info.run_id] == [late._summary]
+
+
 def test_a_database_that_was_thrown_away_is_rebuilt_from_the_study(tmp_path):
     bridge = lived(tmp_path)
     show_all(tmp_path, bridge)

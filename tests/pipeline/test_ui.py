@@ -245,6 +245,7 @@ def test_more_epochs_than_mlflow_takes_at_once_are_all_logged(runs, client):
     writer.update(trial)
     writer.close("KILLED", {}, "", "")
     assert writer.error == ""
-    (shown,) = client.search_runs([writer.experiment], "tags.trial = '0'")
+    experiment = client.get_experiment_by_name("long")
+    (shown,) = client.search_runs([experiment.experiment_id], "tags.trial = '0'")
     for name in views.METRICS:
         assert len(client.get_metric_history(shown.info.run_id, name)) == 300
