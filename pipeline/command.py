@@ -36,22 +36,35 @@ def run(name: str, main: Callable[[Sequence[str]], int]) -> int:
     """Run a command: a user's mistake is one line and status 2, a bug is a traceback."""
     try:
         return main(sys.argv[1:])
-    except InputError as error:
-        message = str(error)
-    except OSError as error:
-        if error.errno not in DISK:
-            raise
-        place = error.filename or "mlruns"
-        message = f"{place}: {DISK[error.errno]}; make room or choose another place by --runs"
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (Exception, KeyboardInterrupt) as error:
+        status, message = 2, _mistake(error)
+        if _interrupted(error):
+            status, message = INTERRUPTED, "interrupted"
+        if message is None:
+            raise
     with contextlib.suppress(BrokenPipeError):
         print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    return status
+
+
+def _mistake(error: BaseException) -> str | None:
+    """Return what the user can do about an error, None for a bug."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in DISK:
+        place = error.filename or "mlruns"
+        return f"{place}: {DISK[error.errno]}; make room or choose another place by --runs"
+    return None
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C lies behind an error: a library's clean-up may have met it midway."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def settings(pairs: Sequence[str], place: str = "--set") -> dict[str, str]:
