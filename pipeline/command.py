@@ -4,17 +4,16 @@ import argparse
 import contextlib
 import errno
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pipeline.interrupt import INTERRUPTED
 from regmix.errors import InputError, unknown
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "mlruns"
-INTERRUPTED = 128 + signal.SIGINT
 DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 DISK |= {errno.EROFS: "the disk is read-only", errno.EFBIG: "the file would become too large"}
 

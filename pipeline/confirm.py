@@ -16,6 +16,7 @@ from pipeline import command, session
 from pipeline.clock import Clock
 from pipeline.export import write
 from pipeline.exported import load_part, versions
+from pipeline.interrupt import INTERRUPTED
 from pipeline.leaderboard import candidates
 from pipeline.progress import console, short
 from pipeline.store import exclusive, find_study, open_storage, study_folder
@@ -195,7 +196,7 @@ def _tell(asked: Asked, source: "Study", bridge: "RaceBridge", place: Path, stat
         screen.print(_table(source, found, order, gone, reference))
     if status == "KILLED":
         print(f"interrupted; nothing is lost: the same command continues {place.name}")
-        return command.INTERRUPTED
+        return INTERRUPTED
     if status == "FAILED" or not known:
         print("confirm: the first trials all failed, see MLflow", file=sys.stderr)
         return 1

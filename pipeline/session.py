@@ -2,18 +2,16 @@
 
 import contextlib
 import math
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import leaderboard
-from pipeline.command import INTERRUPTED, RUNS
+from pipeline.command import RUNS
 from pipeline.files import tidy
+from pipeline.interrupt import INTERRUPTED, Interrupt
 from pipeline.progress import Progress, console
 from pipeline.request import Request
 from pipeline.sync import close, tracker
@@ -66,16 +64,19 @@ def execute(
     from pipeline import executor
 
     bugs, status = dict[int, str](), "FAILED"
-    with executor.started(how.address, how.concurrency, images.images.nbytes):
+    with (
+        Interrupt() as interrupt,
+        executor.started(how.address, how.concurrency, images.images.nbytes),
+    ):
+        interrupt.listen()  # Ray took SIGTERM for itself
         slots = executor.slots(how.concurrency, how.gpus_per_trial)
         try:
             with (
-                _interruptible() as stop,
                 Progress(bridge, console()) as progress,
                 bridge.heartbeat or contextlib.nullcontext(),
             ):
                 bridge.changed = lambda trial: _changed(view, progress, trial)
-                executor.run(bridge, images, place, slots, stop, bugs.setdefault, width)
+                executor.run(bridge, images, place, slots, interrupt.asked, bugs.setdefault, width)
             status = "FAILED" if bridge.hopeless else "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
@@ -160,22 +161,3 @@ def _times(bridge: "StudyBridge", slots: int) -> str:
         f"\nfirst epoch after {first:.0f} s, end after {whole:.0f} s; "
         f"{share:.0%} of the time of {slots} parallel trials went into epochs"
     )
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into an event; a second one interrupts at once."""
-    stop = threading.Event()
-
-    def ask(number: int, frame: object) -> None:  # noqa: ARG001
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        print("\nstopping; nothing is lost", flush=True)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -8,6 +8,7 @@ from regmix.config import TrainConfig
 from tests.pipeline.conftest import (
     board,
     interrupt_after,
+    next_trial,
     run,
     search_arguments,
     shown,
@@ -195,6 +196,31 @@ def test_trials_that_diverge_are_failures_with_their_reason(tmp_path):
     assert {t.state.name for t in trials.values()} == {"FAIL"}
     assert len(trials) < 6
     assert all("diverged: loss is nan" in t.user_attrs["reason"] for t in trials.values())
+
+
+def test_a_second_ctrl_c_ends_at_once_and_the_same_command_continues(tmp_path):
+    arguments = search_arguments(tmp_path, trials=3, epochs=6)
+    begun = start("search", *arguments)
+    next_trial(begun)
+    begun.send_signal(signal.SIGINT)
+    assert any(line == "stopping; nothing is lost\n" for line in begun.stdout)
+    begun.send_signal(signal.SIGINT)
+    out, err = begun.communicate(timeout=100)
+    assert begun.returncode == 130, out + err
+    if err:  # else it had stopped before the second one came
+        assert err == "interrupted at once; nothing is lost: the same command continues\n"
+    again = run("search", *arguments)
+    assert again.code == 0, again.err
+    trials = agree(tmp_path, again.out)
+    assert [trial.state.is_finished() for trial in trials.values()] == [True] * 3
+
+
+def test_sigterm_stops_as_ctrl_c_does(tmp_path):
+    arguments = search_arguments(tmp_path, trials=5, epochs=12)
+    stopped = interrupt_after(start("search", *arguments), "trial", signal.SIGTERM)
+    assert (stopped.code, stopped.err) == (130, ""), stopped.err
+    assert "the same command continues wamr-digits" in stopped.out
+    assert "RUNNING" not in {t.state.name for t in agree(tmp_path, stopped.out).values()}
 
 
 def test_ctrl_c_before_the_first_trial_is_a_line_and_the_status_130(tmp_path):
