@@ -34,8 +34,8 @@ SMALL = {
         "data": "image_folder",
         "model": "small_cnn",
         "width": 16,
-        "train_images": 2000,
-        "valid_images": 500,
+        "train_images": 4000,
+        "valid_images": 1000,
         "epochs": 10,
         "batch_size": 64,
     },
@@ -75,15 +75,19 @@ def train(data: str, count: int, data_dir: str | None) -> Iterator[dict[str, Any
 
     torch.set_num_threads(1)
     known = {(row["number"], row["schedule"], row["epochs"]) for row in read(data)}
-    for number, flat in enumerate(configurations(data, count, data_dir)):
+    drawn = configurations(data, count, data_dir)
+    first = TrainConfig.from_flat(drawn[0])
+    parts = split(
+        load_part(first, "train"),
+        valid=first.valid_images,
+        train=first.train_images,
+        seed=first.split_seed,
+    )
+    for number, flat in enumerate(drawn):
         for schedule, epochs in arms(int(flat["epochs"])):
             if (number, schedule, epochs) in known:
                 continue
             config = TrainConfig.from_flat({**flat, "schedule": schedule, "epochs": epochs})
-            images = load_part(config, "train")
-            parts = split(
-                images, valid=config.valid_images, train=config.train_images, seed=config.split_seed
-            )
             row: dict[str, Any] = {"number": number, "schedule": schedule, "epochs": epochs}
             row |= {"averaged": [], "raw": []}
             try:

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNS = ROOT / "mlruns"
 DISK = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 DISK |= {errno.EROFS: "the disk is read-only", errno.EFBIG: "the file would become too large"}
+DISK |= {errno.EREMOTEIO: "the object store does not answer"}  # see `pipeline.object_store`
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,7 +56,10 @@ def _mistake(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno in DISK:
         place = error.filename or "mlruns"
-        return f"{place}: {DISK[error.errno]}; make room or choose another place by --runs"
+        remedy = "make room or choose another place by --runs"
+        if error.errno == errno.EREMOTEIO:
+            remedy = "nothing is lost: the same command goes on when it does"
+        return f"{place}: {DISK[error.errno]}; {remedy}"
     return None
 
 

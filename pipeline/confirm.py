@@ -16,6 +16,7 @@ from pipeline import command, session
 from pipeline.clock import Clock
 from pipeline.export import write
 from pipeline.exported import load_part, versions
+from pipeline.files import Files, files_of
 from pipeline.interrupt import INTERRUPTED
 from pipeline.leaderboard import candidates
 from pipeline.progress import console, short
@@ -109,12 +110,13 @@ def main(argv: Sequence[str]) -> int:
         bridge = _bridge(asked, source, finalists, configs, place)
         bridge.recover()
         bridge.next_round()
+        files = files_of(bridge.study, place)
         status = "FINISHED"
         if bridge.remaining():
             facts = bridge.question.facts()  # type: ignore[attr-defined]
             view = tracker(asked.uri, asked.runs, bridge.study.study_name, facts)
-            status = session.execute(bridge, images, place, view, asked.how).status
-        return _tell(asked, source, bridge, place, status)
+            status = session.execute(bridge, images, files, view, asked.how).status
+        return _tell(asked, source, bridge, files, status)
 
 
 def _finalists(source: "Study", asked: Asked) -> list["FrozenTrial"]:
@@ -159,9 +161,10 @@ def _bridge(
     study = optuna.create_study(
         study_name=name, storage=storage, direction="maximize", load_if_exists=True
     )
-    for key in ("data", "versions"):
+    kept = {key: source.user_attrs[key] for key in ("data", "store")}
+    for key, known in {**kept, "versions": versions()}.items():
         if key not in study.user_attrs:
-            study.set_user_attr(key, versions() if key == "versions" else source.user_attrs[key])
+            study.set_user_attr(key, known)
     facts = source.user_attrs["question"]
     question = Finals(name, str(facts["recipe"]), configs, searched(facts))
     if "question" not in study.user_attrs:
@@ -182,7 +185,7 @@ def _bridge(
     )
 
 
-def _tell(asked: Asked, source: "Study", bridge: "RaceBridge", place: Path, status: str) -> int:
+def _tell(asked: Asked, source: "Study", bridge: "RaceBridge", files: Files, status: str) -> int:
     """Print the table and the verdict, and write the winner."""
     from pipeline.finals import dropped, median_run, outcomes
     from pipeline.race import standings
@@ -195,14 +198,14 @@ def _tell(asked: Asked, source: "Study", bridge: "RaceBridge", place: Path, stat
         order = sorted(found, key=lambda k: (k in gone, -found[k].mean))
         screen.print(_table(source, found, order, gone, reference))
     if status == "KILLED":
-        print(f"interrupted; nothing is lost: the same command continues {place.name}")
+        print(f"interrupted; nothing is lost: the same command continues {bridge.study.study_name}")
         return INTERRUPTED
     if status == "FAILED" or not known:
         print("confirm: the first trials all failed, see MLflow", file=sys.stderr)
         return 1
     path = asked.out / f"{asked.study}-confirmed.yaml"
     run = median_run(bridge.study, order[0])
-    write(bridge.study, run, {"finalist": order[0]}, place, path)
+    write(bridge.study, run, {"finalist": order[0]}, files, path)
     print(f"\n{_verdict(found, order[0], reference, asked)}")
     print(f"wrote {path}: seed {run.params['seed']}, the median of its seeds")
     print(f"next, once, on test data:\n  python pipeline/evaluate.py {path}")

@@ -6,12 +6,12 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from pipeline.bridge import StudyBridge
 from pipeline.command import ROOT
+from pipeline.files import Files
 from regmix.errors import InputError
 from regmix.images import Images
 
@@ -157,7 +157,7 @@ def slots(concurrency: int | None, gpus_per_trial: float | None) -> Slots:
 def run(
     bridge: StudyBridge,
     images: Images,
-    place: Path,
+    files: Files,
     slots: Slots,
     stop: Event,
     failed: Callable[[int, str], object],
@@ -168,7 +168,7 @@ def run(
     Args:
         bridge: asks, reports and tells.
         images: the training part of the data, put into Ray's object store once.
-        place: the study's folder.
+        files: of the study's trials.
         slots: what a trial takes.
         stop: set it to end early: KeyboardInterrupt is then raised between two events.
         failed: called with number and traceback where a trial met a bug.
@@ -185,7 +185,7 @@ def run(
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.concurrency)  # else starts are serial
-    calls = Calls(bridge, place, slots, stop, failed, width)
+    calls = Calls(bridge, files, slots, stop, failed, width)
     with tempfile.TemporaryDirectory(prefix="regmix-") as scratch:
         try:
             _tuner(calls, images, scratch).fit()

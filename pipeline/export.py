@@ -1,6 +1,5 @@
 """Write the best configurations of a study as files that train again to the same numbers."""
 
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 
 from pipeline import command
 from pipeline.exported import Exported
-from pipeline.files import BEST_WEIGHTS, WEIGHTS, trial_folder
+from pipeline.files import BEST_WEIGHTS, WEIGHTS, Files, files_of
 from pipeline.leaderboard import candidates
 from pipeline.reported import latest
 from pipeline.store import find_study
@@ -50,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"only {len(complete)} trials of {args.study} are complete")
     for rank, trial in enumerate(complete[:top], start=1):
         path = out / f"{args.study}-{rank}.yaml"
-        write(study, trial, {"rank": rank}, place, path)
+        write(study, trial, {"rank": rank}, files_of(study, place), path)
         print(
             f"{path}: trial {trial.number}, robust accuracy {trial.value:.3f} on validation images"
         )
@@ -59,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def write(
-    study: "Study", trial: "FrozenTrial", origin: dict[str, int], place: Path, path: Path
+    study: "Study", trial: "FrozenTrial", origin: dict[str, int], files: Files, path: Path
 ) -> None:
     """Write a complete trial's configuration to `path`, and its weights beside it.
 
@@ -67,19 +66,19 @@ def write(
         study: of the trial.
         trial: to write.
         origin: what else to say of where it came from.
-        place: the study's folder.
+        files: of its trials.
         path: of the file.
 
     Raises:
         InputError: where the weights are gone.
     """
-    folder = trial_folder(place, trial.number)
-    weights = _copy(folder / WEIGHTS, path.with_suffix(".safetensors"))
+    weights = _copy(files, trial.number, WEIGHTS, path.with_suffix(".safetensors"))
     if weights is None:
         raise InputError(
-            f"{folder}: the weights of trial {trial.number} are gone, since only the best keep "
-            "theirs; ask for fewer by --top"
+            f"{files.place}: the weights of trial {trial.number} are gone, since only the best "
+            "keep theirs; ask for fewer by --top"
         )
+    best = _copy(files, trial.number, BEST_WEIGHTS, path.with_suffix(".best.safetensors"))
     facts = trial.user_attrs
     Exported(
         origin={"study": study.study_name, "trial": trial.number, **origin},
@@ -89,16 +88,17 @@ def write(
         machine=facts["machine"],
         versions=study.user_attrs["versions"],
         weights=weights,
-        best_weights=_copy(folder / BEST_WEIGHTS, path.with_suffix(".best.safetensors")),
+        best_weights=best,
     ).write(path)
 
 
-def _copy(source: Path, target: Path) -> Path | None:
+def _copy(files: Files, number: int, name: str, target: Path) -> Path | None:
     """Copy a file that may not exist; an old copy of what no longer exists goes."""
-    if not source.exists():
+    content = files.read(number, name)
+    if content is None:
         target.unlink(missing_ok=True)
         return None
-    atomic.write(target, lambda file: shutil.copyfile(source, file))
+    atomic.write(target, lambda file: file.write_bytes(content))
     return target
 
 

@@ -1,11 +1,14 @@
-"""The files of a study's trials: which are needed, and which go."""
+"""The files of a study's trials: where they lie, which are needed, and which go."""
 
 import contextlib
-from collections.abc import Collection
+import errno
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.leaderboard import ranked
+from regmix import atomic
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -14,23 +17,104 @@ WEIGHTS, CHECKPOINT = "weights.safetensors", "checkpoint.pt"
 BEST_WEIGHTS = "best.safetensors"  # of an earlier epoch than the last
 
 
-def trial_folder(study_folder: Path, number: int) -> Path:
-    """Return where a trial keeps its files."""
-    return study_folder / "trials" / f"{number:04d}"
+class StoreAwayError(OSError):
+    """An object store does not answer or refuses: no trial is to blame, as for a full disk."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(errno.EREMOTEIO, "object store", f"{place} ({reason})")
 
 
-def drop_halves(folder: Path) -> None:
-    """Remove what a kill left half written."""
-    for half in folder.glob(".*"):
-        half.unlink(missing_ok=True)
+class Files(Protocol):
+    """Files by a trial's number and a name; each is there whole or not at all.
+
+    Raises:
+        StoreAwayError: from every method, where an object store does not answer.
+    """
+
+    @property
+    def place(self) -> str:
+        """A folder's path, or a URL: what `open_files` takes."""
+
+    def listed(self) -> Iterator[tuple[int, str]]:
+        """Return all that there are, halves that a kill left among them."""
+
+    def read(self, number: int, name: str) -> bytes | None:
+        """Return a file's content, None where there is none."""
+
+    def write(self, number: int, name: str, content: bytes | memoryview) -> None:
+        """Write a file, or leave the old one whole."""
+
+    def remove(self, number: int, name: str) -> None:
+        """Remove a file that may not be there."""
 
 
-def tidy(study: "Study", study_folder: Path, kept: int, busy: Collection[int] = ()) -> None:
+@dataclass(frozen=True)
+class Disk:
+    """A folder for each trial, which every machine that trains sees under the same path."""
+
+    root: Path
+
+    @property
+    def place(self) -> str:
+        """The path."""
+        return str(self.root)
+
+    def listed(self) -> Iterator[tuple[int, str]]:
+        """Walk through the folders."""
+        for folder in sorted(self.root.glob("[0-9]*")):
+            yield from ((int(folder.name), path.name) for path in sorted(folder.iterdir()))
+
+    def read(self, number: int, name: str) -> bytes | None:
+        """Read a file."""
+        try:
+            return self._path(number, name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, number: int, name: str, content: bytes | memoryview) -> None:
+        """Write under another name, then rename; what a kill left half written goes."""
+        path = self._path(number, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for half in path.parent.glob(f".{name}-*"):
+            half.unlink(missing_ok=True)
+        atomic.write(path, lambda temporary: temporary.write_bytes(content))
+
+    def remove(self, number: int, name: str) -> None:
+        """Remove a file, and the folder with the last one."""
+        path = self._path(number, name)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+    def _path(self, number: int, name: str) -> Path:
+        return self.root / f"{number:04d}" / name
+
+
+def open_files(place: str) -> Files:
+    """Return the files at a place: a folder's path, or the URL of one in an object store."""
+    if "://" in place:
+        from pipeline.object_store import ObjectStore
+
+        return ObjectStore(place)
+    return Disk(Path(place))
+
+
+def files_of(study: "Study", study_folder: Path) -> Files:
+    """Return where the study's trials keep their files: in its folder unless told otherwise."""
+    url = study.user_attrs.get("store", {}).get("checkpoints")
+    if not url:
+        return Disk(study_folder / "trials")
+    from pipeline.object_store import below
+
+    return open_files(below(url, study.study_name))
+
+
+def tidy(study: "Study", files: Files, kept: int, busy: Collection[int] = ()) -> None:
     """Remove the files of ended trials that nobody needs any more.
 
     Args:
         study: says how the trials ended.
-        study_folder: that the files lie in.
+        files: of its trials.
         kept: how many of the best complete trials keep their weights; the default does too.
         busy: numbers of trials whose workers may still write.
     """
@@ -38,13 +122,8 @@ def tidy(study: "Study", study_folder: Path, kept: int, busy: Collection[int] = 
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     needed = {trial.number for trial in complete[:kept]}
     needed |= {trial.number for trial in complete if trial.user_attrs.get("origin") == "default"}
-    for trial in trials:
-        folder = trial_folder(study_folder, trial.number)
-        if not trial.state.is_finished() or trial.number in busy or not folder.is_dir():
-            continue
-        drop_halves(folder)
-        unneeded = () if trial.number in needed else (WEIGHTS, BEST_WEIGHTS)
-        for name in (CHECKPOINT, *unneeded):
-            (folder / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # it holds weights
-            folder.rmdir()
+    ended = {t.number for t in trials if t.state.is_finished()} - set(busy)
+    with contextlib.suppress(StoreAwayError):  # they go the next time
+        for number, name in list(files.listed()):
+            if number in ended and not (number in needed and name in (WEIGHTS, BEST_WEIGHTS)):
+                files.remove(number, name)

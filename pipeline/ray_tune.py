@@ -8,7 +8,6 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from ray.tune.search import Searcher
 
 from pipeline.bridge import StudyBridge
 from pipeline.ending import Ending
-from pipeline.files import tidy, trial_folder
+from pipeline.files import Files, tidy
 from pipeline.order import Arrival, Epoch, Lockstep, Order
 from regmix.metrics import EpochMetrics
 
@@ -37,7 +36,7 @@ class Calls:
     """What both faces share: which Ray trial is which of the study, and how each ended."""
 
     bridge: StudyBridge
-    place: Path
+    files: Files
     slots: "Slots"
     stop: Event
     failed: Callable[[int, str], object]
@@ -84,7 +83,7 @@ class Calls:
             "number": request.number,
             "config": request.config.flat(),
             "reported": request.reported,
-            "folder": str(trial_folder(self.place, request.number)),
+            "files": self.files.place,
             "threads": 1 if not self.slots.gpus else int(self.slots.cpus),
         }
 
@@ -139,7 +138,7 @@ class Calls:
             self._tidy()
 
     def _tidy(self) -> None:
-        tidy(self.bridge.study, self.place, self.bridge.kept, busy=self.numbers.values())
+        tidy(self.bridge.study, self.files, self.bridge.kept, busy=self.numbers.values())
 
 
 class BridgeSearcher(Searcher):

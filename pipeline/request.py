@@ -25,6 +25,7 @@ class Request:
     rules: Rules
     enqueue: tuple[Path, ...]  # exported configurations to begin with
     storage: str | None
+    checkpoints: str | None  # URL in an object store
     heartbeat: int  # seconds, of a driver on a database
     tracking_uri: str
     address: str | None

@@ -44,6 +44,8 @@ def parser() -> command.Parser:
         "--objective": f"{' or '.join(OBJECTIVES)}, the front of both (default: robust)",
         "--min-clean": "clean accuracy that a candidate must have, such as 0.8 (default: any)",
         "--storage": "the study's database URL or journal file (default: a journal in --runs)",
+        "--checkpoints": "s3://bucket/folder or another object store, for machines that share no "
+        "folder (default: in --runs)",
         "--heartbeat": "of a driver that shares a database; three missed mean that it is dead "
         f"(default: {SECONDS}s)",
         "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",
@@ -123,10 +125,19 @@ def read(args: argparse.Namespace) -> Request:
         rules=_rules(args),
         enqueue=tuple(Path(file).resolve() for file in args.enqueue),
         storage=args.storage,
+        checkpoints=_checkpoints(args.checkpoints),
         tracking_uri=uri,
         address=args.address,
         **numbers,
     )
+
+
+def _checkpoints(url: str | None) -> str | None:
+    if url is None:
+        return None
+    from pipeline.object_store import check_url
+
+    return check_url(url)
 
 
 def _rules(args: argparse.Namespace) -> Rules:

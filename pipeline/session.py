@@ -5,12 +5,11 @@ import math
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import leaderboard
 from pipeline.command import RUNS
-from pipeline.files import tidy
+from pipeline.files import Files, tidy
 from pipeline.interrupt import INTERRUPTED, Interrupt
 from pipeline.progress import Progress, console
 from pipeline.request import Request
@@ -46,7 +45,7 @@ class Executed:
 def execute(
     bridge: "StudyBridge",
     images: Images,
-    place: Path,
+    files: Files,
     view: Tracker,
     how: Machine,
     width: int | None = None,
@@ -56,7 +55,7 @@ def execute(
     Args:
         bridge: of the study.
         images: training part of the data.
-        place: folder of the study.
+        files: of its trials.
         view: of the study.
         how: where trials run.
         width: see `pipeline.executor.run`.
@@ -76,7 +75,7 @@ def execute(
                 bridge.heartbeat or contextlib.nullcontext(),
             ):
                 bridge.changed = lambda trial: _changed(view, progress, trial)
-                executor.run(bridge, images, place, slots, interrupt.asked, bugs.setdefault, width)
+                executor.run(bridge, images, files, slots, interrupt.asked, bugs.setdefault, width)
             status = "FAILED" if bridge.hopeless else "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
@@ -84,21 +83,21 @@ def execute(
             bridge.release()
             if status == "FINISHED" and not bridge.clock.open:
                 bridge.cut()
-            tidy(bridge.study, place, bridge.kept)
+            tidy(bridge.study, files, bridge.kept)
             close(view, bridge.study, status, shared=bridge.heartbeat is not None)
     for number, trace in list(bugs.items())[:1]:
         print(f"trial {number} met a bug:\n{trace}", file=sys.stderr)
     return Executed(status, slots.concurrency)
 
 
-def run(request: Request, bridge: "StudyBridge", images: Images, place: Path) -> int:
+def run(request: Request, bridge: "StudyBridge", images: Images, files: Files) -> int:
     """Run what is left of the study, and show its end.
 
     Returns:
         0 when the study is complete, 1 when its first trials all failed, 130 when interrupted.
     """
     how = Machine(request.address, request.concurrency, request.gpus_per_trial)
-    ended = execute(bridge, images, place, _view(request), how, request.rules.deterministic)
+    ended = execute(bridge, images, files, _view(request), how, request.rules.deterministic)
     _show(request, bridge)
     if bridge.clock.first_report:
         print(_times(bridge, ended.concurrency))

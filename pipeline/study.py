@@ -9,7 +9,7 @@ from pipeline import pruners, session
 from pipeline.clock import Clock
 from pipeline.enqueue import enqueue
 from pipeline.exported import load_part, versions
-from pipeline.files import tidy
+from pipeline.files import files_of, tidy
 from pipeline.question import Question
 from pipeline.request import Request
 from pipeline.store import exclusive, is_database, open_storage, study_folder
@@ -41,7 +41,8 @@ def run_study(request: Request) -> int:
         _hold(study, "data", {"fingerprint": images.fingerprint()})
         bridge = _bridge(request, study)
         bridge.recover()
-        tidy(study, place, bridge.kept)
+        files = files_of(study, place)
+        tidy(study, files, bridge.kept)
         bridge.begin()
         enqueue(study, request.question, request.enqueue)
         if is_database(request.storage):
@@ -51,7 +52,7 @@ def run_study(request: Request) -> int:
         ended, begun = _progress(study)
         if ended or begun:
             print(f"continuing {request.study}: {ended} trials have ended, {begun} go on")
-        return session.run(request, bridge, images, place)
+        return session.run(request, bridge, images, files)
 
 
 def _progress(study: "Study") -> tuple[int, int]:
@@ -85,6 +86,7 @@ def _open(request: Request, place: Path) -> "Study":
         study = optuna.create_study(study_name=request.study, storage=storage, direction="maximize")
     _hold(study, "question", request.question.facts())
     _hold(study, "rules", request.rules.facts())
+    _hold(study, "store", {"checkpoints": request.checkpoints})
     if "versions" not in study.user_attrs:
         study.set_user_attr("versions", versions())
     return study

@@ -3,13 +3,12 @@
 import gc
 from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from pipeline.command import DISK
-from pipeline.files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, drop_halves
+from pipeline.files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, Files, open_files
 from regmix import checkpoint
 from regmix.config import TrainConfig
 from regmix.device import device
@@ -35,15 +34,20 @@ class Worker:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # so that a small trial doesn't keep a large one's memory
         return self._run(
-            TrainConfig.from_flat(request["config"]), Path(request["folder"]), request["reported"]
+            TrainConfig.from_flat(request["config"]),
+            open_files(request["files"]),
+            request["number"],
+            request["reported"],
         )
 
-    def _run(self, config: TrainConfig, folder: Path, reported: int) -> Iterator[EpochMetrics]:
-        folder.mkdir(parents=True, exist_ok=True)
-        drop_halves(folder)
+    def _run(
+        self, config: TrainConfig, files: Files, number: int, reported: int
+    ) -> Iterator[EpochMetrics]:
         trainer = RegMixTrainer(config, self._split(config), device())
         history: list[dict[str, Any]] = []
-        state = checkpoint.load(folder / CHECKPOINT)
+        content = files.read(number, CHECKPOINT)
+        state = None if content is None else checkpoint.unpack(content)
+        del content
         if state is not None:
             trainer.load_state_dict(state["trainer"])
             history = state["history"]
@@ -52,12 +56,13 @@ class Worker:
         for metrics in trainer.epochs():
             history.append(asdict(metrics))
             if metrics.epoch == config.epochs:
-                checkpoint.save_weights(trainer.average.model.state_dict(), folder / WEIGHTS)
+                average = trainer.average.model.state_dict()
+                files.write(number, WEIGHTS, checkpoint.pack_weights(average))
                 best = trainer.watch.earlier_best(config.epochs)
                 if best is not None:
-                    checkpoint.save_weights(best, folder / BEST_WEIGHTS)
+                    files.write(number, BEST_WEIGHTS, checkpoint.pack_weights(best))
             whole = {"trainer": trainer.state_dict(), "history": history}
-            checkpoint.save(whole, folder / CHECKPOINT)
+            files.write(number, CHECKPOINT, checkpoint.pack(whole))
             yield metrics
 
     def _split(self, config: TrainConfig) -> Split:

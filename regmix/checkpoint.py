@@ -27,24 +27,48 @@ _DAMAGED = (
 )
 
 
+def pack(state: dict[str, Any]) -> memoryview:
+    """Return tensors, numbers, text and containers of them as the content of a file."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getbuffer()
+
+
+def unpack(content: bytes) -> dict[str, Any] | None:
+    """Return what `pack` took, on the CPU; None where the content is damaged."""
+    try:
+        state: dict[str, Any] = torch.load(
+            io.BytesIO(content), map_location="cpu", weights_only=True
+        )
+    except _DAMAGED:
+        return None
+    return state
+
+
+def pack_weights(weights: dict[str, Tensor]) -> bytes:
+    """Return a model's `state_dict` as the content of a safetensors file."""
+    from safetensors.torch import save as serialized
+
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
+    return bytes(serialized(tensors))
+
+
 def save(state: dict[str, Any], path: Path) -> None:
-    """Write tensors, numbers, text and containers of them.
+    """Write what `pack` takes.
 
     Raises:
         OSError: where the disk is full; torch's own writer would raise something else.
     """
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    atomic.write(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
+    content = pack(state)
+    atomic.write(path, lambda temporary: temporary.write_bytes(content))
 
 
 def load(path: Path) -> dict[str, Any] | None:
     """Return what `save` wrote, on the CPU; None where there is no file or it is damaged."""
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except _DAMAGED:
+        return unpack(path.read_bytes())
+    except OSError:
         return None
-    return state
 
 
 def save_weights(weights: dict[str, Tensor], path: Path) -> None:
@@ -53,10 +77,8 @@ def save_weights(weights: dict[str, Tensor], path: Path) -> None:
     Raises:
         OSError: where the disk is full.
     """
-    from safetensors.torch import save as serialized
-
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
-    atomic.write(path, lambda temporary: temporary.write_bytes(serialized(tensors)))
+    content = pack_weights(weights)
+    atomic.write(path, lambda temporary: temporary.write_bytes(content))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.pipeline.conftest import run, search_arguments, start, states
+from tests.pipeline.conftest import next_trial, run, search_arguments, start, states
 from tests.pipeline.test_search_process import agree
 
 TARGETS = ("driver", "worker", "raylet", "gcs_server")
@@ -65,10 +65,16 @@ def processes(driver, target):
 
 
 def kill(driver, target, moment):
-    """Send SIGKILL so many seconds from now; return whether it hit a living process."""
+    """Send SIGKILL; return whether it hit a living process.
+
+    moment: so many seconds from now; None for as soon as a trial has ended.
+    """
     try:
-        driver.wait(timeout=moment)
-        return False  # it was quicker
+        if moment is None:
+            next_trial(driver)
+        else:
+            driver.wait(timeout=moment)
+            return False  # it was quicker
     except subprocess.TimeoutExpired:
         pass
     while driver.poll() is None:

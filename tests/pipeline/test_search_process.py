@@ -164,8 +164,8 @@ def test_a_killed_driver_loses_nothing(tmp_path):
     assert resumed.code == 0, resumed.err
     trials = agree(tmp_path, resumed.out)
     assert [t.state.name for t in trials.values()] == ["COMPLETE"] * 5
-    for number, trial in left.items():
-        assert trials[number].params == trial.params
+    for number, trial in left.items():  # the kill may have come before it had all of them
+        assert trials[number].params.items() >= trial.params.items()
 
     interrupted = next(n for n, t in left.items() if t.state.name == "RUNNING")
     config = TrainConfig.from_flat(trials[interrupted].user_attrs["config"])

@@ -1,0 +1,138 @@
+"""Files of trials on a disk and in an object store: a real S3 server on this machine, moto's."""
+
+import os
+import urllib.request
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from pipeline.files import Disk, open_files
+from pipeline.object_store import below, check_url
+from regmix.errors import InputError
+from tests.pipeline.conftest import next_trial, run, start
+from tests.pipeline.killing import arguments, check
+from tests.pipeline.test_two_drivers import free_port
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A store with a bucket: the URL of a folder in it, and the server, which keeps its objects
+    while it is stopped."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anybody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    port = free_port()
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    server.start()
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/bucket", method="PUT")
+    assert urllib.request.urlopen(asked).status == 200
+    here = f"region=us-east-1&scheme=http&endpoint_override=127.0.0.1:{port}"
+    yield f"s3://bucket/some/folder?{here}", server
+    server.stop()
+
+
+@pytest.fixture(params=["disk", "store"])
+def files(request, tmp_path):
+    if request.param == "disk":
+        return open_files(str(tmp_path / "trials"))
+    url, _ = request.getfixturevalue("server")
+    return open_files(below(check_url(url), "study"))
+
+
+def test_files_are_written_read_listed_and_removed(files):
+    assert list(files.listed()) == []
+    assert files.read(3, "weights") is None
+    files.remove(3, "weights")  # nothing happens
+    files.write(3, "weights", b"first")
+    files.write(3, "weights", memoryview(b"second"))
+    files.write(12345, "checkpoint.pt", b"")
+    assert files.read(3, "weights") == b"second"
+    assert files.read(12345, "checkpoint.pt") == b""
+    assert files.read(4, "weights") is None
+    assert sorted(files.listed()) == [(3, "weights"), (12345, "checkpoint.pt")]
+    files.remove(3, "weights")
+    assert files.read(3, "weights") is None
+    assert list(files.listed()) == [(12345, "checkpoint.pt")]
+    again = open_files(files.place)
+    assert list(again.listed()) == [(12345, "checkpoint.pt")]
+
+
+def test_large_contents_come_back_as_they_were(files):
+    content = os.urandom(20 << 20)  # several parts of an upload
+    files.write(0, "weights", content)
+    assert files.read(0, "weights") == content
+
+
+def test_on_a_disk_halves_of_a_killed_write_are_listed_and_go_with_the_next_one(tmp_path):
+    files = Disk(tmp_path)
+    files.write(1, "checkpoint.pt", b"whole")
+    (tmp_path / "0001" / ".checkpoint.pt-abc").write_bytes(b"ha")
+    assert (1, ".checkpoint.pt-abc") in files.listed()
+    files.write(1, "checkpoint.pt", b"next")
+    assert list(files.listed()) == [(1, "checkpoint.pt")]
+    files.remove(1, "checkpoint.pt")
+    assert not (tmp_path / "0001").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("checkpoints", "must be a URL such as s3://bucket/folder, but is 'checkpoints'"),
+        ("file:///tmp/x", "for a folder that all machines see, use --runs"),
+        ("s3:///x", "must be a URL such as"),
+        ("s3://key:secret@bucket/x", "give them by the environment, such as AWS_ACCESS_KEY_ID"),
+        ("s3://bucket/x?regoin=a", "is no URL of an object store"),
+        (
+            "s3://bucket/x?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:1",
+            "can't be written to",
+        ),
+    ],
+)
+def test_a_wrong_url_is_told_before_anything_starts(monkeypatch, url, words):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(InputError, match="--checkpoints") as caught:
+        check_url(url)
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_bucket_that_is_not_there_is_told(server):
+    url, _ = server
+    with pytest.raises(InputError, match="NO_SUCH_BUCKET.*can't be written to"):
+        check_url(url.replace("bucket", "pail", 1))
+
+
+def test_a_search_with_its_checkpoints_in_a_store_outlives_the_store_s_absence_and_a_kill(
+    tmp_path, undisturbed, server
+):
+    url, store = server
+    place = tmp_path / "runs"
+    typed = (*arguments(place), "--checkpoints", url)
+    first = start("search", *typed)
+    next_trial(first)
+    store.stop()
+    out, err = first.communicate(timeout=200)
+    store.start()
+    assert first.returncode == 2, out + err
+    (line,) = err.strip().splitlines()
+    assert "the object store does not answer; nothing is lost: the same command goes on" in line
+    second = start("search", *typed)
+    next_trial(second)
+    second.kill()
+    second.communicate()
+    third = run("search", *typed)
+    assert third.code == 0, third.err
+    check(place, third.out, undisturbed)
+    assert not list(place.rglob("*.safetensors")) and not list(place.rglob("*.pt"))
+    left = sorted(open_files(below(check_url(url), "wamr-digits")).listed())
+    complete = [number for number, row in undisturbed.items() if row[0] == "COMPLETE"]
+    assert [left for left in left if left[1] == "weights.safetensors"] == [
+        (number, "weights.safetensors") for number in sorted(complete)
+    ]
+    assert "checkpoint.pt" not in {name for _, name in left}
+    exported = run("export", "--study", "wamr-digits", "--runs", place, "--out", tmp_path / "out")
+    assert exported.code == 0, exported.err
+    again = run("train", tmp_path / "out" / "wamr-digits-1.yaml")
+    assert again.code == 0, again.out + again.err
+    elsewhere = run("search", *arguments(place))
+    assert "was begun with another store (checkpoints was s3://" in elsewhere.one_line
