@@ -18,23 +18,24 @@ ENOUGH = 8
 
 
 class ShownSampler(BaseSampler):
-    """Lets a sampler see what `show` makes of the study."""
+    """Lets a sampler see what `show` makes of the study, once for all parameters of a trial."""
 
     def __init__(self, inner: BaseSampler, show: Callable[[Study], Study]) -> None:
         """Sample as `inner` does."""
-        self._inner, self._show = inner, show
+        self._inner, self._make = inner, show
+        self._shown: tuple[int, Study] | None = None  # the trial that it was shown for
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return what the inner sampler samples together."""
-        return self._inner.infer_relative_search_space(self._show(study), trial)
+        return self._inner.infer_relative_search_space(self._show(study, trial), trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Sample these parameters."""
-        return self._inner.sample_relative(self._show(study), trial, search_space)
+        return self._inner.sample_relative(self._show(study, trial), trial, search_space)
 
     def sample_independent(
         self,
@@ -44,8 +45,13 @@ class ShownSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:  # noqa: ANN401
         """Sample one parameter."""
-        shown = self._show(study)
+        shown = self._show(study, trial)
         return self._inner.sample_independent(shown, trial, param_name, param_distribution)
+
+    def _show(self, study: Study, trial: FrozenTrial) -> Study:
+        if self._shown is None or self._shown[0] != trial.number:
+            self._shown = trial.number, self._make(study)
+        return self._shown[1]
 
 
 def rebuilt(
