@@ -161,7 +161,7 @@ def _bridge(
     study = optuna.create_study(
         study_name=name, storage=storage, direction="maximize", load_if_exists=True
     )
-    kept = {key: source.user_attrs[key] for key in ("data", "store")}
+    kept = {k: source.user_attrs[k] for k in ("data", "store") if k in source.user_attrs}
     for key, known in {**kept, "versions": versions()}.items():
         if key not in study.user_attrs:
             study.set_user_attr(key, known)
