@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -161,8 +161,9 @@ def _bridge(
     study = optuna.create_study(
         study_name=name, storage=storage, direction="maximize", load_if_exists=True
     )
-    kept = {k: source.user_attrs[k] for k in ("data", "store") if k in source.user_attrs}
-    for key, known in {**kept, "versions": versions()}.items():
+    kept: dict[str, Any] = {"versions": versions()}
+    kept |= {k: source.user_attrs[k] for k in ("data", "store") if k in source.user_attrs}
+    for key, known in kept.items():
         if key not in study.user_attrs:
             study.set_user_attr(key, known)
     facts = source.user_attrs["question"]
