@@ -1,13 +1,13 @@
 """The files of a study's trials: where they lie, which are needed, and which go."""
 
 import contextlib
-import errno
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.leaderboard import ranked
+from pipeline.object_store import ObjectStore, StoreAwayError, below
 from regmix import atomic
 
 if TYPE_CHECKING:
@@ -15,13 +15,6 @@ if TYPE_CHECKING:
 
 WEIGHTS, CHECKPOINT = "weights.safetensors", "checkpoint.pt"
 BEST_WEIGHTS = "best.safetensors"  # of an earlier epoch than the last
-
-
-class StoreAwayError(OSError):
-    """An object store does not answer or refuses: no trial is to blame, as for a full disk."""
-
-    def __init__(self, place: str, reason: str) -> None:
-        super().__init__(errno.EREMOTEIO, "object store", f"{place} ({reason})")
 
 
 class Files(Protocol):
@@ -62,6 +55,8 @@ class Disk:
     def listed(self) -> Iterator[tuple[int, str]]:
         """Walk through the folders."""
         for folder in sorted(self.root.glob("[0-9]*")):
+            if not folder.name.isdecimal():  # somebody's copy
+                continue
             with contextlib.suppress(FileNotFoundError):  # another driver tidies too
                 yield from [(int(folder.name), path.name) for path in sorted(folder.iterdir())]
 
@@ -93,11 +88,7 @@ class Disk:
 
 def open_files(place: str) -> Files:
     """Return the files at a place: a folder's path, or the URL of one in an object store."""
-    if "://" in place:
-        from pipeline.object_store import ObjectStore
-
-        return ObjectStore(place)
-    return Disk(Path(place))
+    return ObjectStore(place) if "://" in place else Disk(Path(place))
 
 
 def files_of(study: "Study", study_folder: Path) -> Files:
@@ -105,8 +96,6 @@ def files_of(study: "Study", study_folder: Path) -> Files:
     url = study.user_attrs.get("store", {}).get("checkpoints")
     if not url:
         return Disk(study_folder / "trials")
-    from pipeline.object_store import below
-
     return open_files(below(url, study.study_name))
 
 

@@ -1,6 +1,7 @@
 """Files of trials in an object store: for machines that share no file system."""
 
 import contextlib
+import errno
 import re
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -8,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from pipeline.files import StoreAwayError
 from regmix.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs")
 _PROBE = "probe"
 _T = TypeVar("_T")
+
+
+class StoreAwayError(OSError):
+    """An object store does not answer or refuses: no trial is to blame, as for a full disk."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(errno.EREMOTEIO, "object store", f"{place} ({reason})")
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,30 @@ def test_on_a_disk_halves_of_a_killed_write_are_listed_and_go_with_the_next_one(
     assert not (tmp_path / "0001").exists()
 
 
+def test_two_drivers_may_tidy_one_place_at_once(files):
+    for number in (1, 2, 3):
+        files.write(number, "checkpoint.pt", b"")
+        files.write(number, "weights", b"")
+    other = open_files(files.place)
+    listing = files.listed()
+    seen = [next(listing)]
+    other.remove(2, "checkpoint.pt")
+    for name in ("checkpoint.pt", "weights"):
+        other.remove(1, name)
+        other.remove(3, name)
+    for number, name in [*seen, *listing]:  # what is gone is no error, found or not
+        files.remove(number, name)
+    assert list(files.listed()) == list(other.listed()) == []
+
+
+def test_a_copy_beside_the_folders_of_trials_is_nobody_s(tmp_path):
+    files = Disk(tmp_path)
+    files.write(1, "weights", b"")
+    (tmp_path / "0001 copy").mkdir()
+    (tmp_path / "0001 copy" / "weights").write_bytes(b"")
+    assert list(files.listed()) == [(1, "weights")]
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
