@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from rich.table import Table
-
 from pipeline import command, session
 from pipeline.clock import Clock
 from pipeline.export import write
@@ -19,10 +17,11 @@ from pipeline.exported import load_part, versions
 from pipeline.files import Files, files_of
 from pipeline.interrupt import INTERRUPTED
 from pipeline.leaderboard import candidates
-from pipeline.progress import console, short
+from pipeline.progress import console
 from pipeline.store import exclusive, find_study, open_storage, study_folder
 from pipeline.sync import searched, tracker
 from pipeline.tracking_uri import check_uri
+from pipeline.verdict import table, verdict
 from regmix.config import TrainConfig
 from regmix.errors import InputError
 from regmix.images import Images
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from pipeline.finals import RaceBridge
-    from pipeline.race import Standing
 
 
 def parser() -> command.Parser:
@@ -197,7 +195,7 @@ def _tell(asked: Asked, source: "Study", bridge: "RaceBridge", files: Files, sta
         reference = bridge.reference if bridge.reference in known else next(iter(known))
         found = standings(known, reference)
         order = sorted(found, key=lambda k: (k in gone, -found[k].mean))
-        screen.print(_table(source, found, order, gone, reference))
+        screen.print(table(source, found, order, gone, reference))
     if status == "KILLED":
         print(f"interrupted; nothing is lost: the same command continues {bridge.study.study_name}")
         return INTERRUPTED
@@ -207,56 +205,10 @@ def _tell(asked: Asked, source: "Study", bridge: "RaceBridge", files: Files, sta
     path = asked.out / f"{asked.study}-confirmed.yaml"
     run = median_run(bridge.study, order[0])
     write(bridge.study, run, {"finalist": order[0]}, files, path)
-    print(f"\n{_verdict(found, order[0], reference, asked)}")
+    print(f"\n{verdict(found, order[0], reference, asked.seeds)}")
     print(f"wrote {path}: seed {run.params['seed']}, the median of its seeds")
     print(f"next, once, on test data:\n  python pipeline/evaluate.py {path}")
     return 0
-
-
-def _table(
-    source: "Study",
-    found: dict[int, "Standing"],
-    order: list[int],
-    gone: dict[int, str],
-    reference: int,
-) -> Table:
-    names = searched(source.user_attrs["question"])
-    title = f"{source.study_name}: robust accuracy of the finalists, fresh seeds, validation images"
-    table = Table(title=title, box=None, pad_edge=False, title_justify="left")
-    for name in ("trial", *names, "seeds", "mean", "95 % interval", "best", "over the default"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold")
-    trials = {trial.number: trial for trial in source.get_trials(deepcopy=False)}
-    for number in order:
-        one = found[number]
-        low, high = one.gain_interval
-        gain = "-" if number == reference else f"{one.gain:+.3f} ({low:+.3f} to {high:+.3f})"
-        why = gone.get(number, "the recipe's default" if number == reference else "")
-        table.add_row(
-            str(number),
-            *(short(trials[number].params[name]) for name in names),
-            str(one.seeds),
-            f"{one.mean:.3f}",
-            "{:.3f} to {:.3f}".format(*one.interval),
-            f"{one.best:.0%}",
-            gain,
-            why,
-        )
-    return table
-
-
-def _verdict(found: dict[int, "Standing"], winner: int, reference: int, asked: Asked) -> str:
-    one = found[winner]
-    if winner == reference:
-        return f"the recipe's default is the best of them, with a probability of {one.best:.0%}"
-    low, high = one.gain_interval
-    gain = f"{one.gain:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"
-    if low > 0:
-        return f"trial {winner} is better than the recipe's default by {gain}"
-    return (
-        f"trial {winner} leads, but can't be told from the recipe's default: {gain}; more seeds "
-        f"may tell: --seeds {2 * asked.seeds}"
-    )
 
 
 if __name__ == "__main__":

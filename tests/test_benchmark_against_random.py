@@ -3,6 +3,7 @@
 import statistics
 
 from benchmarks import against_random
+from pipeline.search import parser
 
 
 def test_both_ways_search_for_the_same_seconds_and_are_not_measured_twice(
@@ -15,17 +16,25 @@ def test_both_ways_search_for_the_same_seconds_and_are_not_measured_twice(
     rows = {row["way"]: row for row in against_random.read()}
     assert rows.keys() == {"random", "ours"}
     for way, row in rows.items():
-        seconds = [second for second, _ in row["path"]]
-        values = [value for _, value in row["path"]]
+        seconds = [second for second, _, _ in row["complete"]]
         assert seconds == sorted(seconds) and seconds[-1] <= 3
-        assert values == sorted(set(values))
+        assert row["trials"] >= len(row["complete"]) >= 2
         assert len(row["confirmed"]) == 3
         assert row["epochs"] >= row["trials"] * (3 if way == "random" else 1)
     assert rows["random"]["epochs"] <= 3 * (rows["random"]["trials"] + 1)  # nothing was pruned
     assert rows["ours"]["trials"] > rows["random"]["trials"]
-    assert rows["ours"]["path"][0][1] == rows["random"]["path"][0][1]  # both begin by the default
+    first, other = (rows[way]["complete"][0] for way in rows)
+    assert first[1:] == other[1:] and first[2] == 0  # both begin with the default
+    defaults = parser().parse_args([])
+    assert rows["ours"]["settings"] == {
+        "sampler": defaults.sampler,
+        "pruner": defaults.pruner,
+        "probes": defaults.probes,
+    }
     shown = capsys.readouterr().out
     assert f"{statistics.mean(rows['ours']['confirmed']):.4f}" in shown
+    searched = max(value for _, value, number in rows["ours"]["complete"] if number)
+    assert f"{searched:.3f}" in shown
     before = against_random.RESULTS.read_text()
     assert against_random.main(["--seeds", "1", "--budget", "3"]) == 0
     assert against_random.RESULTS.read_text() == before
