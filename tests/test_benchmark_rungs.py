@@ -7,36 +7,37 @@ import numpy as np
 import pytest
 
 from benchmarks import rungs
+from benchmarks.curves import halve, interval, rank_correlation
 
 
 def test_curves_that_never_cross_lose_nothing_and_cost_what_halving_costs():
     curves = [[height * epoch for epoch in range(1, 11)] for height in range(1, 10)]
     final = [curve[-1] for curve in curves]
-    spent, short, lost = rungs.halve(curves, final, first=0.2, keep=1 / 3)
+    spent, short, lost = halve(curves, final, first=0.2, keep=1 / 3)
     assert (short, lost) == (0.0, 0.0)
     assert 0.2 < spent < 0.7
-    assert rungs.halve(curves, final, first=0.5, keep=1.0)[0] == 1.0  # nobody stops
+    assert halve(curves, final, first=0.5, keep=1.0)[0] == 1.0  # nobody stops
 
 
 def test_a_best_that_starts_last_is_lost_at_an_early_rung_and_kept_at_a_late_one():
     curves = [[0.5] * 4 + [0.5 + 0.01 * k] * 6 for k in range(9)]
     curves.append([0.1] * 4 + [0.9] * 6)
     final = [curve[-1] for curve in curves]
-    _, short, lost = rungs.halve(curves, final, first=0.2, keep=1 / 3)
+    _, short, lost = halve(curves, final, first=0.2, keep=1 / 3)
     assert lost == pytest.approx(0.9, abs=0.05)  # only where it comes first is nobody better
     assert short == pytest.approx(0.9 * (0.9 - 0.58), abs=0.03)
-    assert rungs.halve(curves, final, first=0.5, keep=1 / 3)[1:] == (0.0, 0.0)
+    assert halve(curves, final, first=0.5, keep=1 / 3)[1:] == (0.0, 0.0)
 
 
 def test_the_interval_of_a_rank_correlation_holds_it_and_narrows():
     generator = np.random.default_rng(0)
     early = generator.normal(size=200)
     final = early + generator.normal(size=200)
-    known = rungs.rank_correlation(early, final)
-    few, many = rungs.interval(early[:20], final[:20]), rungs.interval(early, final)
+    known = rank_correlation(early, final)
+    few, many = interval(early[:20], final[:20]), interval(early, final)
     assert many[0] < known < many[1]
     assert many[1] - many[0] < few[1] - few[0]
-    assert rungs.rank_correlation([1, 2, 3], [1, 4, 9]) == pytest.approx(1.0)
+    assert rank_correlation([1, 2, 3], [1, 4, 9]) == pytest.approx(1.0)
 
 
 def test_public_logs_become_tables(tmp_path, capsys):
