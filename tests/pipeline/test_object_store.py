@@ -6,11 +6,13 @@ import urllib.request
 import pytest
 from moto.server import ThreadedMotoServer
 
+from pipeline.exported import Exported
 from pipeline.files import Disk, open_files
 from pipeline.object_store import below, check_url
 from regmix.errors import InputError
-from tests.pipeline.conftest import next_trial, run, start
+from tests.pipeline.conftest import next_trial, run, start, states
 from tests.pipeline.killing import arguments, check
+from tests.pipeline.test_confirm import RACE
 from tests.pipeline.test_two_drivers import free_port
 
 
@@ -158,5 +160,14 @@ def test_a_search_with_its_checkpoints_in_a_store_outlives_the_store_s_absence_a
     assert exported.code == 0, exported.err
     again = run("train", tmp_path / "out" / "wamr-digits-1.yaml")
     assert again.code == 0, again.out + again.err
+    more = ("--top", 1, "--seeds", 1, "--out", tmp_path / "out")
+    raced = run("confirm", "--study", "wamr-digits", "--runs", place, *more)
+    assert raced.code == 0, raced.err
+    race = open_files(below(check_url(url), RACE))
+    names = [(number, "weights.safetensors") for number in states(place, RACE)]
+    assert names and set(names) <= set(race.listed())
+    winner = Exported.read(tmp_path / "out" / "wamr-digits-confirmed.yaml")
+    assert winner.weights.read_bytes() in [race.read(*name) for name in names]
+    assert not list(place.rglob("*.safetensors"))
     elsewhere = run("search", *arguments(place))
     assert "was begun with another store (checkpoints was s3://" in elsewhere.one_line
