@@ -132,3 +132,18 @@ def linear() -> tuple[nn.Module, Tensor, Tensor, Callable[[float], Tensor]]:
         return side.squeeze(1) * (worst @ weight - weight.sum() / 2)
 
     return model.requires_grad_(False), images, labels, worst_margin
+
+
+@pytest.fixture(scope="session")
+def flat() -> tuple[nn.Module, Tensor, Tensor, Tensor]:
+    """Four linear classes, 60 images far from the pixel box, and each image's exact radius."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(60, 1, 4, 4, generator=generator) * 0.2 + 0.4
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4)).eval().requires_grad_(False)
+    weight = model[1].weight.data = torch.randn(4, 16, generator=generator)
+    model[1].bias.data = -weight.sum(1) / 2
+    labels = model(images).argmax(1)
+    gaps = model(images).gather(1, labels[:, None]) - model(images)
+    lengths = (weight[labels][:, None] - weight[None]).abs().sum(2)
+    radius = (gaps / lengths).scatter(1, labels[:, None], torch.inf).amin(1)
+    return model, images, labels, radius

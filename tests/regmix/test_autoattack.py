@@ -47,21 +47,6 @@ EVERY = pytest.mark.parametrize("attack", [ce, targeted, asking, whole])
 
 
 @pytest.fixture(scope="module")
-def flat():
-    """Four linear classes, 40 images far from the pixel box, and each image's exact radius."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(40, 1, 4, 4, generator=generator) * 0.2 + 0.4
-    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4)).eval().requires_grad_(False)
-    weight = model[1].weight.data = torch.randn(4, 16, generator=generator)
-    model[1].bias.data = -weight.sum(1) / 2
-    labels = model(images).argmax(1)
-    gaps = model(images).gather(1, labels[:, None]) - model(images)
-    lengths = (weight[labels][:, None] - weight[None]).abs().sum(2)
-    radius = (gaps / lengths).scatter(1, labels[:, None], torch.inf).amin(1)
-    return model, images, labels, radius
-
-
-@pytest.fixture(scope="module")
 def bent():
     """A network of four classes on 40 images, all of which are right."""
     generator = torch.Generator().manual_seed(0)

@@ -36,21 +36,6 @@ def judged(how, model, images, labels, *, epsilon, batch_size=500):
     return how(model, images, labels, *given, epsilon=epsilon, seed=0, batch_size=batch_size)
 
 
-@pytest.fixture(scope="module")
-def flat():
-    """Four linear classes, 60 images far from the pixel box, and each image's exact radius."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(60, 1, 4, 4, generator=generator) * 0.2 + 0.4
-    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4)).eval().requires_grad_(False)
-    weight = model[1].weight.data = torch.randn(4, 16, generator=generator)
-    model[1].bias.data = -weight.sum(1) / 2
-    labels = model(images).argmax(1)
-    gaps = model(images).gather(1, labels[:, None]) - model(images)
-    lengths = (weight[labels][:, None] - weight[None]).abs().sum(2)
-    radius = (gaps / lengths).scatter(1, labels[:, None], torch.inf).amin(1)
-    return model, images, labels, radius
-
-
 @pytest.mark.parametrize("epsilon", [0.002, 0.01, 0.02])
 def test_on_four_linear_classes_a_trial_has_the_exact_value(flat, epsilon):
     model, images, labels, radius = flat
