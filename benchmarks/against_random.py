@@ -3,12 +3,12 @@
     python benchmarks/against_random.py            # 5 seeds, 300 CPU seconds for each search
     python benchmarks/against_random.py --table    # what was measured so far
 
-"Ours" takes sampler, pruner and probes from the defaults of `search.py`; random prunes nothing.
-Each search runs through the bridge, one trial after the other in this process and one thread, so
-that its CPU seconds can be counted: training, validation and judgement. Both begin with the
-recipe's default, so what each found beside it is shown too. What each found best, the default or
-not, is then trained with three fresh seeds. Lines that are there in
-`benchmarks/results/against-random.jsonl`, with the same settings, are not measured again.
+Both ways are those of `benchmarks/search.py`: "ours" is what `search.py` does unless told
+otherwise, and random prunes nothing. Each search runs through the bridge, one trial after the
+other in this process and one thread, so that its CPU seconds can be counted: training, validation
+and judgement. Both begin with the recipe's default, so what each found beside it is shown too.
+What each found best, the default or not, is then trained with three fresh seeds. Lines that are
+there in `benchmarks/results/against-random.jsonl`, with the same settings, are not measured again.
 """
 
 import argparse
@@ -20,12 +20,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.ways import usual
 
 if TYPE_CHECKING:
     from pipeline.bridge import StudyBridge
@@ -34,17 +36,8 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results" / "against-random.jsonl"
 SET: dict[str, Any] = {}  # of the recipe, as by `search.py --set`
-WAYS = ("random", "ours")
+WAYS = {way.name: way for way in usual() if way.name in ("random", "ours")}
 FRESH = (1000, 1001, 1002)
-
-
-def settings(way: str) -> dict[str, Any]:
-    """Return sampler, pruner and probes of a way to search."""
-    from pipeline.search import parser
-
-    if way == "random":
-        return {"sampler": "random", "pruner": "none", "probes": 0}
-    return {name: parser().get_default(name) for name in ("sampler", "pruner", "probes")}
 
 
 def searched(way: str, seed: int, budget: float) -> dict[str, Any]:
@@ -63,7 +56,8 @@ def searched(way: str, seed: int, budget: float) -> dict[str, Any]:
         )
         config = question.config(best.params)
     confirmed = [_trained(replace(config, seed=fresh), data) for fresh in FRESH]
-    row = {"way": way, "settings": settings(way), "seed": seed, "budget": budget}
+    settings = WAYS[way].settings(question.config({}).epochs)
+    row = {"way": way, "settings": settings, "seed": seed, "budget": budget}
     row |= {"epochs": epochs, "trials": trials, "complete": ended}
     return {**row, "default": best.number == 0, "confirmed": confirmed}
 
@@ -79,15 +73,14 @@ def _data(config: "TrainConfig") -> "Split":
 def _bridge(way: str, seed: int, question: Any, folder: Path) -> "StudyBridge":  # noqa: ANN401
     import optuna
 
-    from pipeline import pruners
     from pipeline.bridge import StudyBridge
     from pipeline.store import open_storage
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    sampler, pruner, probes = settings(way).values()
     study = optuna.create_study(storage=open_storage(None, folder), direction="maximize")
-    rule = pruners.build(pruner, question.config({}).epochs)
-    return StudyBridge(study, question, rule, sampler, seed, trials=10**6, probes=probes)
+    rule, options = WAYS[way].built(question.config({}).epochs)
+    searcher = WAYS[way].searcher
+    return StudyBridge(study, question, rule, searcher, seed, trials=10**6, **cast(Any, options))
 
 
 def _search(
@@ -138,12 +131,15 @@ def measured(seeds: int, budget: float) -> Iterator[dict[str, Any]]:
     """Yield a row for each search that is not known yet."""
     import torch
 
+    from pipeline.question import Question
+
     torch.set_num_threads(1)
-    known = [(row["way"], row["settings"], row["seed"], row["budget"]) for row in read()]
+    epochs = Question.load("wamr", "digits", SET).config({}).epochs
+    known = {(row["way"], row["settings"], row["seed"], row["budget"]) for row in read()}
     for seed in range(seeds):
-        for way in WAYS:
-            if (way, settings(way), seed, budget) not in known:
-                yield searched(way, seed, budget)
+        for name, way in WAYS.items():
+            if (name, way.settings(epochs), seed, budget) not in known:
+                yield searched(name, seed, budget)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> Table:
@@ -157,7 +153,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
     for title in ("random's best searched after", "ours reached it after"):
         result.add_column(title, justify="right")
     columns = list[list[float]]()
-    for seed in sorted({seed for _, seed in found}):
+    for seed in sorted({seed for _, seed in found if all((way, seed) in found for way in WAYS)}):
         figures = [figure for way in WAYS for figure in _figures(found[way, seed])]
         columns.append(figures)
         when, goal = _best(found["random", seed])
@@ -177,9 +173,9 @@ def _figures(row: dict[str, Any]) -> list[float]:
 
 
 def _best(row: dict[str, Any]) -> tuple[float, float]:
-    """Return when the best trial beside the default ended, and its value."""
-    searched = [(second, value) for second, value, number in row["complete"] if number]
-    return max(searched, key=lambda trial: trial[1])
+    """Return when the best trial beside the default ended, if there is one, and its value."""
+    complete = [(second, value) for second, value, _ in row["complete"]]
+    return max(complete[1:] or complete, key=lambda trial: trial[1])
 
 
 def _shown(figures: Sequence[float], digits: int) -> list[str]:

@@ -65,18 +65,18 @@ class Way:
         """Build it, new, for one search."""
         if self.searcher == RAY:
             return RaysDefault(task, seed, {key: number(value) for key, value in self.options})
-        pruner, bridge = self._built(task.epochs)
+        pruner, bridge = self.built(task.epochs)
         return Bridged(task, seed, self.searcher, pruner, bridge)
 
     def settings(self, epochs: int) -> str:
         """Return all that decides over its figures, so that old ones aren't taken for new."""
         if self.searcher == RAY:
             return " ".join((RAY, *(f"{key}={value}" for key, value in self.options)))
-        pruner, bridge = self._built(epochs)
+        pruner, bridge = self.built(epochs)
         shown = re.sub(r" object at 0x\w+", "", repr(pruner))
         return " ".join((self.searcher, shown, *(f"{key}={bridge[key]}" for key in bridge)))
 
-    def _built(self, epochs: int) -> tuple[Pruner, dict[str, int]]:
+    def built(self, epochs: int) -> tuple[Pruner, dict[str, int]]:
         """Return the pruner with its options, and those of the bridge."""
         pruner, bridge = pruners.build(self.pruner, epochs), {}
         known = {field.name for field in dataclasses.fields(StudyBridge)}

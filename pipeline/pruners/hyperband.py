@@ -8,6 +8,9 @@ from optuna.trial import FrozenTrial
 from pipeline.pruners import Stop
 from pipeline.pruners.halving import Halving, halving
 
+KEEP = 1 / 3
+"""Share of a bracket's trials that goes on at a rung: the later brackets are the hedge."""
+
 
 @dataclass(frozen=True)
 class Hyperband:
@@ -33,6 +36,7 @@ class Hyperband:
         bracket = self.bracket(trial.number)
         rule = Halving(
             self.first[bracket],
+            keep=KEEP,
             rivals=lambda one, other: self.bracket(one) == self.bracket(other),
         )
         stop = rule.stop(study, trial)

@@ -68,7 +68,7 @@ def test_one_trial_in_so_many_is_a_probe_that_no_rank_stops(tmp_path):
         if bridge.report(request.number, metrics(1, 0.2 - 0.02 * request.number), MACHINE)
     }
     assert stopped == {1, 3, 4}  # 2 and 5 are probes
-    assert bridge.frozen(2).user_attrs["spared"] == "rank 3 of 3 at epoch 1, the limit is 1"
+    assert bridge.frozen(2).user_attrs["spared"] == "rank 3 of 3 at epoch 1, the limit is 2"
     fallen = metrics(2, 0.1, collapse=True, raw_fgsm=0.6, raw_pgd=0.0, collapse_ratio=0.0)
     assert bridge.report(2, fallen, MACHINE).state == "PRUNED"  # a collapse stops it all the same
 

@@ -92,13 +92,13 @@ def test_halvings_first_rung_is_no_earlier_than_a_fifth_of_the_epochs(epochs, ru
     assert not rungs or rungs[0] >= epochs / 5
 
 
-def test_halving_keeps_the_best_third_at_a_rung():
+def test_halving_keeps_the_best_half_at_a_rung():
     pruner = Halving(rungs=(1,))
     verdicts = []
     study = study_with([])
-    for value in (0.5, 0.1, 0.6, 0.2, 0.55):
+    for value in (0.5, 0.1, 0.4, 0.2, 0.3):
         verdicts.append(stopped_at(pruner, study, [value]) is None)
-    assert verdicts == [True, False, True, False, True]  # ranks 1/1, 2/2, 1/3, 3/4, 2/5
+    assert verdicts == [True, False, True, False, True]  # ranks 1/1, 2/2, 2/3, 3/4, 3/5
 
 
 def test_a_tie_goes_on():
@@ -145,8 +145,14 @@ def test_a_collapsed_trial_stops_in_its_epoch_for_certain():
 def test_a_sound_trial_within_collapse_is_left_to_the_inner_pruner():
     study = study_with([rising(0.1 * height) for height in range(1, 22)])
     inner, outer = (pruners.build(spec, EPOCHS) for spec in ("halving", "collapse+halving"))
-    assert stopped_at(inner, study, rising(0.05)) == (3, "rank 22 of 22 at epoch 3, the limit is 8")
-    assert stopped_at(outer, study, rising(0.05)) == (3, "rank 22 of 23 at epoch 3, the limit is 8")
+    assert stopped_at(inner, study, rising(0.05)) == (
+        3,
+        "rank 22 of 22 at epoch 3, the limit is 11",
+    )
+    assert stopped_at(outer, study, rising(0.05)) == (
+        3,
+        "rank 22 of 23 at epoch 3, the limit is 12",
+    )
 
 
 def test_what_is_best_in_clean_accuracy_is_spared_where_the_front_is_sought():
