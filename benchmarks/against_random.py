@@ -24,13 +24,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import optuna
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ways import usual
+from pipeline.bridge import StudyBridge
+from pipeline.question import Question
+from pipeline.store import open_storage
 
 if TYPE_CHECKING:
-    from pipeline.bridge import StudyBridge
     from regmix.config import TrainConfig
     from regmix.images import Split
 
@@ -41,9 +44,7 @@ FRESH = (1000, 1001, 1002)
 
 
 def searched(way: str, seed: int, budget: float) -> dict[str, Any]:
-    """Search for so many CPU seconds; return the incumbents over time and the confirmed end."""
-    from pipeline.question import Question
-
+    """Search for so many CPU seconds; return what was complete when, and the confirmed end."""
     question = Question.load("wamr", "digits", SET).with_seed(seed)
     data = _data(question.config({}))
     with tempfile.TemporaryDirectory() as folder:
@@ -58,8 +59,8 @@ def searched(way: str, seed: int, budget: float) -> dict[str, Any]:
     confirmed = [_trained(replace(config, seed=fresh), data) for fresh in FRESH]
     settings = WAYS[way].settings(question.config({}).epochs)
     row = {"way": way, "settings": settings, "seed": seed, "budget": budget}
-    row |= {"epochs": epochs, "trials": trials, "complete": ended}
-    return {**row, "default": best.number == 0, "confirmed": confirmed}
+    counts = {"epochs": epochs, "trials": trials, "complete": ended}
+    return {**row, **counts, "confirmed": confirmed}
 
 
 def _data(config: "TrainConfig") -> "Split":
@@ -70,12 +71,7 @@ def _data(config: "TrainConfig") -> "Split":
     return split(images, valid=config.valid_images, train=config.train_images, seed=0)
 
 
-def _bridge(way: str, seed: int, question: Any, folder: Path) -> "StudyBridge":  # noqa: ANN401
-    import optuna
-
-    from pipeline.bridge import StudyBridge
-    from pipeline.store import open_storage
-
+def _bridge(way: str, seed: int, question: Question, folder: Path) -> StudyBridge:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(storage=open_storage(None, folder), direction="maximize")
     rule, options = WAYS[way].built(question.config({}).epochs)
@@ -84,7 +80,7 @@ def _bridge(way: str, seed: int, question: Any, folder: Path) -> "StudyBridge": 
 
 
 def _search(
-    bridge: "StudyBridge", data: "Split", budget: float
+    bridge: StudyBridge, data: "Split", budget: float
 ) -> tuple[list[tuple[float, float, int]], int, int]:
     """Return (CPU seconds, value, number) of each complete trial, epochs and ended trials."""
     import torch
@@ -130,8 +126,6 @@ def read() -> list[dict[str, Any]]:
 def measured(seeds: int, budget: float) -> Iterator[dict[str, Any]]:
     """Yield a row for each search that is not known yet."""
     import torch
-
-    from pipeline.question import Question
 
     torch.set_num_threads(1)
     epochs = Question.load("wamr", "digits", SET).config({}).epochs

@@ -1,9 +1,10 @@
 """What early parts of learning curves tell of their ends: correlations, and halving replayed."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from pipeline.pruners.halving import rungs
@@ -49,13 +50,10 @@ def halve(
         below the best of all, and share of the orders in which the best of all was lost.
     """
     length, generator = len(curves[0]), np.random.default_rng(0)
-    levels = rungs(length, max(1, math.ceil(first * length)))
     spent, short, lost = [], [], 0
     for _ in range(shuffles):
-        seen: dict[int, list[float]] = {level: [] for level in levels}
         epochs, kept = 0, []
-        for trial in generator.permutation(len(curves)):
-            end = _end(curves[trial], seen, keep)
+        for trial, end in _replay(curves, first, keep, generator.permutation(len(curves))):
             epochs += end
             if end == length:
                 kept.append(final[trial])
@@ -65,57 +63,64 @@ def halve(
     return float(np.mean(spent)), float(np.mean(short)), lost / shuffles
 
 
-def against_unpruned(
+def shortfalls(
     curves: Sequence[Curve],
     final: Curve,
     first: float,
     keep: float,
     draws: int = 60,
     orders: int = 100,
-) -> tuple[float, float, float]:
-    """Compare halving with training each trial to its end, at the same number of epochs.
+) -> NDArray[np.float64]:
+    """Return by how much the best complete trial falls short, mean over orders and BUDGETS.
 
     Args:
-        curves, final, first, keep: see `halve`.
+        curves, final, first, keep: see `halve`; a first rung at 1 prunes nothing.
         draws: of trials with replacement.
         orders: in which each draw comes.
 
     Returns:
-        By how much the best falls short with halving, over the same without, means over orders and
-        BUDGETS; and the ratio's central 95 % over draws. Below 1 halving pays.
+        (1 + draws,): of the trials themselves, then of each draw.
     """
-    length, generator = len(curves[0]), np.random.default_rng(0)
-    levels = rungs(length, max(1, math.ceil(first * length)))
-    ratios = []
-    for draw in range(1 + draws):
-        drawn = generator.integers(0, len(curves), len(curves)) if draw else range(len(curves))
-        pool, ends = [curves[trial] for trial in drawn], [final[trial] for trial in drawn]
-        pruned, whole = (_short(pool, ends, at, keep, orders) for at in (levels, ()))
-        if whole > 0:
-            ratios.append(pruned / whole)
-    low, high = np.quantile(ratios[1:], [0.025, 0.975])
-    return ratios[0], float(low), float(high)
+    generator, count = np.random.default_rng(0), len(curves)
+    samples = [range(count), *(generator.integers(0, count, count) for _ in range(draws))]
+    pools = (([curves[k] for k in sample], [final[k] for k in sample]) for sample in samples)
+    return np.array([_shortfall(pool, ends, first, keep, orders) for pool, ends in pools])
 
 
-def _short(
-    curves: Sequence[Curve], final: Curve, levels: Sequence[int], keep: float, orders: int
+def ratio(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the ratio of two `shortfalls` and its central 95 % over the draws that have one."""
+    found = np.divide(one, other, out=np.full(len(one), np.nan), where=other > 0)
+    low, high = np.nanquantile(found[1:], [0.025, 0.975])
+    return float(found[0]), float(low), float(high)
+
+
+def _shortfall(
+    curves: Sequence[Curve], final: Curve, first: float, keep: float, orders: int
 ) -> float:
-    """Return by how much the best complete trial falls short of the best of all at BUDGETS."""
     length, generator, found = len(curves[0]), np.random.default_rng(0), []
+    budgets = [share * length * len(curves) for share in BUDGETS]
     for _ in range(orders):
-        seen: dict[int, list[float]] = {level: [] for level in levels}
         looks, best, spent = list[float](), min(final), 0
-        for trial in generator.permutation(len(curves)):
-            end = _end(curves[trial], seen, keep)
+        for trial, end in _replay(curves, first, keep, generator.permutation(len(curves))):
             spent += end
-            if spent > BUDGETS[len(looks)] * length * len(curves):
-                looks.append(best)
-            if len(looks) == len(BUDGETS):
+            looks += [best for budget in budgets[len(looks) :] if spent > budget]
+            if len(looks) == len(budgets):
                 break
             if end == length:
                 best = max(best, final[trial])
-        found += [*looks, *[best] * (len(BUDGETS) - len(looks))]
+        found += [*looks, *[best] * (len(budgets) - len(looks))]  # all trials may cost less
     return float(max(final) - np.mean(found))
+
+
+def _replay(
+    curves: Sequence[Curve], first: float, keep: float, order: Iterable[int]
+) -> Iterator[tuple[int, int]]:
+    """Yield each trial and the epoch at which halving ends it, one after the other."""
+    length = len(curves[0])
+    levels = rungs(length, max(1, math.ceil(first * length)))
+    seen: dict[int, list[float]] = {level: [] for level in levels}
+    for trial in order:
+        yield trial, _end(curves[trial], seen, keep)
 
 
 def _end(curve: Curve, seen: dict[int, list[float]], keep: float) -> int:
@@ -154,12 +159,12 @@ def replays(title: str, arms: dict[str, tuple[Sequence[Curve], Curve]]) -> Table
         table.add_column(name, justify="left" if name == "curves" else "right")
     table.add_column("over no pruning, same epochs", justify="right")
     for name, (curves, final) in arms.items():
+        unpruned = shortfalls(curves, final, first=1, keep=1)
         for part in ("a tenth", "a fifth", "a third", "a half"):
             for keep in (1 / 3, 1 / 2, 2 / 3):
                 spent, short, lost = halve(curves, final, PARTS[part], keep)
-                ratio = "{:.2f} ({:.2f} to {:.2f})".format(
-                    *against_unpruned(curves, final, PARTS[part], keep)
-                )
-                cells = (f"{spent:.0%}", f"{short:.4f}", f"{lost:.0%}", ratio)
-                table.add_row(name, part, f"{keep:.2f}", *cells)
+                over = ratio(shortfalls(curves, final, PARTS[part], keep), unpruned)
+                cells = (f"{spent:.0%}", f"{short:.4f}", f"{lost:.0%}")
+                shown = "{:.2f} ({:.2f} to {:.2f})".format(*over)
+                table.add_row(name, part, f"{keep:.2f}", *cells, shown)
     return table

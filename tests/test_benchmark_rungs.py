@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import rungs
-from benchmarks.curves import against_unpruned, halve, interval, rank_correlation
+from benchmarks.curves import halve, interval, rank_correlation, ratio, shortfalls
 
 
 def test_curves_that_never_cross_lose_nothing_and_cost_what_halving_costs():
@@ -33,12 +33,14 @@ def test_at_the_same_epochs_halving_pays_where_ranks_hold_and_costs_where_they_t
     height = np.linspace(0.2, 0.6, 30)
     steady = [list(h * np.ones(10)) for h in height]
     turning = [list(np.where(np.arange(10) < 5, 1 - h, h)) for h in height]
-    ratio, low, high = against_unpruned(steady, height, first=0.2, keep=1 / 2)
-    assert low < ratio < high < 0.8
-    ratio, low, high = against_unpruned(turning, height, first=0.2, keep=1 / 3)
-    assert 1.5 < low < ratio < high
-    # nobody stops: the same trials, to the digit
-    assert against_unpruned(turning, height, first=0.2, keep=1.0) == (1.0, 1.0, 1.0)
+    unpruned = shortfalls(steady, height, first=1, keep=1)
+    found, low, high = ratio(shortfalls(steady, height, first=0.2, keep=1 / 2), unpruned)
+    assert low < found < high < 0.8
+    found, low, high = ratio(shortfalls(turning, height, first=0.2, keep=1 / 3), unpruned)
+    assert 1.5 < low < found < high
+    # nobody stops at a rung: the same trials, to the digit
+    same = ratio(shortfalls(turning, height, first=0.2, keep=1.0), unpruned)
+    assert same == (1.0, 1.0, 1.0)
 
 
 def test_the_interval_of_a_rank_correlation_holds_it_and_narrows():
