@@ -1,28 +1,18 @@
 """An existing cluster, and GPU shares: Ray is given pretended GPUs, which it only counts."""
 
-import subprocess
-
 import pytest
 
+from tests.pipeline.cluster import end, start_head, take_token
 from tests.pipeline.conftest import run, search_arguments, states
-from tests.pipeline.test_cluster import BIN, _end, _nodes, _wait_for
-from tests.pipeline.test_two_drivers import free_port
 
 
 @pytest.fixture
 def cluster(monkeypatch):
     """A head node of 4 cores and 1 pretended GPU; yields its address."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "a token of this test alone, made of letters")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    address = f"127.0.0.1:{free_port()}"
-    sizes = ["--num-cpus=4", "--num-gpus=1", "--include-dashboard=false", "--block"]
-    where = [f"--port={address.rpartition(':')[2]}", "--node-ip-address=127.0.0.1"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([BIN / "ray", "start", "--head", *where, *sizes], **quiet)
-    _wait_for(lambda: _nodes(address) == 1, process)
+    take_token(monkeypatch)
+    address, process = start_head("--num-cpus=4", "--num-gpus=1")
     yield address
-    _end(process)  # and no other test's Ray, as `ray stop` would
+    end(process)
 
 
 def test_gpu_shares_decide_how_many_trials_run_at_once(cluster, tmp_path):

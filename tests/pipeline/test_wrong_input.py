@@ -1,15 +1,12 @@
 """Each mistake that a user can make: one line, status 2, before any worker starts."""
 
 import fcntl
-import resource
 import shutil
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
 
-from tests.pipeline.conftest import ROOT, run, search_arguments
+from tests.pipeline.conftest import run, search_arguments
 
 SPACE = "loss: regmix\nfixed: {gamma: 0}\nsearch:\n  alpha: {float: [0.5, 20], log: true}\n"
 
@@ -161,35 +158,6 @@ def test_another_question_under_an_old_name_is_refused_by_naming_what_differs(fi
     assert journal.read_bytes() == before
 
 
-def test_a_disk_that_is_full_or_read_only(tmp_path):
-    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
-        pytest.skip("this process may not mount a file system")
-    for options, expected in (("size=32k", "the disk is full"), ("ro", "the disk is read-only")):
-        place = tmp_path / options.partition("=")[0]
-        place.mkdir()
-        search = f"{sys.executable} {ROOT}/pipeline/search.py --recipe digits --runs {place}"
-        script = f"mount -t tmpfs -o {options} none {place} && {search}"
-        result = subprocess.run(
-            ["unshare", "-m", "sh", "-c", script], capture_output=True, text=True
-        )
-        assert result.returncode == 2, result.stderr
-        assert len(result.stderr.strip().splitlines()) == 1
-        assert f"{place}: must be a folder that can be written to, but {expected}" in result.stderr
-
-
-def test_a_file_that_may_not_grow(tmp_path):
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-
-    command = [sys.executable, f"{ROOT}/pipeline/search.py", "--recipe", "digits"]
-    result = subprocess.run(
-        [*command, "--runs", tmp_path], preexec_fn=limited, capture_output=True, text=True
-    )
-    assert result.returncode == 2
-    assert "the file would become too large" in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-
-
 def test_a_place_that_is_no_folder(tmp_path):
     file = write(tmp_path / "file", "")
     line = run("search", "--recipe", "digits", "--runs", file / "runs").one_line
@@ -236,22 +204,3 @@ def test_a_configuration_file_that_is_wrong(finished, tmp_path):
     assert "metrics or weights: 'file'" in line("evaluate", ("  file:", "  fil:"))
     (tmp_path / "wamr-digits-2.safetensors").unlink()
     assert "the weights are missing" in run("evaluate", tmp_path / "wamr-digits-2.yaml").one_line
-
-
-def test_a_disk_that_fills_up_in_the_middle_of_a_search(tmp_path):
-    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
-        pytest.skip("this process may not mount a file system")
-    words = [sys.executable, f"{ROOT}/pipeline/search.py", *search_arguments(tmp_path, trials=5)]
-    search = " ".join(map(str, words))
-    script = (
-        f"mount -t tmpfs -o size=200k none {tmp_path} && cd {tmp_path}; {search} >/dev/null; "
-        f"echo $?; mount -o remount,size=64m {tmp_path}; {search}; echo $?"
-    )
-    result = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True)
-    lines = result.stdout.splitlines()
-    assert (lines[0], lines[-1]) == ("2", "0"), result.stderr
-    (complaint,) = [
-        line for line in result.stderr.splitlines() if not line.startswith("search: MLf")
-    ]
-    assert "the disk is full; make room" in complaint
-    assert "5 of 5 trials ended" in result.stdout
