@@ -26,35 +26,8 @@ PRUNER, PROBES, WIDTH, SECONDS = "collapse+halving", 12, 4, 60
 
 def parser() -> command.Parser:
     """Return the command line's options."""
-    spaces = ", ".join(sorted(path.stem for path in SPACES.glob("*.yaml")))
-    recipes = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
-    options = {
-        "--space": f"the question: {spaces}, or a YAML file (default: wamr)",
-        "--recipe": f"the task: {recipes}, or a YAML file (default: cifar10 on CUDA, or digits)",
-        "--trials": "how many trials the study shall have in all (default: the recipe's)",
-        "--budget": "time for the whole study, such as 90s, 30m or 2h (default: no limit)",
-        "--seed": "of the sampler and of every trial (default: 0)",
-        "--study": "the study's name (default: SPACE-RECIPE)",
-        "--concurrency": "trials at once (default: what cores or GPU shares allow)",
-        "--gpus-per-trial": "share of a GPU, such as 0.25 (default: 1 with a GPU, else 0)",
-        "--sampler": f"{', '.join(samplers.names())} (default: bohb)",
-        "--pruner": f"{', '.join(pruners.names())}; A+B puts A round B (default: {PRUNER})",
-        "--probes": "let one trial in so many run unpruned, to see the rule's mistakes; 0 for none "
-        f"(default: {PROBES})",
-        "--objective": f"{' or '.join(OBJECTIVES)}, the front of both (default: robust)",
-        "--min-clean": "clean accuracy that a candidate must have, such as 0.8 (default: any)",
-        "--storage": "the study's database URL or journal file (default: a journal in --runs)",
-        "--checkpoints": "s3://bucket/folder or another object store, for machines that share no "
-        "folder (default: in --runs)",
-        "--heartbeat": "of a driver that shares a database; three missed mean that it is dead "
-        f"(default: {SECONDS}s)",
-        "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",
-        "--data-dir": "where the images are: train/ and test/ class folders, or CIFAR's archive",
-        "--address": "an existing Ray cluster, or auto (default: start Ray on this machine)",
-        "--runs": "folder for studies, databases and artifacts (default: mlruns)",
-    }
     result = command.Parser(prog="search.py", description=__doc__, allow_abbrev=False)
-    for option, meaning in options.items():
+    for option, meaning in _options().items():
         result.add_argument(option, help=meaning)
     result.set_defaults(space="wamr", seed=0, sampler="bohb", pruner=PRUNER, runs=command.RUNS)
     result.set_defaults(probes=PROBES, objective="robust", heartbeat=f"{SECONDS}s")
@@ -85,6 +58,37 @@ def parser() -> command.Parser:
         help="any value of the recipe, such as epochs=20 width=32 eval_epsilon=4/255",
     )
     return result
+
+
+def _options() -> dict[str, str]:
+    """Return what each option with one value means."""
+    spaces = ", ".join(sorted(path.stem for path in SPACES.glob("*.yaml")))
+    recipes = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+    return {
+        "--space": f"the question: {spaces}, or a YAML file (default: wamr)",
+        "--recipe": f"the task: {recipes}, or a YAML file (default: cifar10 on CUDA, or digits)",
+        "--trials": "how many trials the study shall have in all (default: the recipe's)",
+        "--budget": "time for the whole study, such as 90s, 30m or 2h (default: no limit)",
+        "--seed": "of the sampler and of every trial (default: 0)",
+        "--study": "the study's name (default: SPACE-RECIPE)",
+        "--concurrency": "trials at once (default: what cores or GPU shares allow)",
+        "--gpus-per-trial": "share of a GPU, such as 0.25 (default: 1 with a GPU, else 0)",
+        "--sampler": f"{', '.join(samplers.names())} (default: bohb)",
+        "--pruner": f"{', '.join(pruners.names())}; A+B puts A round B (default: {PRUNER})",
+        "--probes": "let one trial in so many run unpruned, to see the rule's mistakes; 0 for none "
+        f"(default: {PROBES})",
+        "--objective": f"{' or '.join(OBJECTIVES)}, the front of both (default: robust)",
+        "--min-clean": "clean accuracy that a candidate must have, such as 0.8 (default: any)",
+        "--storage": "the study's database URL or journal file (default: a journal in --runs)",
+        "--checkpoints": "s3://bucket/folder or another object store, for machines that share no "
+        "folder (default: in --runs)",
+        "--heartbeat": "of a driver that shares a database; three missed mean that it is dead "
+        f"(default: {SECONDS}s)",
+        "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",
+        "--data-dir": "where the images are: train/ and test/ class folders, or CIFAR's archive",
+        "--address": "an existing Ray cluster, or auto (default: start Ray on this machine)",
+        "--runs": "folder for studies, databases and artifacts (default: mlruns)",
+    }
 
 
 def read(args: argparse.Namespace) -> Request:
