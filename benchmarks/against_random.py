@@ -16,10 +16,10 @@ import json
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import process_time as clock
 from typing import TYPE_CHECKING, Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -87,12 +87,12 @@ def _search(
 
     from regmix.trainer import RegMixTrainer
 
-    begun, complete, epochs, trials = time.process_time(), list[tuple[float, float, int]](), 0, 0
+    begun, complete, epochs, trials = clock(), list[tuple[float, float, int]](), 0, 0
     while True:
         request = bridge.ask()
         assert request is not None, "nothing else ends the search"
         for metrics in RegMixTrainer(request.config, data, torch.device("cpu")).epochs():
-            if time.process_time() - begun > budget:
+            if clock() - begun > budget:
                 return complete, epochs, trials
             epochs += 1
             ending = bridge.report(request.number, metrics, {"device": "cpu", "threads": 1})
@@ -102,7 +102,7 @@ def _search(
             trials += 1
             if ending.state == "COMPLETE":
                 value = bridge.frozen(request.number).value or 0.0
-                complete.append((time.process_time() - begun, value, request.number))
+                complete.append((clock() - begun, value, request.number))
             break
 
 

@@ -49,8 +49,12 @@ class Slots:
 
 
 @contextlib.contextmanager
-def started(address: str | None, concurrency: int | None, memory: int) -> Iterator[None]:
+def started(address: str | None, concurrency: int | None, memory: int) -> Iterator[str]:
     """Start Ray on this machine, or join the cluster at `address`; leave it at the end.
+
+    Yields:
+        a folder for the files that Ray insists on. It outlives Ray, whose threads and workers
+        write there to their end, and one that ends late may leave something in it.
 
     Args:
         address: of an existing cluster's head, 'auto' for one on this machine; None starts one.
@@ -75,17 +79,18 @@ def started(address: str | None, concurrency: int | None, memory: int) -> Iterat
             ray.init(address=address, runtime_env=environment, **_SILENT)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise _no_cluster(address, error) from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with tempfile.TemporaryDirectory(prefix="regmix-", ignore_cleanup_errors=True) as scratch:
+        try:
+            yield scratch
+        finally:
+            ray.shutdown()
 
 
 def _begin(cores: int, memory: int) -> None:
     """Start Ray on this machine; on a busy one its processes may need a second try.
 
     Raises:
-        InputError: where they did not come up twice.
+        InputError: where they did not come up twice, or their folder's name is too long.
     """
     import ray
 
@@ -100,6 +105,8 @@ def _begin(cores: int, memory: int) -> None:
             )
             return
         except Exception as error:
+            if "AF_UNIX" in str(error):
+                raise _long_folder() from None
             # Ray's words for processes that did not come up; what is wrong in a call is ours
             if type(error) is not Exception and not isinstance(
                 error, RuntimeError | ConnectionError | TimeoutError
@@ -110,6 +117,14 @@ def _begin(cores: int, memory: int) -> None:
                 raise InputError(
                     f"Ray did not start here ({_first_line(error)}); type the command again"
                 ) from None
+
+
+def _long_folder() -> InputError:
+    name = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "TMPDIR"
+    return InputError(
+        f"{name}: must be short, since Ray's sockets lie there and their names have at most 107 "
+        f"bytes, but is {os.environ.get(name)}; set RAY_TMPDIR=/tmp"
+    )
 
 
 def _answers(address: str | None) -> None:
@@ -159,6 +174,7 @@ def run(
     images: Images,
     files: Files,
     slots: Slots,
+    scratch: str,
     stop: Event,
     failed: Callable[[int, str], object],
     width: int | None = None,
@@ -170,6 +186,7 @@ def run(
         images: the training part of the data, put into Ray's object store once.
         files: of the study's trials.
         slots: what a trial takes.
+        scratch: folder of `started`.
         stop: set it to end early: KeyboardInterrupt is then raised between two events.
         failed: called with number and traceback where a trial met a bug.
         width: workers of the imagined machine whose order counts, see `pipeline.order.Lockstep`;
@@ -186,20 +203,19 @@ def run(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.concurrency)  # else starts are serial
     calls = Calls(bridge, files, slots, stop, failed, width)
-    with tempfile.TemporaryDirectory(prefix="regmix-") as scratch:
-        try:
-            _tuner(calls, images, scratch).fit()
-        except KeyboardInterrupt:
-            if not calls.spent:
-                raise
-        except Exception:
-            if calls.fault is not None:  # as it was, not as Ray wrapped it
-                raise calls.fault from None
+    try:
+        _tuner(calls, images, scratch).fit()
+    except KeyboardInterrupt:
+        if not calls.spent:
             raise
+    except Exception:
+        if calls.fault is not None:  # as it was, not as Ray wrapped it
+            raise calls.fault from None
+        raise
 
 
 def _tuner(calls: "Calls", images: Images, scratch: str) -> "tune.Tuner":
-    """Return Ray's tuner over our two faces; `scratch` takes the files that Ray insists on."""
+    """Return Ray's tuner over our two faces."""
     from ray import tune
 
     from pipeline.ray_tune import BridgeScheduler, BridgeSearcher

@@ -65,7 +65,7 @@ def execute(
     bugs, status = dict[int, str](), "FAILED"
     with (
         Interrupt() as interrupt,
-        executor.started(how.address, how.concurrency, images.images.nbytes),
+        executor.started(how.address, how.concurrency, images.images.nbytes) as scratch,
     ):
         interrupt.listen()  # Ray took SIGTERM for itself
         slots = executor.slots(how.concurrency, how.gpus_per_trial)
@@ -75,7 +75,8 @@ def execute(
                 bridge.heartbeat or contextlib.nullcontext(),
             ):
                 bridge.changed = lambda trial: _changed(view, progress, trial)
-                executor.run(bridge, images, files, slots, interrupt.asked, bugs.setdefault, width)
+                asked, failed = interrupt.asked, bugs.setdefault
+                executor.run(bridge, images, files, slots, scratch, asked, failed, width)
             status = "FAILED" if bridge.hopeless else "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"

@@ -28,14 +28,15 @@ class Finished:
         return lines[0]
 
 
-def start(script, *args, cwd=None):
+def start(script, *args, cwd=None, environment=None):
     return subprocess.Popen(
         [sys.executable, str(ROOT / "pipeline" / f"{script}.py"), *map(str, args)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},  # two threads of tests wait for each other
+        # two threads of tests wait for each other
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
         start_new_session=True,
         preexec_fn=_hearing_signals,
     )

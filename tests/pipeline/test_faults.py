@@ -1,11 +1,22 @@
 """What breaks around a search: each fault leaves a search that goes on, or that the same command
 continues to the study that it would have been."""
 
+import contextlib
+import itertools
+import signal
 import sqlite3
+import threading
 
 import pytest
 
-from tests.pipeline.conftest import next_trial, run, search_arguments, start, states
+from tests.pipeline.conftest import (
+    interrupt_after,
+    next_trial,
+    run,
+    search_arguments,
+    start,
+    states,
+)
 from tests.pipeline.killing import check, disturbed, halve
 from tests.pipeline.test_search_process import agree
 
@@ -73,3 +84,28 @@ def test_what_mlflow_missed_is_shown_by_sync(tmp_path, finished):
     nowhere = run("search", "--study", "wamr-digit", "--sync", "--runs", tmp_path)
     assert "unknown study 'wamr-digit'; did you mean 'wamr-digits'?" in nowhere.one_line
     assert "--sync needs --study NAME" in run("search", "--sync").one_line
+
+
+def test_files_that_appear_in_ray_s_scratch_while_it_is_removed_are_no_error(tmp_path):
+    """Ray's workers and threads may write there until they have ended."""
+    (tmp_path / "tmp").mkdir()
+    arguments = search_arguments(tmp_path / "runs", trials=5, epochs=12)
+    places = {"TMPDIR": str(tmp_path / "tmp"), "RAY_TMPDIR": "/tmp"}  # sockets have short names
+    process = start("search", *arguments, environment=places)
+    written = threading.Event()
+    writer = threading.Thread(target=_write_into_scratch, args=(tmp_path / "tmp", process, written))
+    writer.start()
+    stopped = interrupt_after(process, "trial", signal.SIGTERM)
+    writer.join()
+    assert written.is_set(), stopped
+    assert (stopped.code, stopped.err) == (130, "")
+    assert "the same command continues wamr-digits" in stopped.out
+
+
+def _write_into_scratch(folder, process, written):
+    count = itertools.count()
+    while process.poll() is None:
+        for scratch in folder.glob("regmix-*"):
+            with contextlib.suppress(OSError):
+                (scratch / f"{next(count)}").mkdir()
+                written.set()
