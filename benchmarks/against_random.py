@@ -65,10 +65,8 @@ def searched(way: str, seed: int, budget: float) -> dict[str, Any]:
 
 def _data(config: "TrainConfig") -> "Split":
     from regmix.data.digits import digits
-    from regmix.images import split
 
-    images = digits("train")
-    return split(images, valid=config.valid_images, train=config.train_images, seed=0)
+    return config.split(digits("train"))
 
 
 def _bridge(way: str, seed: int, question: Question, folder: Path) -> StudyBridge:

@@ -64,12 +64,11 @@ def peer_process(runs: str, trials: int) -> None:
 
         from pipeline.question import Question
         from regmix.data.digits import digits
-        from regmix.images import split
         from regmix.trainer import RegMixTrainer
 
         torch.set_num_threads(1)
         config = Question.load("wamr", "digits", {}).config(params)
-        data = split(digits("train"), valid=config.valid_images, train=None, seed=0)
+        data = config.split(digits("train"))
         trained = 0.0
         for metrics in RegMixTrainer(config, data, torch.device("cpu")).epochs():
             trained += metrics.seconds

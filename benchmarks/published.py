@@ -26,7 +26,7 @@ from pipeline import command
 from regmix import atomic, checkpoint, registry
 from regmix.config import TrainConfig
 from regmix.device import device, machine
-from regmix.images import Images, split
+from regmix.images import Images
 from regmix.judge import judge
 from regmix.ranges import Count, Positive, Seed, check
 from regmix.shares import Share
@@ -68,8 +68,7 @@ ROWS = ("clean", "PGD-50", "AutoAttack")
 
 def train(name: str, config: TrainConfig, images: Images, out: Path, until: float) -> bool:
     """Train from the last checkpoint on; return whether the end was reached before `until`."""
-    data = split(images, valid=config.valid_images, train=config.train_images, seed=0)
-    trainer = RegMixTrainer(config, data, device())
+    trainer = RegMixTrainer(config, config.split(images), device())
     state = checkpoint.load(out / f"{name}.pt")
     if state is not None:
         trainer.load_state_dict(state)

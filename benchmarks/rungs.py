@@ -67,19 +67,13 @@ def train(data: str, count: int, data_dir: str | None) -> Iterator[dict[str, Any
 
     from pipeline.exported import load_part
     from regmix.config import TrainConfig
-    from regmix.images import split
     from regmix.trainer import NonFiniteLossError, RegMixTrainer
 
     torch.set_num_threads(1)
     known = {(row["number"], row["schedule"], row["epochs"]) for row in read(data)}
     drawn = configurations(data, count, data_dir)
     first = TrainConfig.from_flat(drawn[0])
-    parts = split(
-        load_part(first, "train"),
-        valid=first.valid_images,
-        train=first.train_images,
-        seed=first.split_seed,
-    )
+    parts = first.split(load_part(first, "train"))
     for number, flat in enumerate(drawn):
         for schedule, epochs in arms(int(flat["epochs"])):
             if (number, schedule, epochs) in known:

@@ -11,7 +11,7 @@ from pipeline import yaml_file
 from regmix import atomic, registry
 from regmix.config import TrainConfig
 from regmix.errors import InputError, unknown
-from regmix.images import Images, PartName, Split, split
+from regmix.images import Images, PartName, Split
 from regmix.metrics import EpochMetrics
 
 _KEYS = ("origin", "config", "data_fingerprint", "metrics", "machine", "versions", "weights")
@@ -112,9 +112,7 @@ def load_split(exported: Exported, path: Path) -> Split:
             f"{path}: was trained on other images (fingerprint {exported.data_fingerprint}, here "
             f"{images.fingerprint()}); give the right ones by --data-dir"
         )
-    return split(
-        images, valid=config.valid_images, train=config.train_images, seed=config.split_seed
-    )
+    return config.split(images)
 
 
 def load_part(config: TrainConfig, part: PartName) -> Images:

@@ -14,7 +14,7 @@ from pipeline.question import Question
 from pipeline.request import Request
 from pipeline.store import exclusive, is_database, open_storage, study_folder
 from regmix.errors import InputError
-from regmix.images import Images, split
+from regmix.images import Images
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -69,7 +69,7 @@ def _load_images(question: Question) -> Images:
     """
     config = question.config({})
     images = load_part(config, "train")
-    split(images, valid=config.valid_images, train=config.train_images, seed=config.split_seed)
+    config.split(images)
     return images
 
 

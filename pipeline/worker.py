@@ -12,7 +12,7 @@ from pipeline.files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, Files, open_files
 from regmix import checkpoint
 from regmix.config import TrainConfig
 from regmix.device import device
-from regmix.images import Images, Split, split
+from regmix.images import Images, Split
 from regmix.metrics import EpochMetrics
 from regmix.trainer import NonFiniteLossError, RegMixTrainer
 
@@ -68,12 +68,7 @@ class Worker:
     def _split(self, config: TrainConfig) -> Split:
         key = f"{config.valid_images} {config.train_images} {config.split_seed}"
         if key not in self._splits:
-            self._splits[key] = split(
-                self._images,
-                valid=config.valid_images,
-                train=config.train_images,
-                seed=config.split_seed,
-            )
+            self._splits[key] = config.split(self._images)
         return self._splits[key]
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_type_hints
 
 from regmix import registry
 from regmix.errors import InputError, unknown
+from regmix.images import Images, Split, split
 from regmix.ranges import (
     Count,
     Decay,
@@ -120,6 +121,14 @@ class TrainConfig:
             part: Part = getattr(self, room)
             result |= {room: part.name, **part.options}
         return result | {key: getattr(self, key) for key in own_options()}
+
+    def split(self, images: Images) -> Split:
+        """Divide a data set's training part for training and validation, see `images.split`.
+
+        Raises:
+            InputError: where there are too few images.
+        """
+        return split(images, valid=self.valid_images, train=self.train_images, seed=self.split_seed)
 
     @property
     def train_epsilon(self) -> float:
