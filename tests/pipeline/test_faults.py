@@ -2,15 +2,12 @@
 continues to the study that it would have been."""
 
 import contextlib
-import itertools
 import signal
 import sqlite3
-import threading
 
 import pytest
 
 from tests.pipeline.conftest import (
-    interrupt_after,
     next_trial,
     run,
     search_arguments,
@@ -92,20 +89,13 @@ def test_files_that_appear_in_ray_s_scratch_while_it_is_removed_are_no_error(tmp
     arguments = search_arguments(tmp_path / "runs", trials=5, epochs=12)
     places = {"TMPDIR": str(tmp_path / "tmp"), "RAY_TMPDIR": "/tmp"}  # sockets have short names
     process = start("search", *arguments, environment=places)
-    written = threading.Event()
-    writer = threading.Thread(target=_write_into_scratch, args=(tmp_path / "tmp", process, written))
-    writer.start()
-    stopped = interrupt_after(process, "trial", signal.SIGTERM)
-    writer.join()
-    assert written.is_set(), stopped
-    assert (stopped.code, stopped.err) == (130, "")
-    assert "the same command continues wamr-digits" in stopped.out
-
-
-def _write_into_scratch(folder, process, written):
-    count = itertools.count()
+    next_trial(process)
+    (scratch,) = (tmp_path / "tmp").glob("regmix-*")
+    process.send_signal(signal.SIGTERM)
     while process.poll() is None:
-        for scratch in folder.glob("regmix-*"):
+        for name in range(10):
             with contextlib.suppress(OSError):
-                (scratch / f"{next(count)}").mkdir()
-                written.set()
+                (scratch / str(name)).mkdir()
+    out, err = process.communicate()
+    assert (process.returncode, err) == (130, "")
+    assert "the same command continues wamr-digits" in out
