@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from regmix import registry
 from regmix.errors import InputError, unknown
-from regmix.images import Images, Split, split
 from regmix.ranges import (
     Count,
     Decay,
@@ -18,6 +17,9 @@ from regmix.ranges import (
     Value,
     check,
 )
+
+if TYPE_CHECKING:
+    from regmix.images import Images, Split
 
 
 @dataclass(frozen=True)
@@ -122,12 +124,14 @@ class TrainConfig:
             result |= {room: part.name, **part.options}
         return result | {key: getattr(self, key) for key in own_options()}
 
-    def split(self, images: Images) -> Split:
+    def split(self, images: "Images") -> "Split":
         """Divide a data set's training part for training and validation, see `images.split`.
 
         Raises:
             InputError: where there are too few images.
         """
+        from regmix.images import split  # a configuration is checked without loading numpy
+
         return split(images, valid=self.valid_images, train=self.train_images, seed=self.split_seed)
 
     @property

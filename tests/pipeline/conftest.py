@@ -35,8 +35,7 @@ def start(script, *args, cwd=None, environment=None):
         stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
-        # two threads of tests wait for each other
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        env={**os.environ, **(environment or {})},
         start_new_session=True,
         preexec_fn=_hearing_signals,
     )

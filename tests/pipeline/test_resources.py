@@ -8,9 +8,9 @@ from tests.pipeline.conftest import run, search_arguments, states
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """A head node of 4 cores and 1 pretended GPU; yields its address."""
+    """A head node of 2 cores and 1 pretended GPU; yields its address."""
     take_token(monkeypatch)
-    address, process = start_head("--num-cpus=4", "--num-gpus=1")
+    address, process = start_head("--num-cpus=2", "--num-gpus=1")
     yield address
     end(process)
 
@@ -19,7 +19,7 @@ def test_gpu_shares_decide_how_many_trials_run_at_once(cluster, tmp_path):
     options = ("--address", cluster, "--gpus-per-trial", "0.5", "--pruner", "none")
     result = run("search", *search_arguments(tmp_path, *options, trials=4, epochs=3))
     assert result.code == 0, result.err
-    assert "of the time of 2 parallel trials" in result.out  # 4 cores, but half a GPU each
+    assert "of the time of 2 parallel trials" in result.out  # half a GPU each
     trials = states(tmp_path)
     assert [trial.state.name for trial in trials.values()] == ["COMPLETE"] * 4
     assert most_at_once(trials.values()) == 2
@@ -27,7 +27,7 @@ def test_gpu_shares_decide_how_many_trials_run_at_once(cluster, tmp_path):
     whole = run(
         "search", *search_arguments(tmp_path / "x", "--address", cluster), "--gpus-per-trial", "2"
     )
-    assert "Ray has 4 cores and 1 GPUs, too few for one trial" in whole.one_line
+    assert "Ray has 2 cores and 1 GPUs, too few for one trial" in whole.one_line
 
 
 def most_at_once(trials):

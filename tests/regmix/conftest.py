@@ -18,7 +18,6 @@ from regmix.trainer import RegMixTrainer
 # The same examples every time, and no clock: a shared machine may be slow.
 settings.register_profile("regmix", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("regmix")
-torch.set_num_threads(1)  # at these sizes a second thread only waits for the first
 
 TINY = {
     "data": "digits",
