@@ -1,6 +1,5 @@
 """RegMix training as a generator of epochs: it knows no study, and the caller owns the stop."""
 
-import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +20,7 @@ from regmix.images import Split
 from regmix.memory import Memory
 from regmix.metrics import EpochMetrics
 from regmix.normalization import Normalized
+from regmix.optimizer import MomentumSGD
 from regmix.schedules import SCHEDULES
 from regmix.validator import Validator
 from regmix.watch import Watch
@@ -49,7 +49,7 @@ class RegMixTrainer:
         self.average = Average(
             self.model, config.averaging_decay, config.averaging_rule, config.averaging_threshold
         )
-        self._optimizer = torch.optim.SGD(
+        self._optimizer = MomentumSGD(
             self.model.parameters(),
             lr=config.lr,
             momentum=config.momentum,
@@ -107,7 +107,7 @@ class RegMixTrainer:
                 valid_pgd=valid.pgd,
                 valid_robust=valid.robust,
                 **self.watch.metrics(),
-                lr=self._optimizer.param_groups[0]["lr"],
+                lr=self._optimizer.lr,
                 judged=self._validator.trial(self.average.model, valid) if ended else None,
                 seconds=time.perf_counter() - begun,
             )
@@ -123,7 +123,7 @@ class RegMixTrainer:
         for index in batches:
             progress = (self.epoch + self._step / len(batches)) / self.config.epochs
             factor = SCHEDULES[self.config.schedule](progress)
-            self._optimizer.param_groups[0]["lr"] = self.config.lr * factor
+            self._optimizer.lr = self.config.lr * factor
             sums += self._train_batch(index)
             self._step += 1
         self._step = 0
@@ -142,9 +142,9 @@ class RegMixTrainer:
             raise NonFiniteLossError(
                 f"loss is {loss.item()} in epoch {self.epoch + 1}, step {self._step + 1}: "
                 f"largest logit {final.abs().max().item():.3g} at the final perturbation, "
-                f"lr {self._optimizer.param_groups[0]['lr']:.3g}"
+                f"lr {self._optimizer.lr:.3g}"
             )
-        self._optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         loss.backward()
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
@@ -217,8 +217,7 @@ class RegMixTrainer:
         self.model.load_state_dict(state["model"])
         self.average.model.load_state_dict(state["average"])
         self.average.updates = state["average_updates"]
-        # copied: the optimiser would go on with the very tensors of whoever gave the state
-        self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        self._optimizer.load_state_dict(state["optimizer"])
         if self._memory:
             self._memory.load_state_dict(state["memory"])
         self._order.set_state(state["order"].cpu())
