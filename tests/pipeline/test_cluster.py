@@ -1,5 +1,6 @@
 """A search on two Ray nodes, one of which dies, and an MLflow server that comes and goes."""
 
+import os
 import subprocess
 import urllib.request
 
@@ -65,8 +66,11 @@ def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_theend(tmp_pa
         command = [BIN / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--backend-store-uri", f"sqlite:///{database}", "--workers", "1"]
         command += ["--default-artifact-root", str(tmp_path / "artifacts")]
+        lean = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with open(tmp_path / "server.log", "a") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, env=lean
+            )
         wait_for(lambda: _healthy(uri), process)
         return process
 
