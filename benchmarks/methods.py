@@ -87,22 +87,16 @@ class Bench:
         """Read the images and what was measured before."""
         import torch
 
-        from regmix import registry
-        from regmix.images import split
+        from pipeline.exported import load_part
+        from regmix.config import TrainConfig
 
         torch.set_num_threads(1)
         self.data, self.base = data, dict(BASE[data])
         if data_dir:
             self.base["data_dir"] = data_dir
-        options = {"data_dir": data_dir} if data_dir else {}
-        load = registry.find("data", self.base["data"])
-        self.split = split(
-            load("train", **options),
-            valid=self.base["valid_images"],
-            train=self.base.get("train_images"),
-            seed=0,
-        )
-        self.test = load("test", **options).first(JUDGED[data][0])
+        config = TrainConfig.from_flat({**self.base, "loss": "plain"})  # of images, any loss
+        self.split = config.split(load_part(config, "train"))
+        self.test = load_part(config, "test").first(JUDGED[data][0])
         self.path = RESULTS / f"methods-{data}.jsonl"
         self.known = read(self.path)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.pipeline.test_two_drivers import free_port
+from tests.pipeline.conftest import free_port
 
 BIN = Path(sys.executable).parent
 

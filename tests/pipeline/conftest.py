@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -47,10 +48,15 @@ def _hearing_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-def run(script, *args, cwd=None):
-    process = start(script, *args, cwd=cwd)
+def run(script, *args, cwd=None, environment=None):
+    process = start(script, *args, cwd=cwd, environment=environment)
     out, err = process.communicate(timeout=400)
     return Finished(process.returncode, out, err)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
 
 
 def search_arguments(runs, *more, epochs=4, trials=6):

@@ -16,9 +16,8 @@ from tests.pipeline.cluster import (
     take_token,
     wait_for,
 )
-from tests.pipeline.conftest import next_trial, run, search_arguments, start, states
+from tests.pipeline.conftest import free_port, next_trial, run, search_arguments, start, states
 from tests.pipeline.killing import arguments, check
-from tests.pipeline.test_two_drivers import free_port
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def test_a_search_outlives_one_of_two_nodes_and_finds_the_same_study(tmp_path, n
     assert "FAIL" not in {trial.state.name for trial in states(place).values()}
 
 
-def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_theend(tmp_path):
+def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_the_end(tmp_path):
     port = free_port()
     uri, database = f"http://127.0.0.1:{port}", tmp_path / "server.db"
 

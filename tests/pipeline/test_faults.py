@@ -7,13 +7,7 @@ import sqlite3
 
 import pytest
 
-from tests.pipeline.conftest import (
-    next_trial,
-    run,
-    search_arguments,
-    start,
-    states,
-)
+from tests.pipeline.conftest import next_trial, run, search_arguments, start, states
 from tests.pipeline.killing import check, disturbed, halve
 from tests.pipeline.test_search_process import agree
 

@@ -10,10 +10,9 @@ from pipeline.exported import Exported
 from pipeline.files import Disk, open_files
 from pipeline.object_store import below, check_url
 from regmix.errors import InputError
-from tests.pipeline.conftest import next_trial, run, start, states
+from tests.pipeline.conftest import free_port, next_trial, run, start, states
 from tests.pipeline.killing import arguments, check
 from tests.pipeline.test_confirm import RACE
-from tests.pipeline.test_two_drivers import free_port
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 from pathlib import Path
 
@@ -15,14 +14,8 @@ from pipeline.bridge import StudyBridge
 from pipeline.heartbeat import Heartbeat
 from pipeline.question import Question
 from pipeline.store import open_storage
-from tests.pipeline.conftest import next_trial, run, search_arguments, shown, start
+from tests.pipeline.conftest import free_port, next_trial, run, search_arguments, shown, start
 from tests.pipeline.test_bridge import MACHINE, metrics
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def binary(name):

@@ -12,7 +12,7 @@ import pytest
 from pipeline import views
 from pipeline.tracking import Tracker
 from pipeline.tracking_uri import connect
-from tests.pipeline.conftest import run, start
+from tests.pipeline.conftest import free_port, run, start
 from tests.pipeline.test_bridge import metrics
 
 SEARCHED = ("alpha", "epsilon_ratio")
@@ -79,11 +79,6 @@ def experiment(client):
 def view(experiment):
     """What the page makes of the tag: columns, order, filter and charts."""
     return json.loads(json.loads(experiment.tags[views.VIEW_TAG])["state"])
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def processes(word):

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from tests.pipeline.conftest import Finished, run, search_arguments, start
+from tests.pipeline.conftest import run, search_arguments
 
 SPACE = "loss: regmix\nfixed: {gamma: 0}\nsearch:\n  alpha: {float: [0.5, 20], log: true}\n"
 
@@ -167,10 +167,8 @@ def test_a_place_that_is_no_folder(tmp_path):
 def test_a_folder_for_temporary_files_whose_name_is_too_long_for_ray(tmp_path):
     place = tmp_path / ("long" * 20)
     place.mkdir()
-    process = start("search", *search_arguments(tmp_path), environment={"TMPDIR": str(place)})
-    out, err = process.communicate(timeout=100)
-    expected = f"at most 107 bytes, but is {place}; set RAY_TMPDIR=/tmp"
-    assert expected in Finished(process.returncode, out, err).one_line
+    result = run("search", *search_arguments(tmp_path), environment={"TMPDIR": str(place)})
+    assert f"at most 107 bytes, but is {place}; set RAY_TMPDIR=/tmp" in result.one_line
 
 
 @pytest.mark.parametrize(
