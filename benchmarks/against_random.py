@@ -29,9 +29,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ways import usual
-from pipeline.bridge import StudyBridge
-from pipeline.question import Question
-from pipeline.store import open_storage
+from pipeline.problem.problem import SearchProblem
+from pipeline.study.controller import StudyController
+from pipeline.study.storage import open_storage
 
 if TYPE_CHECKING:
     from regmix.config import TrainConfig
@@ -45,7 +45,7 @@ FRESH = (1000, 1001, 1002)
 
 def searched(way: str, seed: int, budget: float) -> dict[str, Any]:
     """Search for so many CPU seconds; return what was complete when, and the confirmed end."""
-    question = Question.load("wamr", "digits", SET).with_seed(seed)
+    question = SearchProblem.load("wamr", "digits", SET).with_seed(seed)
     data = _data(question.config({}))
     with tempfile.TemporaryDirectory() as folder:
         bridge = _bridge(way, seed, question, Path(folder))
@@ -69,21 +69,23 @@ def _data(config: "TrainConfig") -> "Split":
     return config.split(digits("train"))
 
 
-def _bridge(way: str, seed: int, question: Question, folder: Path) -> StudyBridge:
+def _bridge(way: str, seed: int, question: SearchProblem, folder: Path) -> StudyController:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(storage=open_storage(None, folder), direction="maximize")
     rule, options = WAYS[way].built(question.config({}).epochs)
     searcher = WAYS[way].searcher
-    return StudyBridge(study, question, rule, searcher, seed, trials=10**6, **cast(Any, options))
+    return StudyController(
+        study, question, rule, searcher, seed, trials=10**6, **cast(Any, options)
+    )
 
 
 def _search(
-    bridge: StudyBridge, data: "Split", budget: float
+    bridge: StudyController, data: "Split", budget: float
 ) -> tuple[list[tuple[float, float, int]], int, int]:
     """Return (CPU seconds, value, number) of each complete trial, epochs and ended trials."""
     import torch
 
-    from regmix.trainer import RegMixTrainer
+    from regmix.training.trainer import RegMixTrainer
 
     begun, complete, epochs, trials = clock(), list[tuple[float, float, int]](), 0, 0
     while True:
@@ -107,7 +109,7 @@ def _search(
 def _trained(config: "TrainConfig", data: "Split") -> float:
     import torch
 
-    from regmix.trainer import RegMixTrainer
+    from regmix.training.trainer import RegMixTrainer
 
     *_, last = RegMixTrainer(config, data, torch.device("cpu")).epochs()
     assert last.judged is not None, "the last epoch is judged"
@@ -126,7 +128,7 @@ def measured(seeds: int, budget: float) -> Iterator[dict[str, Any]]:
     import torch
 
     torch.set_num_threads(1)
-    epochs = Question.load("wamr", "digits", SET).config({}).epochs
+    epochs = SearchProblem.load("wamr", "digits", SET).config({}).epochs
     known = {(row["way"], row["settings"], row["seed"], row["budget"]) for row in read()}
     for seed in range(seeds):
         for name, way in WAYS.items():

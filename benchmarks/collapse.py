@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.command import Parser, run
-from regmix.collapse import GRACE, collapsed, ratio
+from pipeline.base.cli import Parser, run
 from regmix.errors import InputError
+from regmix.training.catastrophic_overfitting import GRACE, collapsed, ratio
 
 FALL = 0.10
 CURVES = ("model_fgsm_acc_list", "model_pgd_acc_list")

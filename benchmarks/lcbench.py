@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.space import Float, Int, SearchSpace
+from pipeline.problem.space import Float, Int, SearchSpace
 from regmix.errors import InputError, unknown
 from regmix.ranges import Value
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rich.console import Console
 from rich.table import Table
 
-from regmix.shares import Share
+from regmix.evaluation.results import Proportion
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,7 +87,7 @@ class Bench:
         """Read the images and what was measured before."""
         import torch
 
-        from pipeline.exported import load_part
+        from pipeline.problem.exported import load_part
         from regmix.config import TrainConfig
 
         torch.set_num_threads(1)
@@ -105,7 +105,7 @@ class Bench:
         import torch
 
         from regmix.config import TrainConfig
-        from regmix.trainer import RegMixTrainer
+        from regmix.training.trainer import RegMixTrainer
 
         who = {"method": method, "changes": changes, "seed": seed, "purpose": purpose}
         for line in self.known:
@@ -138,10 +138,10 @@ class Bench:
         """Return all rows on the test images, AutoAttack, and the levels beside it."""
         import torch
 
-        from regmix.autoattack import autoattack
-        from regmix.evaluate import random_start, validate
-        from regmix.judge import judge
-        from regmix.levels import after_apgd
+        from regmix.evaluation.apgd_levels import after_apgd
+        from regmix.evaluation.autoattack import autoattack
+        from regmix.evaluation.final_evaluation import judge
+        from regmix.evaluation.pgd_ensemble import random_start, validate
 
         images = torch.from_numpy(self.test.images).float() / 255
         labels = torch.from_numpy(self.test.labels)
@@ -153,11 +153,9 @@ class Bench:
         known = validate(model, x, y, random_start(x, epsilon, 0), epsilon=epsilon, steps=10)
         asked = (("level 1", 20, 3), ("level 2", 100, 9)) if levels else ()
         for name, steps, targets in asked:
-            alive = after_apgd(
-                model, x, y, known.robust_images, steps=steps, targets=targets, **how
-            )
+            alive = after_apgd(model, x, y, known.robust_mask, steps=steps, targets=targets, **how)
             result[name] = int(alive.sum()) / len(y)
-        right = known.right_images
+        right = known.clean_mask
         begun = time.process_time()
         result["AutoAttack"] = int(autoattack(model, x[right], y[right], **how).sum()) / len(y)
         return result | {"AutoAttack_seconds": time.process_time() - begun, "images": len(y)}
@@ -188,7 +186,7 @@ def methods_table(lines: list[dict[str, Any]]) -> Table:
         columns = [[line["rows"][row] for line in final] for row in rows]
         said = [f"{statistics.mean(c):.3f} ({statistics.stdev(c):.3f})" for c in columns]
         hits = sum(round(line["AutoAttack"] * line["images"]) for line in final)
-        share = Share(hits, sum(line["images"] for line in final))
+        share = Proportion(hits, sum(line["images"] for line in final))
         said.append("{:.3f} ({:.3f} to {:.3f})".format(share.value, *share.interval))
         weights = ", ".join(f"{k} {v:g}" for k, v in final[0]["changes"].items() if k != "loss")
         spent = statistics.mean(line["cpu_seconds"] for line in final)

@@ -62,12 +62,12 @@ def peer_process(runs: str, trials: int) -> None:
     def trial(params: dict) -> None:
         import torch
 
-        from pipeline.question import Question
+        from pipeline.problem.problem import SearchProblem
         from regmix.data.digits import digits
-        from regmix.trainer import RegMixTrainer
+        from regmix.training.trainer import RegMixTrainer
 
         torch.set_num_threads(1)
-        config = Question.load("wamr", "digits", {}).config(params)
+        config = SearchProblem.load("wamr", "digits", {}).config(params)
         data = config.split(digits("train"))
         trained = 0.0
         for metrics in RegMixTrainer(config, data, torch.device("cpu")).epochs():

@@ -22,15 +22,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from pipeline import command
-from regmix import atomic, checkpoint, registry
+from pipeline.base import cli, paths
+from regmix import atomic, registry
 from regmix.config import TrainConfig
 from regmix.device import device, machine
+from regmix.evaluation.final_evaluation import judge
+from regmix.evaluation.results import Proportion
 from regmix.images import Images
-from regmix.judge import judge
 from regmix.ranges import Count, Positive, Seed, check
-from regmix.shares import Share
-from regmix.trainer import RegMixTrainer, build_model
+from regmix.training import checkpoint
+from regmix.training.trainer import RegMixTrainer, build_model
 
 PAPER: dict[str, Any] = {  # as search_spaces/recipes/cifar10-paper.yaml
     "data": "image_folder",
@@ -89,11 +90,13 @@ def train(name: str, config: TrainConfig, images: Images, out: Path, until: floa
     return True
 
 
-def judged(name: str, which: str, config: TrainConfig, test: Images, out: Path) -> dict[str, Share]:
+def judged(
+    name: str, which: str, config: TrainConfig, test: Images, out: Path
+) -> dict[str, Proportion]:
     """Return all rows of one file of weights on test images; judged once, then remembered."""
     kept = out / f"{name}-{which}-{len(test)}.json"
     if kept.exists():
-        return {row: Share(*share) for row, share in json.loads(kept.read_text()).items()}
+        return {row: Proportion(*share) for row, share in json.loads(kept.read_text()).items()}
     model = build_model(config, test.images.shape[1], len(test.classes))
     model.load_state_dict(checkpoint.load_weights(out / f"{name}-{which}.safetensors"))
     model.to(device()).eval().requires_grad_(False)
@@ -105,7 +108,7 @@ def judged(name: str, which: str, config: TrainConfig, test: Images, out: Path) 
     return rows
 
 
-def say(name: str, which: str, rows: dict[str, Share]) -> None:
+def say(name: str, which: str, rows: dict[str, Proportion]) -> None:
     """Print what was reached beside what is published."""
     for row, published in zip(ROWS, PUBLISHED.get(name, (None,) * 3), strict=True):
         low, high = rows[row].interval
@@ -119,7 +122,7 @@ def say(name: str, which: str, rows: dict[str, Share]) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Return 0 when all is trained and judged, 1 where the time did not suffice."""
-    parser = command.Parser(prog="published.py", allow_abbrev=False, description=__doc__)
+    parser = cli.Parser("published.py", __doc__)
     parser.add_argument("--data-dir", default="")
     parser.add_argument("--out", default="published")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
@@ -131,11 +134,12 @@ def main(argv: Sequence[str]) -> int:
     until = time.monotonic() + 60 * float(
         check("command line", "--minutes", args.minutes, Positive)
     )  # type: ignore[arg-type]
-    out, seed = command.folder(Path(args.out), "--out"), check("--seed", "seed", args.seed, Seed)
+    out = paths.writable_folder(Path(args.out), "--out")
+    seed = check("--seed", "seed", args.seed, Seed)
     torch.backends.cudnn.benchmark = True
     print(machine(), flush=True)
     place = {"data_dir": args.data_dir} if args.data_dir else {}
-    flat = {**PAPER, **place, "seed": seed, **command.settings(args.set)}
+    flat = {**PAPER, **place, "seed": seed, **cli.overrides(args.set)}
     load = registry.find("data", str(flat["data"]))
     train_part, test = (load(part, **place) for part in ("train", "test"))
     if args.images is not None:
@@ -151,4 +155,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("published", main))
+    sys.exit(cli.run("published", main))

@@ -45,10 +45,10 @@ def configurations(data: str, count: int, data_dir: str | None) -> list[dict[str
     from optuna.samplers import RandomSampler
     from optuna.study import create_study
 
-    from pipeline.question import Question
+    from pipeline.problem.problem import SearchProblem
 
     given = {**SMALL[data], **({"data_dir": data_dir} if data_dir else {})}
-    question = Question.load("wamr", data, given)
+    question = SearchProblem.load("wamr", data, given)
     study = create_study(sampler=RandomSampler(seed=0))
     study.enqueue_trial(question.default())
     found = [question.space.suggest(study.ask()) for _ in range(count)]
@@ -65,9 +65,9 @@ def train(data: str, count: int, data_dir: str | None) -> Iterator[dict[str, Any
     """Yield a row for each training that is not known yet."""
     import torch
 
-    from pipeline.exported import load_part
+    from pipeline.problem.exported import load_part
     from regmix.config import TrainConfig
-    from regmix.trainer import NonFiniteLossError, RegMixTrainer
+    from regmix.training.trainer import NonFiniteLossError, RegMixTrainer
 
     torch.set_num_threads(1)
     known = {(row["number"], row["schedule"], row["epochs"]) for row in read(data)}

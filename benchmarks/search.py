@@ -25,7 +25,7 @@ from benchmarks.lcbench import LCBenchTask, Surrogate, choose, read_references, 
 from benchmarks.regret import SHARES, regrets, show
 from benchmarks.simulated import Task, simulate
 from benchmarks.ways import BASELINE, RAY, Way, usual
-from pipeline.command import Parser, run
+from pipeline.base.cli import Parser, run
 from regmix.errors import InputError, unknown
 
 RESULTS = Path(__file__).parent / "results"
@@ -95,7 +95,7 @@ def _search(way: Way, task: Task, seed: int) -> dict[str, Any]:
 
 
 def _parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[Way]]:
-    parser = Parser(prog="search.py", description=__doc__, allow_abbrev=False)
+    parser = Parser("search.py", __doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--surrogate", default="", help="folder of LCBench's surrogate")
     parser.add_argument("--tasks", nargs="+", default=["untouched"], help="untouched, tuning, ids")

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.space import SearchSpace
+from pipeline.problem.space import SearchSpace
 from regmix.ranges import Value
 
 

@@ -12,15 +12,15 @@ import optuna
 
 from benchmarks.simulated import Method, Task
 from pipeline import pruners, samplers
-from pipeline.bridge import StudyBridge
+from pipeline.problem.problem import SearchProblem
+from pipeline.problem.space import SearchSpace
 from pipeline.pruners import Pruner
-from pipeline.question import Question
 from pipeline.search import parser
-from pipeline.space import SearchSpace
+from pipeline.study.controller import StudyController
 from regmix.errors import InputError, unknown
-from regmix.judged import Judged, Masking
-from regmix.metrics import EpochMetrics
+from regmix.evaluation.results import FinalEvaluation, Masking
 from regmix.ranges import Value, number
+from regmix.training.metrics import EpochMetrics
 
 RAY = "ray"  # OptunaSearch with ASHAScheduler
 BASELINE = "random+halving"
@@ -79,7 +79,7 @@ class Way:
     def built(self, epochs: int) -> tuple[Pruner, dict[str, int]]:
         """Return the pruner with its options, and those of the bridge."""
         pruner, bridge = pruners.build(self.pruner, epochs), {}
-        known = {field.name for field in dataclasses.fields(StudyBridge)}
+        known = {field.name for field in dataclasses.fields(StudyController)}
         for key, value in self.options:
             if hasattr(pruner, key):
                 several = isinstance(getattr(pruner, key), tuple)
@@ -115,7 +115,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class TableQuestion:
+class TableProblem:
     """A task in the place of a recipe. It has no default, so there is no trial 0 of one."""
 
     space: SearchSpace
@@ -133,10 +133,10 @@ class Bridged:
         self, task: Task, seed: int, sampler: str, pruner: Pruner, options: Mapping[str, int]
     ) -> None:
         self._epochs = task.epochs
-        question = TableQuestion(task.space, task.epochs)
-        self.bridge = StudyBridge(
+        question = TableProblem(task.space, task.epochs)
+        self.bridge = StudyController(
             optuna.create_study(direction="maximize"),
-            cast(Question, question),
+            cast(SearchProblem, question),
             pruner,
             sampler,
             seed,
@@ -161,9 +161,9 @@ class Bridged:
 def _metrics(epoch: int, value: float, *, last: bool) -> EpochMetrics:
     """Return metrics in which every accuracy is the value."""
     shares = dict.fromkeys(("valid_clean", "valid_fgsm", "valid_pgd", "valid_robust"), value)
-    raw = {"raw_fgsm": value, "raw_pgd": value, "collapse_ratio": 1.0, "collapse": False}
+    raw = {"raw_fgsm": value, "raw_pgd": value, "co_ratio": 1.0, "collapse": False}
     masking = Masking(**cast(Any, dict.fromkeys(Masking.__dataclass_fields__, 0.0)))
-    judged = Judged(round(value * IMAGES), IMAGES, masking) if last else None
+    judged = FinalEvaluation(round(value * IMAGES), IMAGES, masking) if last else None
     known: dict[str, Any] = dict.fromkeys(EpochMetrics.__dataclass_fields__, 0.0)
     return EpochMetrics(**{**known, **shares, **raw, "epoch": epoch, "judged": judged})
 

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from pipeline import command, session
-from pipeline.clock import Clock
+from pipeline.base import cli, paths
+from pipeline.base.signals import INTERRUPTED
+from pipeline.driver import session
+from pipeline.driver.publish import searched, tracker
 from pipeline.export import write
-from pipeline.exported import load_part, versions
-from pipeline.files import Files, files_of
-from pipeline.interrupt import INTERRUPTED
-from pipeline.leaderboard import candidates
-from pipeline.progress import console
-from pipeline.store import exclusive, find_study, open_storage, study_folder
-from pipeline.sync import searched, tracker
-from pipeline.tracking_uri import check_uri
-from pipeline.verdict import table, verdict
+from pipeline.problem.exported import load_part, versions
+from pipeline.report.leaderboard import candidates
+from pipeline.report.live import console
+from pipeline.report.race_table import table, verdict
+from pipeline.study.budget import TimeBudget
+from pipeline.study.storage import exclusive, find_study, open_storage, study_folder
+from pipeline.tracking.uri import check_uri
+from pipeline.trial_files.disk import Files, files_of
 from regmix.config import TrainConfig
 from regmix.errors import InputError
 from regmix.images import Images
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-    from pipeline.finals import RaceBridge
+    from pipeline.race.controller import RaceController
 
 
-def parser() -> command.Parser:
+def parser() -> cli.Parser:
     """Return the command line's options."""
     options = {
         "--top": "how many of the best are finalists, beside the default (default: 5)",
@@ -48,11 +49,11 @@ def parser() -> command.Parser:
         "--data-dir": "where the images are, if not where the search found them",
         "--out": "folder for the confirmed configuration (default: exported)",
     }
-    result = command.Parser(prog="confirm.py", description=__doc__, allow_abbrev=False)
+    result = cli.Parser("confirm.py", __doc__)
     result.add_argument("--study", required=True, help="name of the study, such as wamr-digits")
     for option, meaning in options.items():
         result.add_argument(option, help=meaning)
-    result.set_defaults(top=5, seeds=3, runs=command.RUNS, out="exported")
+    result.set_defaults(top=5, seeds=3, runs=paths.RUNS, out="exported")
     return result
 
 
@@ -90,7 +91,7 @@ def read(args: argparse.Namespace) -> Asked:
     find_study(args.study, args.storage, runs / "studies" / args.study)
     check_uri(uri)
     how = session.Machine(args.address, number["concurrency"], number["gpus-per-trial"])  # type: ignore[arg-type]
-    out = command.folder(Path(args.out), "--out")
+    out = paths.writable_folder(Path(args.out), "--out")
     top, seeds = int(number["top"] or 0), int(number["seeds"] or 0)
     return Asked(args.study, top, seeds, runs, out, args.storage, uri, how)
 
@@ -148,12 +149,12 @@ def _bridge(
     finalists: list["FrozenTrial"],
     configs: dict[int, TrainConfig],
     place: Path,
-) -> "RaceBridge":
+) -> "RaceController":
     """Open or begin the race's own study."""
     import optuna
 
     from pipeline import pruners
-    from pipeline.finals import Finals, RaceBridge
+    from pipeline.race.controller import RaceController, RaceProblem
 
     name, storage = place.name, open_storage(asked.storage, place)
     study = optuna.create_study(
@@ -165,18 +166,18 @@ def _bridge(
         if key not in study.user_attrs:
             study.set_user_attr(key, known)
     facts = source.user_attrs["question"]
-    question = Finals(name, str(facts["recipe"]), configs, searched(facts))
+    question = RaceProblem(name, str(facts["recipe"]), configs, searched(facts))
     if "question" not in study.user_attrs:
         study.set_user_attr("question", question.facts())
     base = configs[finalists[0].number].seed
-    return RaceBridge(
+    return RaceController(
         study,
         question,
         pruners.build("none", 1),
         "random",
         0,
         trials=len(configs) * asked.seeds,
-        clock=Clock(before=float(study.user_attrs.get("seconds", 0.0)), begun=session.BEGUN),
+        clock=TimeBudget(before=float(study.user_attrs.get("seconds", 0.0)), begun=session.BEGUN),
         kept=10**6,
         seeds=tuple(range(base + 1, base + 1 + asked.seeds)),
         reference=finalists[0].number,
@@ -184,10 +185,12 @@ def _bridge(
     )
 
 
-def _tell(asked: Asked, source: "Study", bridge: "RaceBridge", files: Files, status: str) -> int:
+def _tell(
+    asked: Asked, source: "Study", bridge: "RaceController", files: Files, status: str
+) -> int:
     """Print the table and the verdict, and write the winner."""
-    from pipeline.finals import dropped, median_run, outcomes
-    from pipeline.race import standings
+    from pipeline.race.controller import dropped, median_run, outcomes
+    from pipeline.race.statistics import standings
 
     known = {k: v for k, v in outcomes(bridge.study).items() if k in bridge.finalists}
     gone, screen = dropped(bridge.study), console()
@@ -212,4 +215,4 @@ def _tell(asked: Asked, source: "Study", bridge: "RaceBridge", files: Files, sta
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("confirm", main))
+    sys.exit(cli.run("confirm", main))

@@ -10,23 +10,23 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 
 from rich.table import Table
 
-from pipeline import command, yaml_file
-from pipeline.exported import Exported, load_part, load_split, with_data_dir
-from pipeline.progress import console
+from pipeline.base import cli
+from pipeline.problem import yaml_file
+from pipeline.problem.exported import Exported, load_part, load_split, with_data_dir
+from pipeline.report.live import console
 from regmix import atomic
 from regmix.errors import InputError
+from regmix.evaluation.results import Masking, Proportion
 from regmix.images import Images
-from regmix.judged import Masking
 from regmix.ranges import Count, check
-from regmix.shares import Share
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def parser() -> command.Parser:
+def parser() -> cli.Parser:
     """Return the command line's options."""
-    result = command.Parser(prog="evaluate.py", description=__doc__, allow_abbrev=False)
+    result = cli.Parser("evaluate.py", __doc__)
     result.add_argument("file", metavar="FILE", help="a YAML file that export.py or train.py wrote")
     result.add_argument("--autoattack", action="store_true", help="also run AutoAttack (slow)")
     result.add_argument("--images", help="only so many test images (default: all)")
@@ -77,9 +77,9 @@ def _judge(
     exported: Exported, weights: Path, count: int | None, with_autoattack: bool
 ) -> dict[str, Any]:
     """Return the judgement on test data as it is kept."""
-    from regmix.evaluate import random_start, validate
-    from regmix.judge import judge
-    from regmix.masking import masking
+    from regmix.evaluation.final_evaluation import judge
+    from regmix.evaluation.masking import masking
+    from regmix.evaluation.pgd_ensemble import random_start, validate
 
     config, test = exported.config, load_part(exported.config, "test")
     if count is not None:
@@ -99,30 +99,32 @@ def _judge(
 
 def _finalist(exported: Exported, path: Path, weights: Path) -> dict[str, Any]:
     """Return the judgement of a finalist on the validation images."""
-    from regmix.evaluate import random_start, validate
-    from regmix.levels import judge_finalist
+    from regmix.evaluation.apgd_levels import evaluate_finalist
+    from regmix.evaluation.pgd_ensemble import random_start, validate
 
     config, valid = exported.config, load_split(exported, path).valid
     model, (images, labels) = _model(exported, weights, valid), _tensors(valid)
     epsilon, seed = config.eval_epsilon, config.eval_seed
     start = random_start(images, epsilon, seed)
     known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
-    judged = judge_finalist(model, images, labels, start, known, epsilon=epsilon, seed=seed)
+    judged = evaluate_finalist(model, images, labels, start, known, epsilon=epsilon, seed=seed)
     shares = {
         "clean": known.clean,
         "FGSM": known.fgsm,
         "PGD": known.pgd,
         "and margin": known.robust,
     }
-    rows = {name: Share(round(value * len(valid)), len(valid)) for name, value in shares.items()}
+    rows = {
+        name: Proportion(round(value * len(valid)), len(valid)) for name, value in shares.items()
+    }
     rows["and APGD-100, 9 targets, Square"] = judged.share
     return _kept(exported, "validation images, which chose it", valid, rows, judged.masking)
 
 
 def _model(exported: Exported, weights: Path, images: Images) -> "nn.Module":
-    from regmix import checkpoint
     from regmix.device import device
-    from regmix.trainer import build_model
+    from regmix.training import checkpoint
+    from regmix.training.trainer import build_model
 
     model = build_model(exported.config, images.images.shape[1], len(images.classes))
     try:
@@ -144,7 +146,7 @@ def _tensors(images: Images) -> tuple[Any, Any]:
 
 
 def _kept(
-    exported: Exported, part: str, images: Images, rows: dict[str, Share], signs: Masking
+    exported: Exported, part: str, images: Images, rows: dict[str, Proportion], signs: Masking
 ) -> dict[str, Any]:
     """Return settings, hits and count of each row, and the signs of masking."""
     from dataclasses import asdict
@@ -165,7 +167,9 @@ def _kept(
 
 def _show(path: Path, judgement: dict[str, Any]) -> None:
     try:
-        shares = {name: Share(row["hits"], row["count"]) for name, row in judgement["rows"].items()}
+        shares = {
+            name: Proportion(row["hits"], row["count"]) for name, row in judgement["rows"].items()
+        }
         epsilon, data = float(judgement["epsilon"]), f"{judgement['data']}'s {judgement['part']}"
         signs = Masking(**judgement["masking"])
     except (KeyError, TypeError, AttributeError, ValueError):
@@ -185,4 +189,4 @@ def _show(path: Path, judgement: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("evaluate", main))
+    sys.exit(cli.run("evaluate", main))

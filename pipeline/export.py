@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from pipeline import command
-from pipeline.exported import Exported
-from pipeline.files import BEST_WEIGHTS, WEIGHTS, Files, files_of
-from pipeline.leaderboard import candidates
-from pipeline.reported import latest
-from pipeline.store import find_study
+from pipeline.base import cli, paths
+from pipeline.problem.exported import Exported
+from pipeline.report.leaderboard import candidates
+from pipeline.study.remarks import latest
+from pipeline.study.storage import find_study
+from pipeline.trial_files.disk import BEST_WEIGHTS, WEIGHTS, Files, files_of
 from regmix import atomic
 from regmix.config import TrainConfig
 from regmix.errors import InputError
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-def parser() -> command.Parser:
+def parser() -> cli.Parser:
     """Return the command line's options."""
-    result = command.Parser(prog="export.py", description=__doc__, allow_abbrev=False)
+    result = cli.Parser("export.py", __doc__)
     result.add_argument("--study", required=True, help="name of the study, such as wamr-digits")
     result.add_argument("--top", default=3, help="how many configurations (default: 3)")
     result.add_argument("--out", default="exported", help="folder to write to (default: exported)")
-    result.add_argument("--runs", default=command.RUNS, help="folder of studies (default: mlruns)")
+    result.add_argument("--runs", default=paths.RUNS, help="folder of studies (default: mlruns)")
     result.add_argument("--storage", help="the study's database URL or journal, if not in --runs")
     return result
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     complete = candidates(study)
     if not complete:
         raise InputError(f"--study {args.study}: no candidate is complete yet; continue the search")
-    out = command.folder(Path(args.out), "--out")
+    out = paths.writable_folder(Path(args.out), "--out")
     if len(complete) < top:
         print(f"only {len(complete)} trials of {args.study} are complete")
     for rank, trial in enumerate(complete[:top], start=1):
@@ -103,4 +103,4 @@ def _copy(files: Files, number: int, name: str, target: Path) -> Path | None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("export", main))
+    sys.exit(cli.run("export", main))

@@ -1,35 +1,34 @@
 """Find the configurations of a search space that are hardest to fool."""
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from pipeline import command, pruners, samplers
-from pipeline.question import RECIPES, SPACES, Question
-from pipeline.request import Request
-from pipeline.rules import OBJECTIVES, Rules
-from pipeline.study import run_study
-from pipeline.sync import sync
-from pipeline.tracking_uri import check_uri
+from pipeline import pruners, samplers
+from pipeline.base import cli, paths
+from pipeline.driver.publish import sync
+from pipeline.driver.request import Request
+from pipeline.driver.rules import OBJECTIVES, Rules
+from pipeline.driver.study import run_study
+from pipeline.problem.problem import RECIPES, SPACES, SearchProblem
+from pipeline.tracking.uri import check_uri
 from regmix.errors import InputError, unknown
-from regmix.ranges import Count, Natural, Positive, Seed, Share, check
+from regmix.ranges import Count, Natural, Positive, Seed, UnitInterval
 
 PRUNER, PROBES, WIDTH, SECONDS = "collapse+halving", 12, 4, 60
 
 
-def parser() -> command.Parser:
+def parser() -> cli.Parser:
     """Return the command line's options."""
-    result = command.Parser(prog="search.py", description=__doc__, allow_abbrev=False)
+    result = cli.Parser("search.py", __doc__)
     for option, meaning in _options().items():
         result.add_argument(option, help=meaning)
-    result.set_defaults(space="wamr", seed=0, sampler="bohb", pruner=PRUNER, runs=command.RUNS)
+    result.set_defaults(space="wamr", seed=0, sampler="bohb", pruner=PRUNER, runs=paths.RUNS)
     result.set_defaults(probes=PROBES, objective="robust", heartbeat=f"{SECONDS}s")
     result.add_argument(
         "--enqueue",
@@ -101,7 +100,7 @@ def read(args: argparse.Namespace) -> Request:
         raise unknown("command line", "sampler", args.sampler, samplers.names())
     pruners.build(args.pruner, epochs=1)
     numbers = {
-        name: _number(f"--{name.replace('_', '-')}", getattr(args, name), rule)
+        name: cli.number(f"--{name.replace('_', '-')}", getattr(args, name), rule)
         for name, rule in (
             ("trials", Count),
             ("seed", Seed),
@@ -110,12 +109,12 @@ def read(args: argparse.Namespace) -> Request:
             ("probes", Natural),
         )
     }
-    budget = None if args.budget is None else _seconds("--budget", args.budget)
-    question = Question.load(
-        args.space, args.recipe or _choose_recipe(), command.settings(args.set)
+    budget = None if args.budget is None else cli.seconds("--budget", args.budget)
+    question = SearchProblem.load(
+        args.space, args.recipe or _choose_recipe(), cli.overrides(args.set)
     )
     question = _with_data(question.with_seed(numbers["seed"]), args.data_dir)
-    runs = command.folder(Path(args.runs), "--runs")
+    runs = paths.writable_folder(Path(args.runs), "--runs")
     uri = args.tracking_uri or f"sqlite:///{runs / 'mlflow.db'}"
     check_uri(uri)
     return Request(
@@ -123,7 +122,7 @@ def read(args: argparse.Namespace) -> Request:
         study=args.study or f"{question.space.name}-{question.recipe.name}",
         runs=runs,
         budget=budget,
-        heartbeat=max(1, round(_seconds("--heartbeat", args.heartbeat))),
+        heartbeat=max(1, round(cli.seconds("--heartbeat", args.heartbeat))),
         sampler=args.sampler,
         pruner=args.pruner,
         rules=_rules(args),
@@ -139,7 +138,7 @@ def read(args: argparse.Namespace) -> Request:
 def _checkpoints(url: str | None) -> str | None:
     if url is None:
         return None
-    from pipeline.object_store import check_url
+    from pipeline.trial_files.object_store import check_url
 
     return check_url(url)
 
@@ -156,22 +155,9 @@ def _rules(args: argparse.Namespace) -> Rules:
         )
     return Rules(
         args.objective,
-        _number("--min-clean", args.min_clean, Share),
-        _number("--deterministic", args.deterministic, Count),
+        cli.number("--min-clean", args.min_clean, UnitInterval),
+        cli.number("--deterministic", args.deterministic, Count),
     )
-
-
-def _number(option: str, value: object, rule: Any) -> Any:  # noqa: ANN401
-    return None if value is None else check("command line", option, value, rule)
-
-
-def _seconds(option: str, text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not match or not float(match[1]):
-        raise InputError(
-            f"command line: {option} must be a time such as 90s, 30m or 2h, but is {text!r}"
-        )
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def _choose_recipe() -> str:
@@ -189,7 +175,7 @@ def _choose_recipe() -> str:
     return recipe
 
 
-def _with_data(question: Question, data_dir: str | None) -> Question:
+def _with_data(question: SearchProblem, data_dir: str | None) -> SearchProblem:
     """Put the folder of the images into the configuration, as an absolute path."""
     data = question.config({}).data
     if "data_dir" not in data.options:
@@ -198,7 +184,7 @@ def _with_data(question: Question, data_dir: str | None) -> Question:
         return question
     if data_dir is None:
         given = str(data.options["data_dir"])
-        path = Path(given) if given else command.folder(command.ROOT / "data", "--data-dir")
+        path = Path(given) if given else paths.writable_folder(paths.ROOT / "data", "--data-dir")
     else:
         path = Path(data_dir)
     return replace(question, by_hand={**question.by_hand, "data_dir": str(path.resolve())})
@@ -213,4 +199,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("search", main))
+    sys.exit(cli.run("search", main))

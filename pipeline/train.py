@@ -9,16 +9,16 @@ from pathlib import Path
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from pipeline import command
-from pipeline.exported import Exported, load_split, versions, with_data_dir
+from pipeline.base import cli, paths
+from pipeline.problem.exported import Exported, load_split, versions, with_data_dir
 from regmix.images import Split
-from regmix.metrics import EpochMetrics
 from regmix.ranges import Seed, check
+from regmix.training.metrics import EpochMetrics
 
 
-def parser() -> command.Parser:
+def parser() -> cli.Parser:
     """Return the command line's options."""
-    result = command.Parser(prog="train.py", description=__doc__, allow_abbrev=False)
+    result = cli.Parser("train.py", __doc__)
     result.add_argument("file", metavar="FILE", help="a YAML file that export.py wrote")
     result.add_argument("--seeds", nargs="+", metavar="SEED", help="(default: the file's own seed)")
     result.add_argument("--data-dir", help="where the images are, if not where the file says")
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     path = Path(args.file).resolve()
     exported = with_data_dir(Exported.read(path), args.data_dir)
     seeds = [check("command line", "--seeds", seed, Seed) for seed in args.seeds or ()]
-    out = command.folder(Path(args.out) if args.out else path.parent, "--out")
+    out = paths.writable_folder(Path(args.out) if args.out else path.parent, "--out")
     data = load_split(exported, path)
     results, same = [], True
     for seed in seeds or [exported.config.seed]:
@@ -56,9 +56,9 @@ def _train(exported: Exported, data: Split, path: Path) -> Exported:
     """Train, print a line per epoch, write file and weights, and return what came out."""
     import torch
 
-    from regmix import checkpoint
     from regmix.device import device, machine
-    from regmix.trainer import RegMixTrainer
+    from regmix.training import checkpoint
+    from regmix.training.trainer import RegMixTrainer
 
     torch.set_num_threads(int(exported.machine.get("threads", 1)))
     trainer: RegMixTrainer = RegMixTrainer(exported.config, data, device())
@@ -131,4 +131,4 @@ def _compare(recorded: Exported, again: Exported) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("train", main))
+    sys.exit(cli.run("train", main))

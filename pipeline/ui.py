@@ -19,7 +19,8 @@ from typing import IO, Annotated
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from pipeline import command, views
+from pipeline.base import cli, paths
+from pipeline.tracking import mlflow_page as views
 from regmix.errors import InputError
 from regmix.ranges import Bounds, check
 
@@ -36,8 +37,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         InputError: for a port that is none.
     """
-    parser = command.Parser(prog="ui.py", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--runs", default=command.RUNS, help="folder of the searches (mlruns)")
+    parser = cli.Parser("ui.py", __doc__)
+    parser.add_argument("--runs", default=paths.RUNS, help="folder of the searches (mlruns)")
     parser.add_argument("--host", default="127.0.0.1", help="to listen on (this machine alone)")
     parser.add_argument("--port", default=5000, help="to listen on (5000)")
     args = parser.parse_args(argv)
@@ -172,4 +173,4 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run("ui", main))
+    sys.exit(cli.run("ui", main))

@@ -12,7 +12,7 @@ from regmix.ranges import (
     Decay,
     NonNegative,
     Positive,
-    PositiveShare,
+    PositiveUnitInterval,
     Seed,
     Value,
     check,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Part:
+class Component:
     """A variant by its name, with all of its options."""
 
     name: str
@@ -34,29 +34,31 @@ class Part:
 class TrainConfig:
     """One run. Frozen, so what was logged is what ran.
 
-    Build it with `from_flat`, which checks every value; a `Part`'s options are named by its
+    Build it with `from_flat`, which checks every value; a `Component`'s options are named by its
     file in `regmix/`.
     """
 
-    data: Part
-    model: Part
-    attack: Part
-    loss: Part
+    data: Component
+    model: Component
+    attack: Component
+    loss: Component
 
     # The task: what is measured. A search space may not touch these.
     train_images: Count | None = None  # a stratified subset of the training images; None: all
     valid_images: Count = 1000  # held out of the training images; the search sees these
     split_seed: Seed = 0
-    eval_epsilon: PositiveShare = 8 / 255  # L-inf radius of the judgement, pixels in [0, 1]
+    eval_epsilon: PositiveUnitInterval = 8 / 255  # L-inf radius of the judgement, pixels in [0, 1]
     eval_steps: Count = 10  # of each PGD in the validation ensemble
     eval_seed: Seed = 0  # of the attacks' random starts: the same for all trials
-    judgement: Literal["trial", "finalist"] = "trial"  # of the end, see `regmix.levels`
+    judgement: Literal["trial", "finalist"] = (
+        "trial"  # of the end, see `regmix.evaluation.apgd_levels`
+    )
     epochs: Count = 30
     seed: Seed = 0  # weights, order, augmentation and starting perturbations
 
     # The method.
     epsilon_ratio: NonNegative = 1.0  # training epsilon / evaluation epsilon
-    true_class_mass: PositiveShare = 1.0  # tau: the label's probability after smoothing
+    true_class_mass: PositiveUnitInterval = 1.0  # tau: the label's probability after smoothing
     initialization: Literal["history", "corner", "random", "zero"] = "history"
     momentum_decay: Decay = 0.3  # mu, of the gradient memory
     momentum_rule: Literal["norm", "sign", "success"] = "norm"  # how it takes a new gradient
@@ -65,7 +67,9 @@ class TrainConfig:
     attack_mode: Literal["train", "eval"] = "train"  # of BN in the attack; eval costs a forward
     averaging_decay: Decay = 0.999  # of the weights that are judged; 0 judges the raw ones
     averaging_rule: Literal["growing", "constant", "pgk"] = "growing"  # of the decay over time
-    averaging_threshold: PositiveShare = 0.82  # of pgk: right(final) / right(initial), or weak
+    averaging_threshold: PositiveUnitInterval = (
+        0.82  # of pgk: right(final) / right(initial), or weak
+    )
 
     # The optimiser.
     batch_size: Count = 128
@@ -85,7 +89,7 @@ class TrainConfig:
         """Check a flat mapping of names to values and build the run that it says.
 
         Args:
-            flat: a name for each room (`data`, `model`, `attack`, `loss`), their options, and
+            flat: a name for each kind (`data`, `model`, `attack`, `loss`), their options, and
                 fields of this class; what is missing takes its default.
             places: where each key was written, for messages.
 
@@ -95,33 +99,33 @@ class TrainConfig:
         places = places or {}
         at = {key: places.get(key, "configuration") for key in flat}
         parts, known = {}, own_options()
-        for room in registry.ROOMS:
-            name = flat.get(room)
+        for kind in registry.KINDS:
+            name = flat.get(kind)
             if not isinstance(name, str):
-                raise InputError(f"{at.get(room, 'configuration')}: {room} must be named")
-            if name not in registry.names(room):
-                raise unknown(at[room], room, name, registry.names(room))
-            parts[room] = registry.options(room, name)
-            known = {**known, **parts[room]}
+                raise InputError(f"{at.get(kind, 'configuration')}: {kind} must be named")
+            if name not in registry.names(kind):
+                raise unknown(at[kind], kind, name, registry.names(kind))
+            parts[kind] = registry.options(kind, name)
+            known = {**known, **parts[kind]}
         values = {}
         for key, value in flat.items():
-            if key in registry.ROOMS:
+            if key in registry.KINDS:
                 continue
             if key not in known:
                 raise unknown(at[key], "parameter", key, known)
             values[key] = check(at[key], key, value, known[key].annotation)
         arguments: dict[str, Any] = {k: values[k] for k in own_options() if k in values}
-        for room, options in parts.items():
+        for kind, options in parts.items():
             taken = {key: values.get(key, option.default) for key, option in options.items()}
-            arguments[room] = Part(str(flat[room]), MappingProxyType(taken))
+            arguments[kind] = Component(str(flat[kind]), MappingProxyType(taken))
         return cls(**arguments)
 
     def flat(self) -> dict[str, Value]:
         """Return every name and value of the run; `from_flat` takes it back unchanged."""
         result: dict[str, Value] = {}
-        for room in registry.ROOMS:
-            part: Part = getattr(self, room)
-            result |= {room: part.name, **part.options}
+        for kind in registry.KINDS:
+            component: Component = getattr(self, kind)
+            result |= {kind: component.name, **component.options}
         return result | {key: getattr(self, key) for key in own_options()}
 
     def split(self, images: "Images") -> "Split":
@@ -146,7 +150,7 @@ def own_options() -> dict[str, registry.Option]:
     return {
         field.name: registry.Option(hints[field.name], field.default)  # type: ignore[arg-type]
         for field in fields(TrainConfig)
-        if field.name not in registry.ROOMS
+        if field.name not in registry.KINDS
     }
 
 

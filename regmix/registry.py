@@ -17,7 +17,7 @@ from regmix import ranges
 from regmix.errors import unknown
 from regmix.ranges import Value
 
-ROOMS = ("data", "model", "attack", "loss")
+KINDS = ("data", "model", "attack", "loss")
 _FOLDERS = {"data": "data", "model": "models", "attack": "attacks", "loss": "losses"}
 _VOCABULARY = {**vars(ranges), "Literal": Literal}
 
@@ -30,14 +30,14 @@ class Option:
     default: Value
 
 
-def names(room: str) -> tuple[str, ...]:
-    """Return the variants of a room: 'data', 'model', 'attack' or 'loss'."""
-    folder = Path(__file__).parent / _FOLDERS[room]
+def names(kind: str) -> tuple[str, ...]:
+    """Return the variants of a kind: 'data', 'model', 'attack' or 'loss'."""
+    folder = Path(__file__).parent / _FOLDERS[kind]
     return tuple(sorted(path.stem for path in folder.glob("[!_]*.py")))
 
 
 @cache
-def options(room: str, name: str) -> Mapping[str, Option]:
+def options(kind: str, name: str) -> Mapping[str, Option]:
     """Return the keyword-only options that have a default, in the order they are written.
 
     Keyword-only arguments without a default (such as an attack's epsilon) are the trainer's to
@@ -46,9 +46,9 @@ def options(room: str, name: str) -> Mapping[str, Option]:
     Raises:
         InputError: where there is no such variant.
     """
-    if name not in names(room):
-        raise unknown("configuration", room, name, names(room))
-    source = Path(__file__).parent / _FOLDERS[room] / f"{name}.py"
+    if name not in names(kind):
+        raise unknown("configuration", kind, name, names(kind))
+    source = Path(__file__).parent / _FOLDERS[kind] / f"{name}.py"
     function = next(
         node
         for node in ast.parse(source.read_text()).body
@@ -70,11 +70,11 @@ def _evaluate(annotation: ast.expr | None) -> Any:  # noqa: ANN401
     return eval(compile(ast.Expression(annotation), "<annotation>", "eval"), _VOCABULARY)
 
 
-def module(room: str, name: str) -> ModuleType:
+def module(kind: str, name: str) -> ModuleType:
     """Import the file of a variant."""
-    return importlib.import_module(f"regmix.{_FOLDERS[room]}.{name}")
+    return importlib.import_module(f"regmix.{_FOLDERS[kind]}.{name}")
 
 
-def find(room: str, name: str) -> Callable[..., Any]:
+def find(kind: str, name: str) -> Callable[..., Any]:
     """Import a variant and return its function."""
-    return getattr(module(room, name), name)  # type: ignore[no-any-return]
+    return getattr(module(kind, name), name)  # type: ignore[no-any-return]

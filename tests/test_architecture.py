@@ -55,9 +55,9 @@ def roots(path):
 
 
 def test_the_files_were_found():
-    assert {"regmix.trainer", "regmix.losses.regmix", "pipeline.search"} <= set(MODULES)
+    assert {"regmix.training.trainer", "regmix.losses.regmix", "pipeline.search"} <= set(MODULES)
     assert "torch" in roots(ROOT / "regmix" / "trainer.py")
-    assert "regmix.ball" in imports(ROOT / "regmix" / "memory.py")
+    assert "regmix.projection" in imports(ROOT / "regmix" / "memory.py")
 
 
 @pytest.mark.parametrize("path", inside("regmix"), ids=module)

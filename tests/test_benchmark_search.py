@@ -16,7 +16,7 @@ from benchmarks.regret import SHARES, never_worse, ratio, regrets
 from benchmarks.search import latest, measure, read
 from benchmarks.simulated import simulate
 from benchmarks.ways import RaysDefault, Way, usual
-from pipeline.space import Float, Int, SearchSpace
+from pipeline.problem.space import Float, Int, SearchSpace
 from regmix.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]

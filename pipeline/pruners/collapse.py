@@ -11,7 +11,7 @@ from pipeline.pruners.none import none
 
 @dataclass(frozen=True)
 class Collapse:
-    """Catastrophic overfitting is for good: see `regmix.collapse` for the rule and its counts.
+    """Catastrophic overfitting is for good: see `catastrophic_overfitting.py` for rule and counts.
 
     inner: is asked where nothing collapsed.
     """
@@ -23,7 +23,7 @@ class Collapse:
         epoch = trial.user_attrs[f"epoch_{trial.last_step}"]
         if not epoch["collapse"]:
             return self.inner.stop(study, trial)
-        pgd, fall = epoch["raw_pgd"], epoch["collapse_fall"]
+        pgd, fall = epoch["raw_pgd"], epoch["co_drop"]
         fell = f", which fell from {pgd + fall:.3f}" if fall > 0 else ""
         return Stop(
             f"collapsed in epoch {trial.last_step}: {epoch['raw_fgsm']:.3f} under FGSM, {pgd:.3f} "

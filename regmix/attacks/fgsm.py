@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from regmix.attacked import Attacked, Reach
-from regmix.ball import project
+from regmix.interfaces import AttackResult, PerturbationRadius
+from regmix.projection import project
 from regmix.ranges import NonNegative
 
 
@@ -18,7 +18,7 @@ def fgsm(
     epsilon: float,
     keep_graph: bool,
     step_ratio: NonNegative = 1.0,
-) -> Attacked:
+) -> AttackResult:
     """Step once from `start` along the sign of the loss's gradient, and project.
 
         d' = project(d + step_ratio * epsilon * sign(grad_d CE(f(x + d), y)))
@@ -51,16 +51,16 @@ def signed_step(
     *,
     step: float,
     keep_graph: bool,
-) -> Attacked:
+) -> AttackResult:
     """Do what `fgsm` says, with the ball's radius and the step's length in pixels."""
     point = start.detach().requires_grad_()
     initial = model(images + point).float()
     fit = F.cross_entropy(initial, target)
     (gradient,) = torch.autograd.grad(fit, point, retain_graph=keep_graph)
     final = project(start + step * gradient.sign(), images, radius)
-    return Attacked(final, initial if keep_graph else initial.detach(), gradient)
+    return AttackResult(final, initial if keep_graph else initial.detach(), gradient)
 
 
-def reach(*, epsilon: float, **_: object) -> Reach:
+def reach(*, epsilon: float, **_: object) -> PerturbationRadius:
     """Return that start and end lie in the ball of `epsilon`."""
-    return Reach(start=epsilon, final=epsilon)
+    return PerturbationRadius(start=epsilon, final=epsilon)

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from regmix.attacked import Attacked, Reach
 from regmix.attacks.fgsm import signed_step
+from regmix.interfaces import AttackResult, PerturbationRadius
 from regmix.ranges import NonNegative
 
 
@@ -17,7 +17,7 @@ def n_fgsm(
     keep_graph: bool,
     noise_ratio: NonNegative = 2.0,
     step_ratio: NonNegative = 1.0,
-) -> Attacked:
+) -> AttackResult:
     """Step once from `start` along the sign of the loss's gradient, without a projection.
 
         d' = d + step_ratio * epsilon * sign(grad_d CE(f(x + d), y)),  d ~ U(-k epsilon, k epsilon)
@@ -46,6 +46,8 @@ def n_fgsm(
     return signed_step(model, images, start, target, widest, step=step, keep_graph=keep_graph)
 
 
-def reach(*, epsilon: float, noise_ratio: float, step_ratio: float) -> Reach:
+def reach(*, epsilon: float, noise_ratio: float, step_ratio: float) -> PerturbationRadius:
     """Return the noise's half width, and one step more."""
-    return Reach(start=noise_ratio * epsilon, final=(noise_ratio + step_ratio) * epsilon)
+    return PerturbationRadius(
+        start=noise_ratio * epsilon, final=(noise_ratio + step_ratio) * epsilon
+    )

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from regmix.attacked import Attacked, Reach
 from regmix.attacks.fgsm import fgsm
+from regmix.interfaces import AttackResult, PerturbationRadius
 from regmix.ranges import Count, NonNegative
 
 
@@ -17,7 +17,7 @@ def pgd(
     keep_graph: bool,
     steps: Count = 10,
     step_ratio: NonNegative = 0.25,
-) -> Attacked:
+) -> AttackResult:
     """Take `steps` steps of `fgsm`, each from where the last one ended.
 
     Madry et al., ICLR 2018: 10 steps of 2/255 at 8/255, from uniform noise
@@ -46,6 +46,6 @@ def pgd(
     return first._replace(perturbation=perturbation)
 
 
-def reach(*, epsilon: float, **_: object) -> Reach:
+def reach(*, epsilon: float, **_: object) -> PerturbationRadius:
     """Return that start and end lie in the ball of `epsilon`."""
-    return Reach(start=epsilon, final=epsilon)
+    return PerturbationRadius(start=epsilon, final=epsilon)

@@ -1,6 +1,6 @@
 """CIFAR-100: torchvision's copy, or an image folder with the same classes."""
 
-from regmix.archives import cifar
+from regmix.data._cifar import cifar
 from regmix.images import Images, PartName
 
 

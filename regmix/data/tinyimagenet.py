@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from regmix.data._image_files import decode
 from regmix.errors import InputError
 from regmix.images import Images, PartName
-from regmix.pictures import decode
 
 _CLASSES = 200
 _ARCHIVE = "tiny-imagenet-200"

@@ -5,7 +5,7 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional as F
 
-from regmix.branches import Branches
+from regmix.interfaces import LossInputs
 from regmix.ranges import NonNegative
 
 
@@ -69,6 +69,6 @@ def _widened(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype.itemsize < 4 else logits
 
 
-def branches(*, dkl_mse_weight: float, dkl_ce_weight: float, mse_flow: str) -> Branches:  # noqa: ARG001
+def branches(*, dkl_mse_weight: float, dkl_ce_weight: float, mse_flow: str) -> LossInputs:  # noqa: ARG001
     """Return that the clean output is used, whatever the weights: it is what is fitted."""
-    return Branches(initial=False, clean=True)
+    return LossInputs(initial=False, clean=True)

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from regmix.branches import Branches
+from regmix.interfaces import LossInputs
 from regmix.ranges import NonNegative
 
 
@@ -38,6 +38,6 @@ def logit_pairing(
     return loss
 
 
-def branches(*, pairing_weight: float) -> Branches:
+def branches(*, pairing_weight: float) -> LossInputs:
     """Return which outputs this weight uses."""
-    return Branches(initial=False, clean=pairing_weight > 0)
+    return LossInputs(initial=False, clean=pairing_weight > 0)

@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from regmix.branches import Branches
-from regmix.divergence import kl_each
+from regmix.interfaces import LossInputs
+from regmix.losses._divergence import kl_each
 from regmix.ranges import NonNegative
 
 
@@ -52,6 +52,6 @@ def _margin(final: Tensor, label: Tensor) -> Tensor:
     return final.logsumexp(1) - others.logsumexp(1)
 
 
-def branches(*, mart_weight: float) -> Branches:
+def branches(*, mart_weight: float) -> LossInputs:
     """Return which outputs this weight uses."""
-    return Branches(initial=False, clean=mart_weight > 0)
+    return LossInputs(initial=False, clean=mart_weight > 0)

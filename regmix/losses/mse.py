@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from regmix.branches import Branches
+from regmix.interfaces import LossInputs
 from regmix.ranges import NonNegative
 
 
@@ -35,6 +35,6 @@ def mse(
     return loss
 
 
-def branches(*, mse_weight: float) -> Branches:
+def branches(*, mse_weight: float) -> LossInputs:
     """Return which outputs this weight uses."""
-    return Branches(initial=mse_weight > 0, clean=False)
+    return LossInputs(initial=mse_weight > 0, clean=False)

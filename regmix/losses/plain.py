@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from regmix.branches import Branches
+from regmix.interfaces import LossInputs
 
 
 def plain(final: Tensor, initial: Tensor, clean: Tensor | None, target: Tensor) -> Tensor:  # noqa: ARG001
@@ -11,6 +11,6 @@ def plain(final: Tensor, initial: Tensor, clean: Tensor | None, target: Tensor) 
     return F.cross_entropy(final, target)
 
 
-def branches() -> Branches:
+def branches() -> LossInputs:
     """Return that only the final output is used."""
-    return Branches(initial=False, clean=False)
+    return LossInputs(initial=False, clean=False)

@@ -5,8 +5,8 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional as F
 
-from regmix.branches import Branches
-from regmix.divergence import kl
+from regmix.interfaces import LossInputs
+from regmix.losses._divergence import kl
 from regmix.ranges import NonNegative
 
 
@@ -40,7 +40,7 @@ def regmix(
         alpha: >= 0, weight of KL(final || initial), the main mutual term.
         beta: >= 0, weight of KL(initial || final), the auxiliary mutual term.
         gamma: >= 0, the generalization coefficient.
-        reduction: see `regmix.divergence.kl`.
+        reduction: see `regmix.losses._divergence.kl`.
         gradient_flow: `both` leaves both sides of a divergence attached, as the lineage's code
             does; `target` freezes the first one, as in deep mutual learning, so that alpha
             then trains the initial output alone.
@@ -73,7 +73,7 @@ def _attached(logits: Tensor) -> Tensor:
 
 def branches(
     *, alpha: float, beta: float, gamma: float, clean_branches: str = "final", **_: object
-) -> Branches:
+) -> LossInputs:
     """Return which outputs these weights use."""
     pulled = gamma > 0 and clean_branches == "both"
-    return Branches(initial=alpha > 0 or beta > 0 or pulled, clean=gamma > 0)
+    return LossInputs(initial=alpha > 0 or beta > 0 or pulled, clean=gamma > 0)

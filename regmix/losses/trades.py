@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from regmix.branches import Branches
-from regmix.divergence import kl
+from regmix.interfaces import LossInputs
+from regmix.losses._divergence import kl
 from regmix.ranges import NonNegative
 
 
@@ -37,6 +37,6 @@ def trades(
     return loss + trades_weight * kl(clean, final)
 
 
-def branches(*, trades_weight: float) -> Branches:  # noqa: ARG001
+def branches(*, trades_weight: float) -> LossInputs:  # noqa: ARG001
     """Return that the clean output is used, whatever the weight: it is what is fitted."""
-    return Branches(initial=False, clean=True)
+    return LossInputs(initial=False, clean=True)

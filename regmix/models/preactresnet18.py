@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from regmix.preactivation import network
+from regmix.models._preactivation import network
 from regmix.ranges import Count
 
 

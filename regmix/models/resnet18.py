@@ -4,9 +4,9 @@ from typing import Any
 
 from torch import nn
 
-from regmix.initialization import he_normal
+from regmix.models._initialization import he_normal
 from regmix.ranges import Count
-from regmix.vision import torchvision
+from regmix.torchvision_cpu import torchvision
 
 
 def resnet18(channels: int, classes: int, *, width: Count = 64) -> nn.Module:

@@ -88,7 +88,7 @@ def states(runs, study="wamr-digits"):
     """Return number -> FrozenTrial from the study's own storage."""
     import optuna
 
-    from pipeline.store import open_storage
+    from pipeline.study.storage import open_storage
 
     place = Path(runs) / "studies" / study
     loaded = optuna.load_study(study_name=study, storage=open_storage(None, place, mend=False))
@@ -97,7 +97,7 @@ def states(runs, study="wamr-digits"):
 
 def shown(runs, study="wamr-digits"):
     """Return number -> MLflow run, and the summary runs, from MLflow's own database."""
-    from pipeline.tracking_uri import connect
+    from pipeline.tracking.uri import connect
 
     client = connect(f"sqlite:///{Path(runs) / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(study)

@@ -4,13 +4,13 @@ import optuna
 import pytest
 
 from pipeline import pruners
-from pipeline.bridge import StudyBridge
-from pipeline.clock import Clock
-from pipeline.ending import Ending
-from pipeline.question import Question
-from pipeline.store import open_storage
-from regmix.judged import Judged, Masking
-from regmix.metrics import EpochMetrics
+from pipeline.problem.problem import SearchProblem
+from pipeline.study.budget import TimeBudget
+from pipeline.study.controller import StudyController
+from pipeline.study.records import TrialOutcome
+from pipeline.study.storage import open_storage
+from regmix.evaluation.results import FinalEvaluation, Masking
+from regmix.training.metrics import EpochMetrics
 
 MACHINE = {"device": "cpu", "threads": 1}
 
@@ -18,7 +18,9 @@ MACHINE = {"device": "cpu", "threads": 1}
 def metrics(epoch, robust, seconds=1.0, judged=None, last=4, clean=0.9, **more):
     values = dict.fromkeys(EpochMetrics.__dataclass_fields__, 0.5)
     found = {name: 0.0 for name in Masking.__dataclass_fields__}
-    ended = Judged(round(1000 * (robust if judged is None else judged)), 1000, Masking(**found))
+    ended = FinalEvaluation(
+        round(1000 * (robust if judged is None else judged)), 1000, Masking(**found)
+    )
     told = {"epoch": epoch, "collapse": False, "valid_robust": robust, "seconds": seconds}
     told |= {"valid_clean": clean, "judged": ended if epoch == last else None, **more}
     return EpochMetrics(**{**values, **told})
@@ -33,9 +35,9 @@ def study_at(place):
 
 
 def bridge_at(place, trials=4, **options):
-    question = Question.load("wamr", "digits", {"epochs": 4, "data": "digits"})
+    question = SearchProblem.load("wamr", "digits", {"epochs": 4, "data": "digits"})
     options = {"pruner": pruners.build("none", 4), "sampler": "tpe", "seed": 0, **options}
-    bridge = StudyBridge(study_at(place), question, trials=trials, **options)
+    bridge = StudyController(study_at(place), question, trials=trials, **options)
     bridge.recover()
     bridge.begin()
     return bridge
@@ -51,7 +53,7 @@ def test_a_trial_is_complete_with_the_judgement_of_its_end(tmp_path):
     bridge = bridge_at(tmp_path)
     request = bridge.ask()
     endings = [bridge.report(0, metrics(e, 0.1 * e, judged=0.3), MACHINE) for e in range(1, 5)]
-    assert endings == [None, None, None, Ending("COMPLETE")]
+    assert endings == [None, None, None, TrialOutcome("COMPLETE")]
     bridge.tell(request.number, endings[-1])
     trial = bridge.frozen(0)
     assert (trial.state.name, trial.value) == ("COMPLETE", 0.3)
@@ -106,7 +108,7 @@ def test_a_pruned_trial_keeps_its_values_and_its_reason(tmp_path):
     good, bad = bridge.ask(), bridge.ask()
     assert bridge.report(good.number, metrics(1, 0.4), MACHINE) is None
     ending = bridge.report(bad.number, metrics(1, 0.1), MACHINE)
-    assert ending == Ending("PRUNED", "rank 2 of 2 at epoch 1, the limit is 1")
+    assert ending == TrialOutcome("PRUNED", "rank 2 of 2 at epoch 1, the limit is 1")
     bridge.tell(bad.number, ending)
     trial = bridge.frozen(bad.number)
     assert (trial.state.name, trial.user_attrs["reason"]) == ("PRUNED", ending.reason)
@@ -124,7 +126,7 @@ def test_a_failed_trial_is_no_value_for_the_sampler(tmp_path):
     bridge = bridge_at(tmp_path)
     request = bridge.ask()
     bridge.report(0, metrics(1, 0.9), MACHINE)
-    bridge.tell(request.number, Ending("FAIL", "diverged"))
+    bridge.tell(request.number, TrialOutcome("FAIL", "diverged"))
     trial = bridge.frozen(0)
     assert (trial.state.name, trial.value, trial.user_attrs["reason"]) == ("FAIL", None, "diverged")
 
@@ -133,7 +135,7 @@ def test_three_failures_and_nothing_else_end_the_search(tmp_path):
     bridge = bridge_at(tmp_path, trials=9)
     for _ in range(3):
         assert not bridge.hopeless
-        bridge.tell(bridge.ask().number, Ending("FAIL", "diverged"))
+        bridge.tell(bridge.ask().number, TrialOutcome("FAIL", "diverged"))
     assert bridge.hopeless
     assert bridge.ask() is None
 
@@ -142,11 +144,11 @@ def test_a_begun_trial_still_gets_its_retry_after_three_failures(tmp_path):
     bridge = bridge_at(tmp_path, trials=9)
     requests = [bridge.ask() for _ in range(4)]
     for request in requests[:3]:
-        bridge.tell(request.number, Ending("FAIL", "out of memory (2 times)"))
+        bridge.tell(request.number, TrialOutcome("FAIL", "out of memory (2 times)"))
     assert bridge.retry(requests[3].number, "out of memory", allowed=1) is None
     assert bridge.hopeless
     assert bridge.ask() == requests[3]
-    bridge.tell(requests[3].number, Ending("FAIL", "out of memory (2 times)"))
+    bridge.tell(requests[3].number, TrialOutcome("FAIL", "out of memory (2 times)"))
     assert bridge.ask() is None
 
 
@@ -154,39 +156,39 @@ def test_a_begun_trial_that_completes_after_three_failures_lets_the_search_go_on
     bridge = bridge_at(tmp_path, trials=9)
     requests = [bridge.ask() for _ in range(4)]
     for request in requests[:3]:
-        bridge.tell(request.number, Ending("FAIL", "diverged"))
+        bridge.tell(request.number, TrialOutcome("FAIL", "diverged"))
     bridge.retry(requests[3].number, "a worker died", allowed=3)
     finish(bridge, bridge.ask())
     assert bridge.ask().number == 4
 
 
 def test_a_budget_ends_the_study_and_says_so(tmp_path):
-    bridge = bridge_at(tmp_path, clock=Clock(budget=3600.0))
+    bridge = bridge_at(tmp_path, clock=TimeBudget(budget=3600.0))
     request = bridge.ask()
     assert bridge.report(0, metrics(1, 0.4), MACHINE) is None
     bridge.clock.before = 3700.0
     ending = bridge.report(0, metrics(2, 0.4, seconds=100.0), MACHINE)
-    assert ending == Ending("PRUNED", "the budget of 3600 s ended at epoch 2")
+    assert ending == TrialOutcome("PRUNED", "the budget of 3600 s ended at epoch 2")
     bridge.tell(request.number, ending)
     assert bridge.ask() is None
     assert bridge.study.user_attrs["seconds"] >= 3600
 
 
 def test_a_trial_that_is_nearly_complete_when_the_budget_ends_may_reach_its_end(tmp_path):
-    bridge = bridge_at(tmp_path, clock=Clock(budget=3600.0))
+    bridge = bridge_at(tmp_path, clock=TimeBudget(budget=3600.0))
     bridge.ask()
     for epoch in (1, 2):
         assert bridge.report(0, metrics(epoch, 0.4, seconds=10.0), MACHINE) is None
     bridge.clock.before = 3605.0
     assert not bridge.clock.open and not bridge.clock.over
     assert bridge.report(0, metrics(3, 0.4, seconds=10.0), MACHINE) is None
-    assert bridge.report(0, metrics(4, 0.4, seconds=10.0), MACHINE) == Ending("COMPLETE")
+    assert bridge.report(0, metrics(4, 0.4, seconds=10.0), MACHINE) == TrialOutcome("COMPLETE")
     bridge.clock.before = 3708.0
     assert bridge.clock.over
 
 
 def test_no_trial_begins_that_could_not_report_an_epoch_within_the_budget(tmp_path):
-    bridge = bridge_at(tmp_path, clock=Clock(budget=100.0))
+    bridge = bridge_at(tmp_path, clock=TimeBudget(budget=100.0))
     bridge.ask()
     bridge.report(0, metrics(1, 0.4, seconds=60.0), MACHINE)
     bridge.clock.before = 30.0
@@ -196,7 +198,7 @@ def test_no_trial_begins_that_could_not_report_an_epoch_within_the_budget(tmp_pa
 
 
 def test_what_was_begun_is_closed_when_the_budget_is_used_up_and_what_was_not_waits(tmp_path):
-    bridge = bridge_at(tmp_path, clock=Clock(budget=100.0))
+    bridge = bridge_at(tmp_path, clock=TimeBudget(budget=100.0))
     bridge.study.enqueue_trial({"alpha": 1.0, "beta": 1.0, "epsilon_ratio": 1.0})
     bridge.ask()
     bridge.report(0, metrics(1, 0.4), MACHINE)

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from pipeline import command
+from pipeline.base import cli
 from regmix.errors import InputError
 
 
@@ -39,7 +39,7 @@ def interrupted(argv):
     ],
 )
 def test_it_ends_with_a_status_and_at_most_a_line(main, status, line, capsys):
-    assert command.run("search", main) == status
+    assert cli.run("search", main) == status
     err = capsys.readouterr().err
     assert err.startswith(line) and err.count("\n") == bool(line)
 
@@ -50,4 +50,4 @@ def test_a_bug_is_a_traceback(error):
         raise error
 
     with pytest.raises(type(error)):
-        command.run("search", buggy)
+        cli.run("search", buggy)

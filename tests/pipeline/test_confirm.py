@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline import pruners
-from pipeline.exported import Exported
-from pipeline.finals import Finals, RaceBridge, dropped, median_run, outcomes
-from pipeline.question import Question
-from regmix.judged import Judged, Masking, pack, unpack
+from pipeline.problem.exported import Exported
+from pipeline.problem.problem import SearchProblem
+from pipeline.race.controller import RaceController, RaceProblem, dropped, median_run, outcomes
+from regmix.evaluation.results import FinalEvaluation, Masking, pack, unpack
 from tests.pipeline.conftest import interrupt_after, run, shown, start, states
 from tests.pipeline.test_bridge import MACHINE, metrics, study_at
 
@@ -84,10 +84,10 @@ def test_what_is_wrong_is_told_in_one_line(finished, tmp_path, typed, expected):
 
 
 def raced(place, seeds, finalists=(0, 3, 5)):
-    flat = Question.load("wamr", "digits", {"epochs": 1}).config({})
-    bridge = RaceBridge(
+    flat = SearchProblem.load("wamr", "digits", {"epochs": 1}).config({})
+    bridge = RaceController(
         study_at(place),
-        Finals("s", "digits", dict.fromkeys(finalists, flat), ("alpha",)),
+        RaceProblem("s", "digits", dict.fromkeys(finalists, flat), ("alpha",)),
         pruners.build("none", 1),
         "random",
         0,
@@ -111,7 +111,7 @@ def tell(bridge, request, robust):
     number, seed = request.number, request.config.seed
     bits = survivors(robust, seed).tolist()
     found = Masking(**dict.fromkeys(Masking.__dataclass_fields__, 0.0))
-    judged = Judged(sum(bits), len(bits), found, pack(bits))
+    judged = FinalEvaluation(sum(bits), len(bits), found, pack(bits))
     told = metrics(1, robust, last=1, judged=0.0)
     told = type(told)(**{**told.__dict__, "judged": judged})
     bridge.tell(number, bridge.report(number, told, MACHINE))
@@ -149,12 +149,12 @@ def test_a_round_ends_before_the_next_begins_and_the_hopeless_drops_out(tmp_path
 
 
 def test_a_finalist_that_fails_drops_out_and_the_default_never(tmp_path):
-    from pipeline.ending import Ending
+    from pipeline.study.records import TrialOutcome
 
     bridge = raced(tmp_path, seeds=2)
     for request in [bridge.ask() for _ in range(3)]:
         if finalist(bridge, request) == 3:
-            bridge.tell(request.number, Ending("FAIL", "diverged"))
+            bridge.tell(request.number, TrialOutcome("FAIL", "diverged"))
         else:
             tell(bridge, request, 0.1 if finalist(bridge, request) == 0 else 0.6)
     assert [finalist(bridge, bridge.ask()) for _ in range(2)] == [0, 5]

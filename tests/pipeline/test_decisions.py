@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline import pruners
-from pipeline.ending import Ending
+from pipeline.study.records import TrialOutcome
 from tests.pipeline.test_bridge import MACHINE, bridge_at, metrics
 
 
@@ -39,15 +39,15 @@ def test_a_worker_that_dies_is_tried_again_three_times_and_memory_once(tmp_path)
             assert bridge.frozen(number).state.name == "WAITING"
             assert bridge.ask().number == number
         ending = bridge.retry(number, reason, allowed)
-        assert ending == Ending("FAIL", f"{reason} ({allowed + 1} times)")
+        assert ending == TrialOutcome("FAIL", f"{reason} ({allowed + 1} times)")
         bridge.tell(number, ending)
 
 
 def test_a_collapsed_epoch_counts_with_the_present_weights_and_breaks_a_constraint(tmp_path):
     bridge = bridge_at(tmp_path, pruner=pruners.build("collapse+halving", 4))
     bridge.ask()
-    bridge.report(0, metrics(1, 0.5, raw_pgd=0.4, collapse_ratio=0.8), MACHINE)
-    fallen = metrics(2, 0.48, collapse=True, raw_fgsm=0.6, raw_pgd=0.03, collapse_ratio=0.05)
+    bridge.report(0, metrics(1, 0.5, raw_pgd=0.4, co_ratio=0.8), MACHINE)
+    fallen = metrics(2, 0.48, collapse=True, raw_fgsm=0.6, raw_pgd=0.03, co_ratio=0.05)
     ending = bridge.report(0, fallen, MACHINE)
     assert ending.state == "PRUNED" and ending.reason.startswith("collapsed in epoch 2")
     bridge.tell(0, ending)
@@ -69,12 +69,12 @@ def test_one_trial_in_so_many_is_a_probe_that_no_rank_stops(tmp_path):
     }
     assert stopped == {1, 3, 4}  # 2 and 5 are probes
     assert bridge.frozen(2).user_attrs["spared"] == "rank 3 of 3 at epoch 1, the limit is 2"
-    fallen = metrics(2, 0.1, collapse=True, raw_fgsm=0.6, raw_pgd=0.0, collapse_ratio=0.0)
+    fallen = metrics(2, 0.1, collapse=True, raw_fgsm=0.6, raw_pgd=0.0, co_ratio=0.0)
     assert bridge.report(2, fallen, MACHINE).state == "PRUNED"  # a collapse stops it all the same
 
 
 def test_clean_accuracy_below_the_limit_makes_a_complete_trial_no_candidate(tmp_path):
-    from pipeline.leaderboard import best_in_words, candidates, ranked
+    from pipeline.report.leaderboard import best_in_words, candidates, ranked
 
     bridge = bridge_at(tmp_path, min_clean=0.8)
     for clean, robust in ((0.85, 0.4), (0.7, 0.6)):
@@ -89,7 +89,7 @@ def test_clean_accuracy_below_the_limit_makes_a_complete_trial_no_candidate(tmp_
 
 
 def test_what_pruning_cost_is_told_by_its_probes(tmp_path):
-    from pipeline.leaderboard import pruning_in_words
+    from pipeline.report.leaderboard import pruning_in_words
 
     bridge = bridge_at(tmp_path, trials=9, probes=3, pruner=pruners.build("halving", 4))
     for late in (0.5, 0.1, 0.8):  # trial 2 is slow at first, and the best at its end

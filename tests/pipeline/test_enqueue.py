@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.enqueue import enqueue
+from pipeline.study.warm_start import enqueue
 from regmix.errors import InputError
 from tests.pipeline.conftest import run
 from tests.pipeline.test_bridge import bridge_at

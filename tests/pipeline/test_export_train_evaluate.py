@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from regmix.judged import Masking
+from regmix.evaluation.results import Masking
 from tests.pipeline.conftest import run, states
 
 
@@ -134,11 +134,11 @@ def test_the_best_epoch_is_judged_where_it_is_not_the_last(exported):
 
 
 def test_the_search_never_reads_the_test_part(monkeypatch):
-    from pipeline import study
-    from pipeline.question import Question
+    from pipeline.driver import study
+    from pipeline.problem.problem import SearchProblem
     from regmix.data import digits
 
     parts, real = [], digits.digits
     monkeypatch.setattr(digits, "digits", lambda part: parts.append(part) or real(part))
-    study._load_images(Question.load("wamr", "digits", {}))
+    study._load_images(SearchProblem.load("wamr", "digits", {}))
     assert parts == ["train"]

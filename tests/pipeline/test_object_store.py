@@ -6,9 +6,9 @@ import urllib.request
 import pytest
 from moto.server import ThreadedMotoServer
 
-from pipeline.exported import Exported
-from pipeline.files import Disk, open_files
-from pipeline.object_store import below, check_url
+from pipeline.problem.exported import Exported
+from pipeline.trial_files.disk import Disk, open_files
+from pipeline.trial_files.object_store import below, check_url
 from regmix.errors import InputError
 from tests.pipeline.conftest import free_port, next_trial, run, start, states
 from tests.pipeline.killing import arguments, check

@@ -8,10 +8,10 @@ import optuna
 import pytest
 
 from pipeline import pruners
-from pipeline.bridge import StudyBridge
-from pipeline.ending import Ending
-from pipeline.order import Arrival, Epoch, Lockstep, replay
-from pipeline.question import Question
+from pipeline.problem.problem import SearchProblem
+from pipeline.study.controller import StudyController
+from pipeline.study.records import TrialOutcome
+from pipeline.study.result_order import Arrival, Epoch, Lockstep, replay
 from tests.pipeline.test_bridge import MACHINE, metrics, study_at
 
 EPOCHS, TRIALS = 4, 20
@@ -30,9 +30,9 @@ class Workers:
     def start(self):
         self.running = {}  # number -> next epoch that its worker returns
         self.ended = set()
-        bridge = StudyBridge(
+        bridge = StudyController(
             self.study,
-            Question.load("wamr", "digits", {"epochs": EPOCHS}),
+            SearchProblem.load("wamr", "digits", {"epochs": EPOCHS}),
             pruners.build(self.pruner, EPOCHS),
             self.sampler,
             seed=0,
@@ -77,7 +77,7 @@ def event(params, epoch):
     """A failure for a few configurations, else a curve whose end depends on all parameters."""
     alpha, beta = params["alpha"], params["beta"]
     if alpha > 12 and epoch == 2:
-        return Ending("FAIL", "diverged")
+        return TrialOutcome("FAIL", "diverged")
     height = 0.8 - 0.05 * abs(alpha - 2) - 0.04 * abs(beta - 1)
     value = max(0.0, height * epoch / EPOCHS + 0.1 * (params["epsilon_ratio"] - 1))
     return Epoch(metrics(epoch, round(value, 6)), MACHINE)

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from pipeline import leaderboard
-from pipeline.bridge import Ending
-from pipeline.progress import Progress, duration
+from pipeline.report import leaderboard
+from pipeline.report.live import Progress, duration
+from pipeline.study.controller import TrialOutcome
 from tests.pipeline.test_bridge import MACHINE, bridge_at, finish, metrics
 
 
@@ -18,7 +18,7 @@ def test_without_a_terminal_each_ended_trial_is_a_line(tmp_path, capsys):
         finish(bridge, bridge.ask(), 0.5)
         request = bridge.ask()
         bridge.report(request.number, metrics(1, 0.2), MACHINE)
-        bridge.tell(request.number, Ending("PRUNED", "rank 2 of 2 at epoch 1"))
+        bridge.tell(request.number, TrialOutcome("PRUNED", "rank 2 of 2 at epoch 1"))
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("trial   0 COMPLETE epoch  4 judged 0.500  1 of 3 trials ended")
     assert "best 0.500 (trial 0)" in second and second.endswith("(rank 2 of 2 at epoch 1)")
@@ -63,7 +63,7 @@ def test_saved_epochs_are_counted_from_what_pruning_left_out(tmp_path):
     finish(bridge, bridge.ask())
     request = bridge.ask()
     bridge.report(request.number, metrics(1, 0.2), MACHINE)
-    bridge.tell(request.number, Ending("PRUNED", "why"))
+    bridge.tell(request.number, TrialOutcome("PRUNED", "why"))
     assert leaderboard.saved(bridge.study) == (3, 8)
 
 

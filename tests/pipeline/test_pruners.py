@@ -8,7 +8,7 @@ import pytest
 from pipeline import pruners
 from pipeline.pruners.halving import Halving, halving
 from pipeline.pruners.hyperband import hyperband
-from pipeline.store import open_storage
+from pipeline.study.storage import open_storage
 from regmix.errors import InputError
 
 EPOCHS = 12
@@ -16,7 +16,7 @@ RULES = [name for name in pruners.names() if name not in ("none", "collapse")]
 
 
 def report(trial, epoch, value, clean=None, **told):
-    sound = {"collapse": False, "raw_fgsm": 0.4, "raw_pgd": 0.3, "collapse_fall": 0.0}
+    sound = {"collapse": False, "raw_fgsm": 0.4, "raw_pgd": 0.3, "co_drop": 0.0}
     told = {"valid_clean": value if clean is None else clean, **sound, **told}
     trial.set_user_attr(f"epoch_{epoch}", told)
     trial.report(value, epoch)
@@ -134,7 +134,7 @@ def test_a_collapsed_trial_stops_in_its_epoch_for_certain():
     trial = study.ask()
     report(trial, 1, 0.4)
     assert pruner.stop(study, study.get_trials()[0]) is None
-    report(trial, 2, 0.4, collapse=True, raw_fgsm=0.6, raw_pgd=0.02, collapse_fall=0.39)
+    report(trial, 2, 0.4, collapse=True, raw_fgsm=0.6, raw_pgd=0.02, co_drop=0.39)
     stop = pruner.stop(study, study.get_trials()[0])
     assert stop.certain
     assert stop.reason == (

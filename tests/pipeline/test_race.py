@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.race import hopeless, seed_noise, standings, worse
+from pipeline.race.statistics import hopeless, seed_noise, standings, worse
 
 IMAGES = 400
 

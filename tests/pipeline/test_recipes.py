@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.question import RECIPES, Question
+from pipeline.problem.problem import RECIPES, SearchProblem
 
 # FGSM-PGI's code; mse_weight is its lambda, and reset_interval differs between the data sets
 LINEAGE = {
@@ -24,7 +24,7 @@ AVERAGED = {"averaging_decay": 0.999}  # FGSM-PGK's
 
 
 def flat(recipe, space="mse"):
-    return Question.load(space, recipe, {}).config({}).flat()
+    return SearchProblem.load(space, recipe, {}).config({}).flat()
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import optuna
 import pytest
 
 from pipeline import samplers
-from pipeline.ending import Ending
-from pipeline.pareto import both, front
-from pipeline.sequence import GRID, Grid, Sobol
-from pipeline.space import Choice, Float, Int
+from pipeline.problem.space import Choice, Float, Int
+from pipeline.samplers._sequence import GRID, Grid, Sobol
+from pipeline.study.pareto import both, front
+from pipeline.study.records import TrialOutcome
 from tests.pipeline.test_bridge import MACHINE, bridge_at, metrics
 
 SAMPLERS = samplers.names()
@@ -129,8 +129,8 @@ def test_a_sampler_of_the_front_is_shown_both_accuracies(name, tmp_path):
         complete(bridge, 0.3 + 0.01 * k, 0.9 - 0.02 * k)
     pruned = bridge.ask()
     bridge.report(pruned.number, metrics(1, 0.1), MACHINE)
-    bridge.tell(pruned.number, Ending("PRUNED", "rank 3 of 3"))
-    bridge.tell(bridge.ask().number, Ending("FAIL", "diverged"))
+    bridge.tell(pruned.number, TrialOutcome("PRUNED", "rank 3 of 3"))
+    bridge.tell(bridge.ask().number, TrialOutcome("FAIL", "diverged"))
     request = bridge.ask()  # with pruned, failed and running trials in the study
     assert request.number == 14
     assert bridge.study.directions == [optuna.study.StudyDirection.MAXIMIZE]
@@ -155,7 +155,7 @@ def test_the_front_moves_the_sampler_towards_clean_accuracy_too(tmp_path):
 
 
 def test_trials_are_ranked_at_the_highest_epoch_that_eight_have_reached(tmp_path):
-    from pipeline.shown import at_common_epoch
+    from pipeline.samplers._derived import at_common_epoch
 
     bridge = bridge_at(tmp_path, trials=40)
     assert at_common_epoch(bridge.study) is bridge.study  # nothing to rank yet
@@ -164,8 +164,8 @@ def test_trials_are_ranked_at_the_highest_epoch_that_eight_have_reached(tmp_path
         bridge.report(request.number, metrics(1, 0.1 + 0.05 * request.number), MACHINE)
     for request in requests[:3]:
         bridge.report(request.number, metrics(2, 0.5), MACHINE)
-    bridge.tell(0, Ending("PRUNED", "rank 3 of 3"))
-    bridge.tell(8, Ending("FAIL", "diverged"))
+    bridge.tell(0, TrialOutcome("PRUNED", "rank 3 of 3"))
+    bridge.tell(8, TrialOutcome("FAIL", "diverged"))
     shown = at_common_epoch(bridge.study).get_trials()
     values = [trial.value if trial.state.name == "COMPLETE" else None for trial in shown]
     ranked = [pytest.approx(0.1 + 0.05 * number) for number in range(8)]

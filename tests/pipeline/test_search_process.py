@@ -4,7 +4,7 @@ import json
 import signal
 from dataclasses import asdict
 
-from pipeline.reported import latest
+from pipeline.study.remarks import latest
 from regmix.config import TrainConfig
 from tests.pipeline.conftest import (
     board,
@@ -81,7 +81,7 @@ def test_trial_zero_is_the_recipes_default_and_runs_to_its_end(finished):
 
 
 def test_every_epoch_of_every_trial_is_in_mlflow_once(finished):
-    from pipeline.tracking_uri import connect
+    from pipeline.tracking.uri import connect
 
     runs, _ = finished
     client = connect(f"sqlite:///{runs / 'mlflow.db'}")
@@ -96,7 +96,7 @@ def test_every_epoch_of_every_trial_is_in_mlflow_once(finished):
 
 
 def test_the_summary_run_carries_leaderboard_and_figures(finished):
-    from pipeline.tracking_uri import connect
+    from pipeline.tracking.uri import connect
 
     runs, _ = finished
     client = connect(f"sqlite:///{runs / 'mlflow.db'}")
@@ -181,7 +181,7 @@ def undisturbed(config, data):
     """Train without any interruption, as a worker would; return epoch -> all that it measures."""
     import torch
 
-    from regmix.trainer import RegMixTrainer
+    from regmix.training.trainer import RegMixTrainer
 
     trainer = RegMixTrainer(config, data, torch.device("cpu"))
     return {m.epoch: json.loads(json.dumps(asdict(m))) for m in trainer.epochs()}

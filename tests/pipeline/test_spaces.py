@@ -3,8 +3,8 @@
 import optuna
 import pytest
 
-from pipeline.question import RECIPES, SPACES, Question
-from pipeline.space import Choice, Float, Int, SearchSpace
+from pipeline.problem.problem import RECIPES, SPACES, SearchProblem
+from pipeline.problem.space import Choice, Float, Int, SearchSpace
 from regmix import registry
 from regmix.config import TASK, TrainConfig
 
@@ -15,7 +15,7 @@ TASKS = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 @pytest.mark.parametrize("recipe", TASKS)
 @pytest.mark.parametrize("space", NAMES)
 def test_a_hundred_samples_give_a_hundred_runs_of_the_same_task(space, recipe):
-    question = Question.load(space, recipe, {})
+    question = SearchProblem.load(space, recipe, {})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     configs = [question.config(question.space.suggest(study.ask())) for _ in range(100)]
     assert len({tuple(config.flat().items()) for config in configs}) == 100
@@ -27,7 +27,7 @@ def test_a_hundred_samples_give_a_hundred_runs_of_the_same_task(space, recipe):
 @pytest.mark.parametrize("recipe", TASKS)
 @pytest.mark.parametrize("space", NAMES)
 def test_the_recipes_own_values_lie_inside_the_space(space, recipe):
-    question = Question.load(space, recipe, {})
+    question = SearchProblem.load(space, recipe, {})
     own = question.config({}).flat()
     assert question.default() == {name: own[name] for name in question.space.ranges}
 
@@ -63,23 +63,23 @@ def test_the_three_kinds_of_range_are_read(tmp_path):
 
 
 def test_what_is_set_by_hand_is_stronger_than_the_recipe_and_weaker_than_nothing_else():
-    question = Question.load("wamr", "digits", {"width": "8", "eval_epsilon": "8/255"})
+    question = SearchProblem.load("wamr", "digits", {"width": "8", "eval_epsilon": "8/255"})
     config = question.config({"alpha": 2.0})
     assert config.model.options["width"] == 8
     assert config.eval_epsilon == 8 / 255
     assert (config.loss.options["alpha"], config.loss.options["gamma"]) == (2.0, 0.0)
     assert question.with_seed(7).config({}).seed == 7
-    assert Question.load("wamr", "digits", {"seed": "3"}).with_seed(7).config({}).seed == 3
+    assert SearchProblem.load("wamr", "digits", {"seed": "3"}).with_seed(7).config({}).seed == 3
 
 
 def test_training_epsilon_is_searched_and_evaluation_epsilon_never():
-    question = Question.load("wamr", "digits", {})
+    question = SearchProblem.load("wamr", "digits", {})
     weak, strong = (question.config({"epsilon_ratio": ratio}) for ratio in (0.5, 1.5))
     assert weak.eval_epsilon == strong.eval_epsilon == 0.25
     assert (weak.train_epsilon, strong.train_epsilon) == (0.125, 0.375)
 
 
 def test_options_of_every_room_have_names_of_their_own():
-    for room in registry.ROOMS:
+    for room in registry.KINDS:
         for name in registry.names(room):
-            assert not registry.options(room, name).keys() & set(registry.ROOMS)
+            assert not registry.options(room, name).keys() & set(registry.KINDS)

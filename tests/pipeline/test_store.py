@@ -7,7 +7,7 @@ import signal
 import optuna
 import pytest
 
-from pipeline.store import exclusive, mend_journal, open_storage, study_folder
+from pipeline.study.storage import exclusive, mend_journal, open_storage, study_folder
 from regmix.errors import InputError
 
 

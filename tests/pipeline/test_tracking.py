@@ -4,9 +4,9 @@ import sqlite3
 
 import pytest
 
-from pipeline.bridge import Ending
-from pipeline.tracking import Tracker
-from pipeline.tracking_uri import check_uri, connect
+from pipeline.study.controller import TrialOutcome
+from pipeline.tracking.tracker import Tracker
+from pipeline.tracking.uri import check_uri, connect
 from regmix.errors import InputError
 from tests.pipeline.conftest import shown
 from tests.pipeline.test_bridge import MACHINE, bridge_at, finish, metrics
@@ -30,7 +30,10 @@ def lived(place):
     """A study with a complete, a pruned, a failed and a running trial."""
     bridge = bridge_at(place, trials=5)
     finish(bridge, bridge.ask(), 0.5)
-    for ending in (Ending("PRUNED", "rank 2 of 2"), Ending("FAIL", "diverged: loss is nan")):
+    for ending in (
+        TrialOutcome("PRUNED", "rank 2 of 2"),
+        TrialOutcome("FAIL", "diverged: loss is nan"),
+    ):
         request = bridge.ask()
         bridge.report(request.number, metrics(1, 0.2), MACHINE)
         bridge.tell(request.number, ending)
@@ -86,7 +89,7 @@ def test_a_trial_of_another_driver_that_died_goes_on_in_the_run_that_it_has(tmp_
     show_all(tmp_path, bridge, "KILLED")
     living.update(bridge.frozen(3))
     living._flush()
-    bridge.tell(3, Ending("FAIL", "diverged"))
+    bridge.tell(3, TrialOutcome("FAIL", "diverged"))
     living.update(bridge.frozen(3))
     living.close("FINISHED", {}, "the board", "")
     assert living.error == ""

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline import pruners
-from pipeline.bridge import StudyBridge
-from pipeline.heartbeat import Heartbeat
-from pipeline.question import Question
-from pipeline.store import open_storage
+from pipeline.problem.problem import SearchProblem
+from pipeline.study.controller import StudyController
+from pipeline.study.heartbeat import Heartbeat
+from pipeline.study.storage import open_storage
 from tests.pipeline.conftest import free_port, next_trial, run, search_arguments, shown, start
 from tests.pipeline.test_bridge import MACHINE, metrics
 
@@ -89,8 +89,8 @@ def two(tmp_path):
         study = optuna.create_study(
             study_name="s", storage=storage, direction="maximize", load_if_exists=True
         )
-        question = Question.load("wamr", "digits", {"epochs": 4})
-        bridge = StudyBridge(
+        question = SearchProblem.load("wamr", "digits", {"epochs": 4})
+        bridge = StudyController(
             study,
             question,
             pruners.build("none", 4),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import views
-from pipeline.tracking import Tracker
-from pipeline.tracking_uri import connect
+from pipeline.tracking import mlflow_page as views
+from pipeline.tracking.tracker import Tracker
+from pipeline.tracking.uri import connect
 from tests.pipeline.conftest import free_port, run, start
 from tests.pipeline.test_bridge import metrics
 

@@ -13,7 +13,7 @@ from regmix.config import TrainConfig
 from regmix.data.digits import digits
 from regmix.images import Images, Split, split
 from regmix.models.small_cnn import small_cnn
-from regmix.trainer import RegMixTrainer
+from regmix.training.trainer import RegMixTrainer
 
 # The same examples every time, and no clock: a shared machine may be slow.
 settings.register_profile("regmix", derandomize=True, deadline=None, max_examples=40)

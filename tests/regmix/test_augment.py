@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from regmix.augment import Cut, crop_flip
+from regmix.training.augment import Crop, crop_flip
 
 
 def generator(seed=0):
@@ -92,7 +92,7 @@ def test_what_a_cut_does_not_show_stays_and_what_is_outside_the_image_is_lost():
 
 def test_a_cut_by_hand():
     image = torch.arange(8.0).view(1, 1, 1, 8)  # one row: a margin of one at its sides alone
-    cut = Cut(rows=torch.tensor([[0]]), columns=torch.arange(9, 1, -1)[None])
+    cut = Crop(rows=torch.tensor([[0]]), columns=torch.arange(9, 1, -1)[None])
     assert cut.take(image).flatten().tolist() == [0, 7, 6, 5, 4, 3, 2, 1]
     fresh = cut.put(10 + image, torch.zeros_like(image))
     assert fresh.flatten().tolist() == [0, 17, 16, 15, 14, 13, 12, 11]

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-import regmix.autoattack as door
-from regmix.autoattack import apgd, autoattack, square
-from regmix.judge import judge
+import regmix.evaluation.autoattack as door
+from regmix.evaluation.autoattack import apgd, autoattack, square
+from regmix.evaluation.final_evaluation import judge
 
 HOW = {"seed": 0, "batch_size": 50}
 
@@ -136,11 +136,11 @@ def test_square_finds_what_random_search_finds(bent):
 def test_square_needs_no_gradient(bent):
     model, images, labels = bent
 
-    class Cut(nn.Module):
+    class Crop(nn.Module):
         def forward(self, images):
             return model(images.detach()).detach()
 
-    survived = asking(Cut().eval(), images, labels, epsilon=0.06)
+    survived = asking(Crop().eval(), images, labels, epsilon=0.06)
     assert torch.equal(survived, asking(model, images, labels, epsilon=0.06))
     assert 0 < survived.sum() < 40
 

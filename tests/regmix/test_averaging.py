@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from regmix.averaging import Average
+from regmix.training.averaging import Average
 
 
 def network():

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regmix.ball import project
+from regmix.projection import project
 
 
 def draw(seed, reach):

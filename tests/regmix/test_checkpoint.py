@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from regmix import checkpoint
 from regmix.errors import InputError
+from regmix.training import checkpoint
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from PIL import Image
 from regmix.data.cifar10 import cifar10
 from regmix.data.cifar100 import cifar100
 from regmix.errors import InputError
-from regmix.vision import torchvision
+from regmix.torchvision_cpu import torchvision
 
 BOTH = pytest.mark.parametrize(("cifar", "count"), [(cifar10, 10), (cifar100, 100)])
 

@@ -5,15 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from regmix.checkpoint import load, save
-from regmix.collapse import collapsed, ratio
 from regmix.config import TrainConfig
 from regmix.data.digits import digits
-from regmix.evaluate import random_start, validate
+from regmix.evaluation.pgd_ensemble import random_start, validate
+from regmix.evaluation.validator import SingleStep
 from regmix.images import Images, split
-from regmix.trainer import RegMixTrainer, build_model
-from regmix.validator import SingleStep
-from regmix.watch import Watch
+from regmix.training.catastrophic_overfitting import collapsed, ratio
+from regmix.training.checkpoint import load, save
+from regmix.training.overfitting_monitor import OverfittingMonitor
+from regmix.training.trainer import RegMixTrainer, build_model
 
 CPU = torch.device("cpu")
 HEALTHY, BROKEN = SingleStep(0.6, 0.5), SingleStep(0.7, 0.02)
@@ -65,7 +65,7 @@ def model(value):
 
 def watched(*epochs, of=20):
     """A watch that has seen (accuracies, robust accuracy) epoch by epoch, and what it said."""
-    watch, said = Watch(of), []
+    watch, said = OverfittingMonitor(of), []
     for epoch, (single, robust) in enumerate(epochs, 1):
         watch.see(epoch, single, robust, model(epoch))
         said.append(watch.metrics())
@@ -99,8 +99,8 @@ def test_after_a_collapse_nothing_replaces_the_weights_from_before():
 def test_an_epoch_tells_its_accuracies_their_ratio_and_the_fall_since_the_last():
     _, said = watched((SingleStep(0.5, 0.4), 0.1), (SingleStep(0.6, 0.45), 0.1), (BROKEN, 0.1))
     assert [(m["raw_fgsm"], m["raw_pgd"]) for m in said] == [(0.5, 0.4), (0.6, 0.45), (0.7, 0.02)]
-    assert [m["collapse_ratio"] for m in said] == pytest.approx([0.8, 0.75, 0.02 / 0.7])
-    assert [m["collapse_fall"] for m in said[1:]] == pytest.approx([-0.05, 0.43])
+    assert [m["co_ratio"] for m in said] == pytest.approx([0.8, 0.75, 0.02 / 0.7])
+    assert [m["co_drop"] for m in said[1:]] == pytest.approx([-0.05, 0.43])
 
 
 def test_a_run_that_collapses_in_its_first_judged_epoch_keeps_the_one_before():
@@ -124,7 +124,7 @@ def test_a_run_that_is_never_robust_still_has_a_best_epoch():
 
 
 def test_the_best_weights_are_copies():
-    watch, average = Watch(20), model(1.0)
+    watch, average = OverfittingMonitor(20), model(1.0)
     watch.see(1, HEALTHY, 0.5, average)
     average.weight[:] = 7.0
     assert watch.best_weights["weight"].item() == 1
@@ -137,7 +137,7 @@ def test_a_watch_goes_on_from_its_state_as_if_it_had_never_stopped(seen, tmp_pat
     whole, said = watched(*epochs)
     first, _ = watched(*epochs[:seen])
     save(first.state_dict(), tmp_path / "watch.pt")
-    watch = Watch(20)
+    watch = OverfittingMonitor(20)
     watch.load_state_dict(load(tmp_path / "watch.pt"))
     for epoch, (single, robust) in list(enumerate(epochs, 1))[seen:]:
         watch.see(epoch, single, robust, model(epoch))
@@ -199,8 +199,8 @@ def test_a_real_breakdown_is_told_in_its_very_epoch_and_not_before(collapsing):
     assert max(metrics.raw_pgd for metrics in epochs) > 0.35  # healthy: chance is 0.1
     assert [metrics.collapse for metrics in epochs] == [False] * (len(epochs) - 1) + [True]
     last = epochs[-1]
-    assert last.collapse_ratio == last.raw_pgd / last.raw_fgsm
-    assert last.collapse_fall == epochs[-2].raw_pgd - last.raw_pgd
+    assert last.co_ratio == last.raw_pgd / last.raw_fgsm
+    assert last.co_drop == epochs[-2].raw_pgd - last.raw_pgd
 
 
 def test_without_averaging_both_judgements_of_an_epoch_agree(collapsing):

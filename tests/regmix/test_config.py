@@ -9,10 +9,10 @@ from regmix import registry
 from regmix.config import TASK, TrainConfig, own_options
 from regmix.errors import InputError
 
-ROOMS = {"data": "digits", "model": "small_cnn", "attack": "fgsm", "loss": "regmix"}
+KINDS = {"data": "digits", "model": "small_cnn", "attack": "fgsm", "loss": "regmix"}
 COMBINATIONS = [
-    dict(zip(registry.ROOMS, chosen, strict=True))
-    for chosen in product(*map(registry.names, registry.ROOMS))
+    dict(zip(registry.KINDS, chosen, strict=True))
+    for chosen in product(*map(registry.names, registry.KINDS))
 ]
 
 
@@ -25,7 +25,7 @@ NUMBERS = [name for name, option in own_options().items() if is_number(option.an
 
 
 def test_rooms_alone_take_every_default():
-    config = TrainConfig.from_flat(ROOMS)
+    config = TrainConfig.from_flat(KINDS)
     assert config.loss.name == "regmix"
     assert dict(config.loss.options)["alpha"] == registry.options("loss", "regmix")["alpha"].default
     assert {name: getattr(config, name) for name in own_options()} == {
@@ -41,26 +41,26 @@ def test_flat_names_come_back_as_the_same_configuration(rooms):
 
 
 def test_flat_says_the_values_that_run_and_not_the_words_that_asked():
-    flat = TrainConfig.from_flat({**ROOMS, "eval_epsilon": "8/255", "alpha": "2", "width": "4"})
+    flat = TrainConfig.from_flat({**KINDS, "eval_epsilon": "8/255", "alpha": "2", "width": "4"})
     assert flat.flat()["eval_epsilon"] == 8 / 255
     assert (flat.flat()["alpha"], flat.flat()["width"]) == (2.0, 4)
 
 
 @pytest.mark.parametrize("rooms", COMBINATIONS, ids=lambda rooms: "-".join(rooms.values()))
 def test_no_two_options_of_a_run_share_a_name(rooms):
-    every = [*registry.ROOMS, *own_options()]
+    every = [*registry.KINDS, *own_options()]
     for room, name in rooms.items():
         every += registry.options(room, name)
     assert len(every) == len(set(every))
 
 
 def test_the_training_radius_is_a_share_of_the_judged_one():
-    config = TrainConfig.from_flat({**ROOMS, "eval_epsilon": 0.2, "epsilon_ratio": 1.5})
+    config = TrainConfig.from_flat({**KINDS, "eval_epsilon": 0.2, "epsilon_ratio": 1.5})
     assert config.train_epsilon == pytest.approx(0.3)
 
 
 def test_a_run_cannot_be_changed_after_it_was_checked():
-    config = TrainConfig.from_flat(ROOMS)
+    config = TrainConfig.from_flat(KINDS)
     with pytest.raises(FrozenInstanceError):
         config.lr = 1.0
     with pytest.raises(FrozenInstanceError):
@@ -70,9 +70,9 @@ def test_a_run_cannot_be_changed_after_it_was_checked():
     assert replace(config, seed=1) != config
 
 
-@pytest.mark.parametrize("room", registry.ROOMS)
+@pytest.mark.parametrize("room", registry.KINDS)
 def test_every_room_must_be_named(room):
-    rooms = {name: variant for name, variant in ROOMS.items() if name != room}
+    rooms = {name: variant for name, variant in KINDS.items() if name != room}
     with pytest.raises(InputError, match=f"configuration: {room} must be named"):
         TrainConfig.from_flat(rooms)
     with pytest.raises(InputError, match=f"configuration: {room} must be named"):
@@ -93,7 +93,7 @@ def test_every_room_must_be_named(room):
 def test_an_unknown_name_is_told_with_its_place_and_the_nearest(wrong, near):
     (name,) = wrong
     with pytest.raises(InputError, match=f"did you mean '{near}'") as told:
-        TrainConfig.from_flat({**ROOMS, **wrong}, {name: "wamr.yaml, line 7"})
+        TrainConfig.from_flat({**KINDS, **wrong}, {name: "wamr.yaml, line 7"})
     assert str(told.value).startswith("wamr.yaml, line 7: unknown")
     assert "\n" not in str(told.value)
 
@@ -102,7 +102,7 @@ def test_an_unknown_name_is_told_with_its_place_and_the_nearest(wrong, near):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, "nan", "inf", True, "much"])
 def test_no_number_of_a_run_may_be_infinite_negative_or_a_truth_value(name, value):
     with pytest.raises(InputError, match=f"^recipe: {name} must") as told:
-        TrainConfig.from_flat({**ROOMS, name: value}, {name: "recipe"})
+        TrainConfig.from_flat({**KINDS, name: value}, {name: "recipe"})
     assert repr(value) in str(told.value)
 
 
@@ -125,22 +125,22 @@ def test_no_number_of_a_run_may_be_infinite_negative_or_a_truth_value(name, valu
 )
 def test_a_value_out_of_range_is_refused(name, value):
     with pytest.raises(InputError, match=f"configuration: {name} must"):
-        TrainConfig.from_flat({**ROOMS, name: value})
+        TrainConfig.from_flat({**KINDS, name: value})
 
 
 @pytest.mark.parametrize("none", [None, "none", "None", "null"])
 def test_all_training_images_can_be_asked_for(none):
-    assert TrainConfig.from_flat({**ROOMS, "train_images": none}).train_images is None
+    assert TrainConfig.from_flat({**KINDS, "train_images": none}).train_images is None
 
 
 def test_the_task_consists_of_names_that_exist():
-    assert {*own_options(), *registry.ROOMS} >= TASK
+    assert {*own_options(), *registry.KINDS} >= TASK
 
 
 def test_an_option_of_another_loss_is_unknown():
-    assert "mse_weight" in TrainConfig.from_flat({**ROOMS, "loss": "mse"}).flat()
+    assert "mse_weight" in TrainConfig.from_flat({**KINDS, "loss": "mse"}).flat()
     with pytest.raises(InputError, match="unknown parameter 'mse_weight'"):
-        TrainConfig.from_flat({**ROOMS, "mse_weight": 3})
+        TrainConfig.from_flat({**KINDS, "mse_weight": 3})
 
 
 def test_the_numbers_of_a_run_were_found():

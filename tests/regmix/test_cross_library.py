@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from regmix.attacks.fgsm import fgsm
 from regmix.attacks.pgd import pgd as training_pgd
-from regmix.autoattack import autoattack
-from regmix.evaluate import pgd as judging_pgd
+from regmix.evaluation.autoattack import autoattack
+from regmix.evaluation.pgd_ensemble import pgd as judging_pgd
 
 torchattacks = pytest.importorskip("torchattacks")
 foolbox = pytest.importorskip("foolbox")

@@ -3,8 +3,8 @@ import copy
 import pytest
 import torch
 
-from regmix.evaluate import random_start, validate
-from regmix.judge import judge
+from regmix.evaluation.final_evaluation import judge
+from regmix.evaluation.pgd_ensemble import random_start, validate
 
 
 def table(*given, **how):
@@ -44,7 +44,8 @@ def test_the_worst_case_needs_an_image_to_survive_each_attack(trained, digit_ima
         return lambda part: (numbers[part] >= first) & (numbers[part] < last)
 
     monkeypatch.setattr(
-        "regmix.judge._attacks", lambda *_, **how: {"one": spares(0, 30), "other": spares(20, 999)}
+        "regmix.evaluation.final_evaluation._attacks",
+        lambda *_, **how: {"one": spares(0, 30), "other": spares(20, 999)},
     )
     rows = table(trained, images, labels, epsilon=0.05)
     assert rows["one"].hits == 30

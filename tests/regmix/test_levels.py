@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from regmix import levels
-from regmix.evaluate import correct, random_start, validate
-from regmix.judged import Judged, Masking
-from regmix.levels import after_apgd, judge_finalist, judge_trial
-from regmix.metrics import EpochMetrics
+from regmix.evaluation import apgd_levels as levels
+from regmix.evaluation.apgd_levels import after_apgd, evaluate_finalist, evaluate_trial
+from regmix.evaluation.pgd_ensemble import correct, random_start, validate
+from regmix.evaluation.results import FinalEvaluation, Masking
+from regmix.training.metrics import EpochMetrics
 
 
 class Around(nn.Module):
@@ -41,19 +41,19 @@ def test_on_four_linear_classes_a_trial_has_the_exact_value(flat, epsilon):
     model, images, labels, radius = flat
     exact = int((radius > epsilon).sum())
     assert 0 < exact < 60
-    assert judged(judge_trial, model, images, labels, epsilon=epsilon).hits == exact
+    assert judged(evaluate_trial, model, images, labels, epsilon=epsilon).hits == exact
 
 
-@pytest.mark.parametrize("how", [judge_trial, judge_finalist])
+@pytest.mark.parametrize("how", [evaluate_trial, evaluate_finalist])
 def test_on_a_linear_model_every_level_is_the_closed_form(linear, how):
     model, images, labels, worst_margin = linear
     exact = int((worst_margin(0.05) > 0).sum())
     _, known = known_of(model, images, labels, 0.05)
     found = judged(how, model, images, labels, epsilon=0.05)
-    assert int(known.robust_images.sum()) == found.hits == exact
+    assert int(known.robust_mask.sum()) == found.hits == exact
     assert found.count == 400
     assert found.robust == found.share.value == exact / 400
-    assert found.masking.without_gradient == (0.0 if how is judge_finalist else None)
+    assert found.masking.without_gradient == (0.0 if how is evaluate_finalist else None)
 
 
 def test_a_higher_level_never_leaves_more(trained, digit_images):
@@ -61,16 +61,16 @@ def test_a_higher_level_never_leaves_more(trained, digit_images):
     _, known = known_of(trained, images, labels, epsilon)
     trial, finalist = (
         judged(how, trained, images, labels, epsilon=epsilon)
-        for how in (judge_trial, judge_finalist)
+        for how in (evaluate_trial, evaluate_finalist)
     )
-    assert known.clean * 16 > int(known.robust_images.sum()) >= trial.hits >= finalist.hits > 0
+    assert known.clean * 16 > int(known.robust_mask.sum()) >= trial.hits >= finalist.hits > 0
     assert trial.count == finalist.count == 16
 
 
 def test_the_batch_size_does_not_matter_where_an_attack_finds_all(linear):
     model, images, labels, _ = linear
     one, small = (
-        judged(judge_trial, model, images[:50], labels[:50], epsilon=0.05, batch_size=b)
+        judged(evaluate_trial, model, images[:50], labels[:50], epsilon=0.05, batch_size=b)
         for b in (500, 7)
     )
     assert one == small
@@ -110,7 +110,7 @@ def numbered(linear, robust):
     start, known = known_of(model, images, labels, 0.01)
     mask = torch.zeros(8, dtype=torch.bool)
     mask[robust] = True
-    return model, images, labels, start, replace(known, robust_images=mask)
+    return model, images, labels, start, replace(known, robust_mask=mask)
 
 
 def numbers(asked):
@@ -119,14 +119,14 @@ def numbers(asked):
 
 def test_a_trial_asks_who_survived_the_epoch_and_then_who_survived_that(linear, attacks):
     given = numbered(linear, [1, 2, 5, 7])
-    found = judge_trial(*given, epsilon=0.01, seed=0)
+    found = evaluate_trial(*given, epsilon=0.01, seed=0)
     assert numbers(attacks.asked) == [("apgd 20 0", [1, 2, 5, 7]), ("apgd 20 3", [2, 5, 7])]
     assert (found.hits, found.count) == (2, 8)
-    assert given[-1].robust_images.sum() == 4  # the epoch's own answer stays
+    assert given[-1].robust_mask.sum() == 4  # the epoch's own answer stays
 
 
 def test_square_is_asked_last_and_what_it_finds_counts_twice(linear, attacks):
-    found = judge_finalist(*numbered(linear, [1, 2, 5, 7]), epsilon=0.01, seed=0)
+    found = evaluate_finalist(*numbered(linear, [1, 2, 5, 7]), epsilon=0.01, seed=0)
     assert numbers(attacks.asked) == [
         ("apgd 100 0", [1, 2, 5, 7]),
         ("apgd 100 9", [2, 5, 7]),
@@ -138,7 +138,7 @@ def test_square_is_asked_last_and_what_it_finds_counts_twice(linear, attacks):
 
 
 def test_where_nobody_survived_the_epoch_nobody_does(linear):
-    for how in (judge_trial, judge_finalist):
+    for how in (evaluate_trial, evaluate_finalist):
         found = how(*numbered(linear, []), epsilon=0.01, seed=0)
         assert (found.hits, found.count) == (0, 8)
 
@@ -156,8 +156,8 @@ def test_square_finds_what_rounding_hides_from_gradients(linear):
     images, labels = images[:40], labels[:40]
     rounded = Around(model, before=lambda x: torch.round(x * 4) / 4).eval()
     _, known = known_of(rounded, images, labels, 0.13)
-    found = judged(judge_finalist, rounded, images, labels, epsilon=0.13)
-    assert found.hits <= int(known.robust_images.sum()) - 5
+    found = judged(evaluate_finalist, rounded, images, labels, epsilon=0.13)
+    assert found.hits <= int(known.robust_mask.sum()) - 5
     assert found.masking.without_gradient >= 5 / 40
     flags = " ".join(found.masking.flags())
     assert "Square" in flags
@@ -167,7 +167,7 @@ def test_square_finds_what_rounding_hides_from_gradients(linear):
 def test_loud_logits_do_not_raise_a_trials_value(trained, digit_images):
     loud = Around(trained, after=lambda z: z * 1e4).eval()
     quiet, found = (
-        judged(judge_trial, model, *digit_images, epsilon=0.05) for model in (trained, loud)
+        judged(evaluate_trial, model, *digit_images, epsilon=0.05) for model in (trained, loud)
     )
     assert found.robust <= quiet.robust + 0.01
     assert quiet.robust > 0.1
@@ -186,8 +186,8 @@ EPOCH = {
     "valid_robust": 0.6,
     "raw_fgsm": 0.7,
     "raw_pgd": 0.1,
-    "collapse_ratio": 0.14,
-    "collapse_fall": 0.5,
+    "co_ratio": 0.14,
+    "co_drop": 0.5,
     "collapse": True,
     "best_epoch": 2,
     "best_robust": 0.61,
@@ -198,14 +198,14 @@ EPOCH = {
 
 @pytest.mark.parametrize("square", [None, 0.25])
 def test_a_judgement_comes_back_from_json(square):
-    judgement = Judged(37, 120, replace(SIGNS, without_gradient=square))
+    judgement = FinalEvaluation(37, 120, replace(SIGNS, without_gradient=square))
     read = json.loads(json.dumps(asdict(judgement)))
     assert isinstance(read, Mapping)
-    assert Judged.from_dict(read) == judgement
-    assert Judged.from_dict(read).masking.flags() == judgement.masking.flags() != ()
+    assert FinalEvaluation.from_dict(read) == judgement
+    assert FinalEvaluation.from_dict(read).masking.flags() == judgement.masking.flags() != ()
 
 
-@pytest.mark.parametrize("judgement", [None, Judged(3, 8, SIGNS)])
+@pytest.mark.parametrize("judgement", [None, FinalEvaluation(3, 8, SIGNS)])
 def test_an_epoch_comes_back_from_json_with_its_judgement(judgement):
     metrics = EpochMetrics(**EPOCH, judged=judgement)
     assert EpochMetrics.from_dict(json.loads(json.dumps(asdict(metrics)))) == metrics

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from regmix.divergence import kl
+from regmix.losses._divergence import kl
 from regmix.losses.dkl import branches, dkl
 from regmix.losses.trades import trades
 

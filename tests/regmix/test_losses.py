@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from regmix import registry
-from regmix.branches import Branches
+from regmix.interfaces import LossInputs
 
 LOSSES = registry.names("loss")
 
@@ -34,7 +34,7 @@ def defaults(name):
     return {key: option.default for key, option in registry.options("loss", name).items()}
 
 
-def branches(name, options) -> Branches:
+def branches(name, options) -> LossInputs:
     return registry.module("loss", name).branches(**options)
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from regmix.evaluate import correct, pgd, random_start, validate
-from regmix.judged import Masking
-from regmix.masking import masking
+from regmix.evaluation.masking import masking
+from regmix.evaluation.pgd_ensemble import correct, pgd, random_start, validate
+from regmix.evaluation.results import Masking
 
 CLEAN = Masking(
     more_steps=0.0,
@@ -166,7 +166,7 @@ def test_each_question_has_its_steps(linear, monkeypatch):
     model, images, labels, _ = linear
     start = random_start(images, 0.02, seed=0)
     known = validate(model, images, labels, start, epsilon=0.02, steps=7)
-    monkeypatch.setattr("regmix.masking.pgd", noted)
+    monkeypatch.setattr("regmix.evaluation.masking.pgd", noted)
     look(model, images, labels, epsilon=0.02, known=known)
     assert asked == [(7, 0.02, 0.005, "margin"), (50, 0.02, 0.005, None), (10, 0.08, 0.02, None)]
 
@@ -182,7 +182,7 @@ def test_a_single_step_that_finds_less_is_told(linear):
     model, images, labels, _ = linear
     start = random_start(images, EPSILON, seed=0)
     known = validate(model, images, labels, start, epsilon=EPSILON, steps=10)
-    blind = replace(known, fgsm_images=known.right_images)
+    blind = replace(known, fgsm_mask=known.clean_mask)
     found = look(model, images, labels, known=blind)
     assert found.single_step == pytest.approx(known.clean - known.pgd)
     assert raised(found) == {"single_step"}

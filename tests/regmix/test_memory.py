@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regmix.augment import Cut
-from regmix.memory import Memory
+from regmix.training.augment import Crop
+from regmix.training.perturbation_memory import PerturbationMemory
 
 # Powers of two throughout, so that half precision and hand computation are both exact.
 EPSILON, STEP = 0.25, 0.125
@@ -19,7 +19,7 @@ def build(count=2, shape=(1, 1, 2), **changes):
         "reset_interval": 3,
         "device": torch.device("cpu"),
     }
-    return Memory(count, shape, **{**how, **changes})
+    return PerturbationMemory(count, shape, **{**how, **changes})
 
 
 def images(*values):
@@ -207,7 +207,7 @@ def test_other_rules_do_not_ask_who_was_fooled(rule):
 
 
 # One row of 8 pixels has a margin of one: shifted to the left by it, then mirrored.
-MIRRORED = Cut(rows=torch.tensor([[0]]), columns=torch.arange(7, -1, -1)[None])
+MIRRORED = Crop(rows=torch.tensor([[0]]), columns=torch.arange(7, -1, -1)[None])
 
 
 def test_with_a_cut_the_start_is_moved_as_the_image_is():

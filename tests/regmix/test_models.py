@@ -6,13 +6,13 @@ from torch.nn import functional as F
 
 from regmix import registry
 from regmix.config import TrainConfig
+from regmix.models._preactivation import Block
 from regmix.models.preactresnet18 import preactresnet18
 from regmix.models.resnet18 import resnet18
 from regmix.models.small_cnn import small_cnn
 from regmix.models.wrn34_10 import wrn34_10
-from regmix.preactivation import Block
-from regmix.trainer import build_model
-from regmix.vision import torchvision
+from regmix.torchvision_cpu import torchvision
+from regmix.training.trainer import build_model
 
 EVERY = pytest.mark.parametrize("name", registry.names("model"))
 

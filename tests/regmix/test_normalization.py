@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from regmix import checkpoint
 from regmix.models.small_cnn import small_cnn
 from regmix.normalization import Normalized
-from regmix.trainer import build_model
+from regmix.training import checkpoint
+from regmix.training.trainer import build_model
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import regmix
-from regmix.optimizer import MomentumSGD
+from regmix.training.optimizer import MomentumSGD
 
 
 def network():

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from regmix.autoattack import autoattack
-from regmix.evaluate import correct, pgd, random_start, validate
-from regmix.judge import judge
+from regmix.evaluation.autoattack import autoattack
+from regmix.evaluation.final_evaluation import judge
+from regmix.evaluation.pgd_ensemble import correct, pgd, random_start, validate
 
 SEEDS = st.integers(0, 2**32)
 OBJECTIVES = pytest.mark.parametrize("objective", ["cross_entropy", "margin"])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from regmix.parts import in_parts
+from regmix.evaluation.batching import batched
 
 
 class Device:
@@ -21,7 +21,7 @@ class Device:
 def test_answers_keep_the_order_of_the_index(batch_size):
     index = torch.tensor([7, 2, 2, 9, 4, 0, 5, 6, 1, 8])
     device = Device(room=99)
-    assert torch.equal(in_parts(device, index, batch_size), index % 2 == 0)
+    assert torch.equal(batched(device, index, batch_size), index % 2 == 0)
     assert sum(device.tried, []) == index.tolist()
     assert {len(part) for part in device.tried[:-1]} <= {batch_size}
     assert len(device.tried) == -(-10 // batch_size)
@@ -30,7 +30,7 @@ def test_answers_keep_the_order_of_the_index(batch_size):
 def test_where_memory_runs_out_the_part_is_halved_and_stays_so():
     device = Device(room=3)
     index = torch.arange(10, 20)
-    assert torch.equal(in_parts(device, index, 8), index % 2 == 0)
+    assert torch.equal(batched(device, index, 8), index % 2 == 0)
     assert [len(part) for part in device.tried] == [8, 4, 2, 2, 2, 2, 2]
 
 
@@ -41,21 +41,21 @@ def test_what_was_answered_before_memory_ran_out_is_not_asked_again():
             return super().__call__(part)
 
     device, index = Filling(room=4), torch.arange(8)
-    assert torch.equal(in_parts(device, index, 4), index % 2 == 0)
+    assert torch.equal(batched(device, index, 4), index % 2 == 0)
     assert device.tried == [[0, 1, 2, 3], [4, 5, 6, 7], [4, 5], [6, 7]]
 
 
 def test_an_odd_size_is_halved_down_to_one():
     device = Device(room=1)
     index = torch.arange(5)
-    assert torch.equal(in_parts(device, index, 5), index % 2 == 0)
+    assert torch.equal(batched(device, index, 5), index % 2 == 0)
     assert [len(part) for part in device.tried] == [5, 2, 1, 1, 1, 1, 1]
 
 
 def test_where_one_image_is_too_much_the_error_is_told():
     device = Device(room=0)
     with pytest.raises(torch.OutOfMemoryError):
-        in_parts(device, torch.arange(6), 4)
+        batched(device, torch.arange(6), 4)
     assert [len(part) for part in device.tried] == [4, 2, 1]
 
 
@@ -67,13 +67,13 @@ def test_any_other_error_is_not_taken_for_a_lack_of_memory():
         raise RuntimeError("shapes don't fit")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        in_parts(run, torch.arange(6), 4)
+        batched(run, torch.arange(6), 4)
     assert sizes == [4]
 
 
 def test_no_images_have_no_answers():
     device = Device(room=99)
-    answers = in_parts(device, torch.arange(0), 4)
+    answers = batched(device, torch.arange(0), 4)
     assert answers.dtype == torch.bool
     assert answers.shape == (0,)
     assert device.tried == []

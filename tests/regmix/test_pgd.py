@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from regmix.ball import project
-from regmix.evaluate import pgd, random_start
+from regmix.evaluation.pgd_ensemble import pgd, random_start
+from regmix.projection import project
 
 OBJECTIVES = pytest.mark.parametrize("objective", ["cross_entropy", "margin"])
 

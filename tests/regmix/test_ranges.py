@@ -12,15 +12,15 @@ from regmix.ranges import (
     Decay,
     NonNegative,
     Positive,
-    PositiveShare,
+    PositiveUnitInterval,
     Real,
     Seed,
-    Share,
+    UnitInterval,
     check,
     number,
 )
 
-NUMBERS = (Real, Positive, NonNegative, Share, PositiveShare, Decay, Count, Seed)
+NUMBERS = (Real, Positive, NonNegative, UnitInterval, PositiveUnitInterval, Decay, Count, Seed)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_what_is_no_number_is_refused(text):
         (Real, -5, -5.0),
         (Positive, 1e-9, 1e-9),
         (NonNegative, 0, 0.0),
-        (Share, 1, 1.0),
-        (PositiveShare, 1, 1.0),
+        (UnitInterval, 1, 1.0),
+        (PositiveUnitInterval, 1, 1.0),
         (Decay, 0, 0.0),
         (Seed, 0, 0),
     ],
@@ -87,8 +87,8 @@ def test_every_kind_of_annotation_is_read_in_its_own_type(annotation, value, res
         (Real, math.nan, "must be finite"),
         (Positive, 0, "must be above 0"),
         (NonNegative, -0.1, "must be at least 0"),
-        (Share, 1.1, "must lie in [0, 1]"),
-        (PositiveShare, 0, "must lie in (0, 1]"),
+        (UnitInterval, 1.1, "must lie in [0, 1]"),
+        (PositiveUnitInterval, 0, "must lie in (0, 1]"),
         (Decay, 1, "must lie in [0, 1)"),
         (Count, 0, "must be at least 1"),
         (Seed, -1, "must lie in [0, 9.22337e+18]"),

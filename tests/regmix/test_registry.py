@@ -11,7 +11,7 @@ from regmix import registry
 from regmix.errors import InputError
 
 EVERY = pytest.mark.parametrize(
-    ("room", "name"), [(room, name) for room in registry.ROOMS for name in registry.names(room)]
+    ("room", "name"), [(room, name) for room in registry.KINDS for name in registry.names(room)]
 )
 
 
@@ -20,7 +20,7 @@ def test_every_room_has_the_variants_that_its_folder_has():
     assert set(registry.names("data")) >= {"cifar10", "digits", "image_folder"}
     assert set(registry.names("model")) >= {"resnet18", "small_cnn"}
     assert set(registry.names("attack")) >= {"fgsm", "n_fgsm", "pgd"}
-    assert not any(name.startswith("_") for room in registry.ROOMS for name in registry.names(room))
+    assert not any(name.startswith("_") for room in registry.KINDS for name in registry.names(room))
 
 
 @EVERY
@@ -50,7 +50,7 @@ def test_every_default_obeys_its_own_rule(room, name):
         assert registry.ranges.check("", key, option.default, option.annotation) == option.default
 
 
-@pytest.mark.parametrize("room", registry.ROOMS)
+@pytest.mark.parametrize("room", registry.KINDS)
 def test_an_unknown_variant_is_told_with_those_there_are(room):
     with pytest.raises(InputError, match=f"unknown {room} 'nothing'"):
         registry.options(room, "nothing")

@@ -4,7 +4,7 @@ from typing import get_args
 import pytest
 
 from regmix.config import own_options
-from regmix.schedules import SCHEDULES, constant, cosine, linear, multistep, trapezoid
+from regmix.training.schedules import SCHEDULES, constant, cosine, linear, multistep, trapezoid
 
 RUN = [step / 1100 for step in range(1100)]
 

@@ -2,11 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regmix.shares import Share
+from regmix.evaluation.results import Proportion
 
 
 def test_the_share_is_hits_over_count():
-    assert Share(3, 4).value == 0.75
+    assert Proportion(3, 4).value == 0.75
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,12 @@ def test_the_share_is_hits_over_count():
     ],
 )
 def test_the_interval_is_the_published_one(hits, count, low, high):
-    assert Share(hits, count).interval == pytest.approx((low, high), abs=5e-5)
+    assert Proportion(hits, count).interval == pytest.approx((low, high), abs=5e-5)
 
 
 @given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_interval_holds_the_share_and_stays_between_none_and_all(pair):
-    share = Share(*pair)
+    share = Proportion(*pair)
     low, high = share.interval
     assert 0 <= low <= share.value + 1e-12
     assert share.value - 1e-12 <= high <= 1
@@ -37,15 +37,15 @@ def test_the_interval_holds_the_share_and_stays_between_none_and_all(pair):
 @given(st.integers(1, 100).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_interval_of_the_misses_is_its_mirror(pair):
     hits, count = pair
-    low, high = Share(hits, count).interval
-    assert Share(count - hits, count).interval == pytest.approx((1 - high, 1 - low), abs=1e-12)
+    low, high = Proportion(hits, count).interval
+    assert Proportion(count - hits, count).interval == pytest.approx((1 - high, 1 - low), abs=1e-12)
 
 
 @pytest.mark.parametrize("tenths", range(11))
 def test_more_images_narrow_the_interval(tenths):
     widths = [
         high - low
-        for low, high in (Share(tenths * n, 10 * n).interval for n in (1, 2, 5, 20, 1000))
+        for low, high in (Proportion(tenths * n, 10 * n).interval for n in (1, 2, 5, 20, 1000))
     ]
     assert widths == sorted(widths, reverse=True)
     assert widths[0] > 10 * widths[-1]
@@ -53,6 +53,6 @@ def test_more_images_narrow_the_interval(tenths):
 
 @given(count=st.integers(2, 500))
 def test_more_hits_raise_both_ends(count):
-    intervals = [Share(hits, count).interval for hits in range(count + 1)]
+    intervals = [Proportion(hits, count).interval for hits in range(count + 1)]
     assert intervals == sorted(intervals)
     assert [high for _, high in intervals] == sorted(high for _, high in intervals)

@@ -10,7 +10,7 @@ import regmix.attacks.fgsm
 import regmix.losses.plain
 from regmix.data.digits import digits
 from regmix.images import split
-from regmix.trainer import NonFiniteLossError, RegMixTrainer, build_model
+from regmix.training.trainer import NonFiniteLossError, RegMixTrainer, build_model
 
 CPU = torch.device("cpu")
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from regmix.augment import crop_flip
-from regmix.evaluate import random_start, validate
+from regmix.evaluation.pgd_ensemble import random_start, validate
+from regmix.training.augment import crop_flip
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,21 @@
 import pytest
 import torch
 
-from regmix.augment import Cut
-from regmix.ball import project
-from regmix.memory import Memory
+from regmix.projection import project
+from regmix.training.augment import Crop
+from regmix.training.perturbation_memory import PerturbationMemory
 
 FULL = {"initialization": "history", "batch_size": 48, "epochs": 2}
 
 
 def test_the_memory_is_told_how_many_were_right_before_and_after(build, seen, monkeypatch):
-    told, keep = [], Memory.keep
+    told, keep = [], PerturbationMemory.keep
 
     def recorder(self, *arguments, right, **options):
         told.append(right)
         keep(self, *arguments, right=right, **options)
 
-    monkeypatch.setattr(Memory, "keep", recorder)
+    monkeypatch.setattr(PerturbationMemory, "keep", recorder)
     (metrics,) = build(initialization="history", epochs=1).epochs()
     before = [(call.attacked.initial.argmax(1) == call.target.argmax(1)).sum() for call in seen]
     assert [right[0] for right in told] == before
@@ -63,9 +63,9 @@ def mirrored_every_other_epoch(monkeypatch):
         rows, columns = torch.arange(height) + height // 8, torch.arange(width) + width // 8
         columns = columns.flip(0) if len(epochs) % 2 else columns
         epochs.append(1)
-        return Cut(rows.expand(count, -1), columns.expand(count, -1))
+        return Crop(rows.expand(count, -1), columns.expand(count, -1))
 
-    monkeypatch.setattr("regmix.trainer.crop_flip", crop_flip)
+    monkeypatch.setattr("regmix.training.trainer.crop_flip", crop_flip)
 
 
 @pytest.mark.parametrize("align", [True, False])

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from regmix.ball import project
-from regmix.schedules import SCHEDULES
+from regmix.projection import project
+from regmix.training.schedules import SCHEDULES
 
 
 def fgsm_training(model, images, labels, *, epsilon, lr, batches, classes=3):

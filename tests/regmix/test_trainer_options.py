@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from regmix import registry
-from regmix.trainer import NonFiniteLossError
+from regmix.training.trainer import NonFiniteLossError
 
 ALL = {"loss": "regmix", "alpha": 1, "beta": 1, "gamma": 1}  # asks for initial and clean outputs
 STEP = {"epochs": 1, "batch_size": 48, "momentum": 0, "weight_decay": 0}  # a single update

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from regmix import checkpoint
+from regmix.training import checkpoint
 
 RUNS = pytest.mark.parametrize(
     "changes",

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from regmix.evaluate import correct, pgd, random_start, validate
+from regmix.evaluation.pgd_ensemble import correct, pgd, random_start, validate
 
 
 class Louder(nn.Module):
@@ -25,9 +25,7 @@ def values(found):
 
 def masks(found):
     """Who is right, image by image, under each attack."""
-    return torch.stack(
-        [found.right_images, found.fgsm_images, found.pgd_images, found.robust_images]
-    )
+    return torch.stack([found.clean_mask, found.fgsm_mask, found.pgd_mask, found.robust_mask])
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.02, 0.05, 0.1, 0.2])
@@ -83,11 +81,11 @@ def test_a_judgement_says_image_by_image_who_is_right(trained, digit_images):
     images, labels = digit_images
     start = random_start(images, 0.06, seed=3)
     found = validate(trained, images, labels, start, epsilon=0.06, steps=4)
-    assert torch.equal(found.right_images, trained(images).argmax(1) == labels)
+    assert torch.equal(found.clean_mask, trained(images).argmax(1) == labels)
     assert values(found) == tuple(int(mask.sum()) / 120 for mask in masks(found))
-    assert not (found.fgsm_images & ~found.right_images).any()
-    assert not (found.pgd_images & ~found.right_images).any()
-    assert not (found.robust_images & ~found.pgd_images).any()
+    assert not (found.fgsm_mask & ~found.clean_mask).any()
+    assert not (found.pgd_mask & ~found.clean_mask).any()
+    assert not (found.robust_mask & ~found.pgd_mask).any()
     assert found.steps == 4
 
 

@@ -1,0 +1,128 @@
+"""What the command lines share: a parser, values, one-line errors and exit statuses."""
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from pipeline.base.paths import disk_remedy
+from pipeline.base.signals import INTERRUPTED
+from regmix.errors import InputError, unknown
+from regmix.ranges import check
+
+PLACE = "command line"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with the nearest option."""
+
+    def __init__(self, name: str, description: str | None) -> None:
+        """Parse for the command `name`; options are never abbreviated."""
+        super().__init__(prog=name, description=description, allow_abbrev=False)
+
+    def add_values(self, meanings: Mapping[str, str]) -> None:
+        """Add options that take one value each.
+
+        Args:
+            meanings: option -> its line in --help.
+        """
+        for option, meaning in meanings.items():
+            self.add_argument(option, help=meaning)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse found, without its usage block."""
+        prefix = "unrecognized arguments: "
+        if message.startswith(prefix):
+            word = message.removeprefix(prefix).split()[0]
+            known = [text for text in self._option_string_actions if text.startswith("--")]
+            raise unknown(PLACE, "option", word.partition("=")[0], known)
+        raise InputError(f"{PLACE}: {message}; see --help")
+
+
+def run(name: str, main: Callable[[Sequence[str]], int]) -> int:
+    """Run a command: a user's mistake is one line and status 2, a bug is a traceback.
+
+    Args:
+        name: of the command, for messages.
+        main: takes the words after it, and returns the exit status.
+    """
+    try:
+        return main(sys.argv[1:])
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        status, message = 2, _mistake(error)
+        if _interrupted(error):
+            status, message = INTERRUPTED, "interrupted"
+        if message is None:
+            raise
+    with contextlib.suppress(BrokenPipeError):
+        print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _mistake(error: BaseException) -> str | None:
+    """Return what the user can do about an error, None for a bug."""
+    if isinstance(error, InputError):
+        return str(error)
+    return disk_remedy(error) if isinstance(error, OSError) else None
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C lies behind an error: a library's clean-up may have met it midway."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def overrides(pairs: Sequence[str], place: str = "--set") -> dict[str, str]:
+    """Read KEY=VALUE words; values stay text until a configuration checks them.
+
+    Args:
+        pairs: the words.
+        place: where they were typed, for messages.
+
+    Raises:
+        InputError: for a word without '=', or a key given twice.
+    """
+    result: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise InputError(f"{place}: must be KEY=VALUE, but is {pair!r}; write epochs=20")
+        if key in result:
+            raise InputError(f"{place}: {key} is given twice; leave one")
+        result[key] = value
+    return result
+
+
+def number(option: str, value: object, rule: Any) -> Any:  # noqa: ANN401  (see `ranges.check`)
+    """Check the number that an option was given; None, where it was not typed, stays None.
+
+    Args:
+        option: as it is typed, such as '--trials'.
+        value: what was typed.
+        rule: an annotation of `regmix.ranges`.
+
+    Raises:
+        InputError: where type or range is wrong.
+    """
+    return None if value is None else check(PLACE, option, value, rule)
+
+
+def seconds(option: str, text: str) -> float:
+    """Read a duration such as 90s, 30m or 2h.
+
+    Raises:
+        InputError: for another form, or none at all.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not match or not float(match[1]):
+        raise InputError(
+            f"{PLACE}: {option} must be a time such as 90s, 30m or 2h, but is {text!r}"
+        )
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]

@@ -1,0 +1,51 @@
+"""Where the project and its files lie, folders that can be written to, and disks that refuse."""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from regmix.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = ROOT / "mlruns"
+DISK_ERRORS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+DISK_ERRORS |= {errno.EROFS: "the disk is read-only", errno.EFBIG: "the file would be too large"}
+DISK_ERRORS |= {errno.EREMOTEIO: "the object store does not answer"}
+
+
+def writable_folder(path: Path, option: str) -> Path:
+    """Make a folder that can be written to, and return it absolute.
+
+    Args:
+        path: the folder.
+        option: what the user may type to choose another one, such as '--runs'.
+
+    Raises:
+        InputError: where it can't be made or written to.
+    """
+    path = path.resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".probe-{os.getpid()}"
+        probe.write_bytes(b"x" * 65536)  # a full disk still makes empty files
+        probe.unlink()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            (path / f".probe-{os.getpid()}").unlink(missing_ok=True)
+        reason = DISK_ERRORS.get(error.errno or 0, error.strerror)
+        raise InputError(
+            f"{path}: must be a folder that can be written to, but {reason}; make room or choose "
+            f"another place by {option}"
+        ) from None
+    return path
+
+
+def disk_remedy(error: OSError) -> str | None:
+    """Return in one line what to do about a disk's refusal, None for any other error."""
+    if error.errno not in DISK_ERRORS:
+        return None
+    remedy = "make room or choose another place by --runs"
+    if error.errno == errno.EREMOTEIO:
+        remedy = "nothing is lost: the same command goes on when it does"
+    return f"{error.filename or 'mlruns'}: {DISK_ERRORS[error.errno]}; {remedy}"

@@ -1,0 +1,88 @@
+"""One trial inside a worker: a configuration, a trainer, and its epochs with their checkpoints."""
+
+import gc
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from pipeline.base.paths import DISK_ERRORS
+from pipeline.trial_files.disk import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, Files, open_files
+from regmix.config import TrainConfig
+from regmix.device import device
+from regmix.images import Images, Split
+from regmix.training import checkpoint
+from regmix.training.metrics import EpochMetrics
+from regmix.training.trainer import NonFiniteLossError, RegMixTrainer
+
+_NO_MEMORY = "can't allocate memory"  # of torch on a CPU, in a plain RuntimeError
+
+
+class Worker:
+    """Runs one trial after the other; nothing of one is left to the next."""
+
+    def __init__(self, images: Images, threads: int) -> None:
+        """Keep the training part of the data, and compute with so many threads."""
+        torch.set_num_threads(threads)
+        torch.backends.cudnn.benchmark = True
+        self._images, self._splits = images, dict[str, Split]()
+
+    def begin(self, request: dict[str, Any]) -> Iterator[EpochMetrics]:
+        """Return the epochs that the study does not know, each after its checkpoint is safe."""
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # so that a small trial doesn't keep a large one's memory
+        return self._run(
+            TrainConfig.from_flat(request["config"]),
+            open_files(request["files"]),
+            request["number"],
+            request["reported"],
+        )
+
+    def _run(
+        self, config: TrainConfig, files: Files, number: int, reported: int
+    ) -> Iterator[EpochMetrics]:
+        trainer = RegMixTrainer(config, self._split(config), device())
+        history: list[dict[str, Any]] = []
+        content = files.read(number, CHECKPOINT)
+        state = None if content is None else checkpoint.unpack(content)
+        del content
+        if state is not None:
+            trainer.load_state_dict(state["trainer"])
+            history = state["history"]
+        for known in history[reported:]:  # a kill came between the checkpoint and the report
+            yield EpochMetrics.from_dict(known)
+        for metrics in trainer.epochs():
+            history.append(asdict(metrics))
+            if metrics.epoch == config.epochs:
+                average = trainer.average.model.state_dict()
+                files.write(number, WEIGHTS, checkpoint.pack_weights(average))
+                best = trainer.watch.earlier_best(config.epochs)
+                if best is not None:
+                    files.write(number, BEST_WEIGHTS, checkpoint.pack_weights(best))
+            whole = {"trainer": trainer.state_dict(), "history": history}
+            files.write(number, CHECKPOINT, checkpoint.pack(whole))
+            yield metrics
+
+    def _split(self, config: TrainConfig) -> Split:
+        key = f"{config.valid_images} {config.train_images} {config.split_seed}"
+        if key not in self._splits:
+            self._splits[key] = config.split(self._images)
+        return self._splits[key]
+
+
+def failure(error: Exception) -> tuple[str, str]:
+    """Return of which kind a failure is (diverged, out of memory, bug), and in one line why.
+
+    Raises:
+        OSError: the error itself where a disk is full: no trial is to blame for that.
+    """
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        raise error
+    first = (str(error).splitlines() or [""])[0]
+    if isinstance(error, NonFiniteLossError):
+        return "diverged", f"diverged: {first}"
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or _NO_MEMORY in str(error):
+        return "out of memory", f"out of memory: {first}"
+    return "bug", f"{type(error).__name__}: {first}"

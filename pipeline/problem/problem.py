@@ -1,0 +1,138 @@
+"""The whole question of a study: a recipe (the task), a space, and what was set by hand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.base.paths import ROOT
+from pipeline.problem import yaml_file
+from pipeline.problem.space import SearchSpace
+from regmix.config import TrainConfig
+from regmix.errors import InputError, unknown
+from regmix.ranges import Value, check
+from regmix.registry import names
+
+SPACES = ROOT / "search_spaces"
+RECIPES = SPACES / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A task: data, model, length and judgement, and good starting values for each loss."""
+
+    name: str
+    trials: int  # of a study, unless the command line says otherwise
+    values: Mapping[str, object]
+    losses: Mapping[str, Mapping[str, object]]  # loss -> starting values of its options
+    place: str
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> "Recipe":
+        """Read `trials`, `losses` and flat configuration values.
+
+        Raises:
+            InputError: for what `yaml_file.read` refuses, or a malformed key.
+        """
+        values = yaml_file.read(path)
+        losses, trials = values.pop("losses", {}), values.pop("trials", 24)
+        if not isinstance(losses, dict) or not all(isinstance(v, dict) for v in losses.values()):
+            raise InputError(f"{path}: losses must map each loss to its options")
+        for loss in losses:
+            if loss not in names("loss"):
+                raise unknown(str(path), "loss", str(loss), names("loss"))
+        count = check(str(path), "trials", trials, int)
+        return cls(path.stem, int(count or 0), values, losses, str(path))
+
+
+@dataclass(frozen=True)
+class SearchProblem:
+    """Recipe and space together: from sampled parameters to the run that they mean."""
+
+    recipe: Recipe
+    space: SearchSpace
+    by_hand: Mapping[str, object]  # from --set and --data-dir; stronger than the recipe
+
+    @classmethod
+    def load(cls, space: str, recipe: str, by_hand: Mapping[str, object]) -> "SearchProblem":
+        """Read both files and prove that every value in the space's ranges would be accepted.
+
+        Args:
+            space, recipe: a name of `search_spaces/` or `search_spaces/recipes/`, or a path of a
+                YAML file.
+            by_hand: flat configuration values that replace the recipe's.
+
+        Raises:
+            InputError: where any of it is wrong.
+        """
+        question = cls(
+            Recipe.from_yaml(_find("recipe", recipe, RECIPES)),
+            SearchSpace.from_yaml(_find("space", space, SPACES)),
+            by_hand,
+        )
+        question._check()
+        return question
+
+    def _check(self) -> None:
+        decided = {"loss", *self.space.ranges, *self.space.fixed}
+        for name in sorted(self.by_hand.keys() & decided):
+            raise InputError(
+                f"--set: {name} is decided by the space {self.space.name!r}; choose another space, "
+                f"or copy {self.space.place} and change it there"
+            )
+        flat, places = self._flat()
+        for name, value in self.space.fixed.items():
+            flat[name], places[name] = value, f"{self.space.place}: fixed"
+        for name, range_ in self.space.ranges.items():
+            for end in range_.ends():
+                TrainConfig.from_flat(
+                    {**flat, name: end}, {**places, name: f"{self.space.place}: search"}
+                )
+
+    def _flat(self) -> tuple[dict[str, object], dict[str, str]]:
+        """Return the values that all trials share, and where each was written."""
+        sources: list[tuple[str, Mapping[str, object]]] = [
+            (self.recipe.place, self.recipe.values),
+            (f"{self.recipe.place}: losses", self.recipe.losses.get(self.space.loss, {})),
+            (f"{self.space.place}: loss", {"loss": self.space.loss}),
+            ("--set", self.by_hand),
+            (f"{self.space.place}: fixed", self.space.fixed),
+        ]
+        flat: dict[str, object] = {}
+        places: dict[str, str] = {}
+        for place, values in sources:
+            flat |= values
+            places |= dict.fromkeys(values, place)
+        return flat, places
+
+    def config(self, params: Mapping[str, Value]) -> TrainConfig:
+        """Return the run that these sampled parameters mean."""
+        flat, places = self._flat()
+        return TrainConfig.from_flat({**flat, **params}, places)
+
+    def default(self) -> dict[str, Value]:
+        """Return the recipe's own values of what is searched, inside the ranges: trial 0."""
+        flat = self.config({}).flat()
+        return {name: range_.clip(flat[name]) for name, range_ in self.space.ranges.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what may not change under a study's name, in flat names.
+
+        Where the data lies may change; that it is the same data is held by its fingerprint.
+        """
+        shared = self.config({}).flat()
+        kept = {k: v for k, v in shared.items() if k not in self.space.ranges and k != "data_dir"}
+        return {"space": self.space.name, "recipe": self.recipe.name} | kept | self.space.facts()
+
+    def with_seed(self, seed: int) -> "SearchProblem":
+        """Return the question with this seed for the trials, unless --set gave one."""
+        return replace(self, by_hand={"seed": seed, **self.by_hand})
+
+
+def _find(kind: str, name: str, folder: Path) -> Path:
+    if name.endswith((".yaml", ".yml")):
+        return Path(name).resolve()
+    known = [path.stem for path in folder.glob("*.yaml")]
+    if name not in known:
+        raise unknown("command line", kind, name, known)
+    return folder / f"{name}.yaml"

@@ -1,0 +1,59 @@
+"""How long a study has taken, and what still fits into its budget."""
+
+import time
+from dataclasses import dataclass, field
+
+GRACE = 0.03
+"""A trial that will be complete within this share beyond the budget may go on to its end."""
+
+
+@dataclass
+class TimeBudget:
+    """Seconds of the whole study, over all its sessions.
+
+    budget: seconds that the study may take; infinite where there is no limit.
+    before: seconds of earlier sessions.
+    begun: `time.monotonic()` at the start of this one.
+    trained: seconds that workers spent in epochs, in this session.
+    epochs: that they were spent in.
+    first_report: `time.monotonic()` of the first epoch of this session; 0 before.
+    """
+
+    budget: float = float("inf")
+    before: float = 0.0
+    begun: float = field(default_factory=time.monotonic)
+    trained: float = 0.0
+    epochs: int = 0
+    first_report: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the study has taken so far."""
+        return self.before + time.monotonic() - self.begun
+
+    @property
+    def pace(self) -> float:
+        """Mean seconds of an epoch in this session; 0 while none is known."""
+        return self.trained / self.epochs if self.epochs else 0.0
+
+    @property
+    def open(self) -> bool:
+        """Whether a trial that begins now can report an epoch."""
+        return self.seconds + self.pace < self.budget
+
+    @property
+    def over(self) -> bool:
+        """Whether even a trial that is nearly complete must end now."""
+        return self.seconds >= self.budget * (1 + GRACE)
+
+    def saw(self, seconds: float) -> None:
+        """Count an epoch that took so many seconds."""
+        self.first_report = self.first_report or time.monotonic()
+        self.trained += seconds
+        self.epochs += 1
+
+    def allows(self, epochs: int) -> bool:
+        """Tell whether a running trial may go on for so many more epochs."""
+        if self.seconds < self.budget:
+            return True
+        return self.seconds + epochs * self.pace < self.budget * (1 + GRACE)

@@ -1,0 +1,173 @@
+"""Where a study lives: its folder, its lock, and the storage that remembers it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import socket
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.base.paths import writable_folder
+from regmix.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.study import Study
+
+
+def study_folder(runs: Path, study: str) -> Path:
+    """Make and return the folder of a study's journal, checkpoints and weights.
+
+    Raises:
+        InputError: for a name that is no file name, or a folder that can't be written to.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", study):
+        raise InputError(
+            f"--study: must be letters, digits, '.', '_' and '-' (at most 100), but is {study!r}"
+        )
+    return writable_folder(runs / "studies" / study, "--runs")
+
+
+def is_database(storage: str | None) -> bool:
+    """Tell whether a study lies in a database, which several drivers may share."""
+    return storage is not None and "://" in storage
+
+
+@contextlib.contextmanager
+def exclusive(place: Path, storage: str | None) -> Iterator[None]:
+    """Hold a study, and its journal where that lies elsewhere, for one driver.
+
+    The kernel lets go when the process dies, however it dies. A study in a database is held for
+    its beginning alone, and whoever comes meanwhile waits.
+
+    Raises:
+        InputError: where another process holds one of them.
+    """
+    locks = [place / "lock"]
+    if storage and not is_database(storage):
+        journal = Path(storage).resolve()
+        if not journal.parent.is_dir():
+            raise InputError(f"--storage {storage}: no such folder; make {journal.parent} first")
+        locks.append(journal.with_name(f"{journal.name}.driver"))
+    with contextlib.ExitStack() as stack:
+        for lock in locks:
+            file = stack.enter_context(open(lock, "a+"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if is_database(storage) else fcntl.LOCK_NB))
+            except OSError:
+                file.seek(0)
+                raise InputError(
+                    f"--study {place.name}: {file.read().strip() or 'another process'} is running "
+                    "it; wait for its end, or choose another name by --study"
+                ) from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+        yield
+
+
+def open_storage(
+    spec: str | None, place: Path, *, mend: bool = True, beat: int | None = None
+) -> "BaseStorage":
+    """Open an Optuna storage.
+
+    Args:
+        spec: None for the journal file in the study's folder, a path of another journal file, or
+            any database URL that SQLAlchemy knows.
+        place: the study's folder.
+        beat: seconds between the heartbeats of a driver on a database; None for a mere reader.
+        mend: whether this process may repair a journal, since it alone writes to the study.
+
+    Raises:
+        InputError: where it can't be opened.
+    """
+    if spec and is_database(spec):
+        return _open_database(spec, beat)
+    path = Path(spec).resolve() if spec else place / "journal.log"
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    try:
+        if mend and path.exists():
+            mend_journal(path)
+        return JournalStorage(JournalFileBackend(str(path)))
+    except OSError as error:
+        raise InputError(
+            f"--storage {path}: can't be opened ({error.strerror}); choose another file"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"--storage {path}: is no Optuna journal or is damaged ({error}); restore it, or "
+            "choose another name by --study"
+        ) from None
+
+
+def find_study(name: str, storage: str | None, place: Path) -> "Study":
+    """Load a study to read it.
+
+    Raises:
+        InputError: where there is none of this name.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if storage is None and not (place / "journal.log").exists():
+        known = [path.parent.name for path in place.parent.glob("*/journal.log")]
+        raise unknown("--study", "study", name, known or ["(none yet: make search)"])
+    try:
+        return optuna.load_study(study_name=name, storage=open_storage(storage, place, mend=False))
+    except KeyError:
+        raise InputError(f"--study {name}: is not in this storage; check --storage") from None
+
+
+def mend_journal(path: Path) -> None:
+    """Make a journal whose driver was killed usable again.
+
+    A kill may leave half a line at the end, to which the next record would be glued, and the
+    link that locks the file for writing. Call it only while no other driver writes.
+
+    Raises:
+        ValueError: where the file is no journal at all.
+    """
+    (path.parent / f"{path.name}.lock").unlink(missing_ok=True)
+    with open(path, "r+b") as file:
+        content = file.read()
+        first = content.partition(b"\n")[0]
+        if first and b"\n" in content and "op_code" not in json.loads(first):
+            raise ValueError("its first line is no record")
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            if content and not whole and not content.startswith(b'{"op_code'):
+                raise ValueError("its first line is no record")
+            file.truncate(whole)
+
+
+def _open_database(url: str, beat: int | None) -> "BaseStorage":
+    import optuna
+    import sqlalchemy.exc
+
+    from pipeline.study.heartbeat import GRACE
+
+    try:
+        # another program may lock the file for a while: wait, as a server would
+        patient = {"connect_args": {"timeout": 120}} if url.startswith("sqlite") else {}
+        grace = None if beat is None else GRACE * beat
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.storages.RDBStorage(
+                url, engine_kwargs=patient, heartbeat_interval=beat, grace_period=grace
+            )
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise InputError(
+            f"--storage {_without_password(url)}: can't be opened ({reason}); check the URL, the "
+            "server and its driver"
+        ) from None
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url)

@@ -1,0 +1,110 @@
+"""MLflow as a view of the study: one writer, in the driver, in its own thread.
+
+The view is derived from the study's trials alone, and a run is found again by its tag `trial`: so
+a view that lags behind after a kill, or a database that was thrown away, is made right by the
+next search on the study. Training never waits for it.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.tracking.experiment import Experiment
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+_FLUSH_SECONDS = 2.0
+
+
+@dataclass
+class Tracker:
+    """Shows trials in the experiment of their study.
+
+    uri: of the tracking database or server.
+    study: name of study and experiment.
+    artifacts: folder for files, where the database is a local one; None lets a server decide.
+    facts: the question in flat names, for the summary run.
+    """
+
+    uri: str
+    study: str
+    artifacts: Path | None
+    facts: Mapping[str, Any]
+    searched: tuple[str, ...]
+    error: str = ""
+    _pending: dict[int, "FrozenTrial"] = field(default_factory=dict)
+    _wake: threading.Condition = field(default_factory=threading.Condition)
+    _closing: bool = False
+    _thread: threading.Thread | None = None
+    _experiment: Experiment | None = None
+
+    def start(self) -> None:
+        """Begin to write in the background, once; MLflow is imported there too."""
+        if self._thread is not None:
+            return
+        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
+        self._thread.start()
+
+    def update(self, trial: "FrozenTrial") -> None:
+        """Show this state of a trial soon; a later state replaces it."""
+        with self._wake:
+            self._pending[trial.number] = trial
+
+    def close(self, status: str, summary: Mapping[str, Any], board: str, figures: str) -> None:
+        """Write what is left, end the summary run with `status`, and say in `error` what failed.
+
+        Args:
+            status: FINISHED, KILLED or FAILED.
+            summary: metrics of the study as a whole.
+            board: the leaderboard as text.
+            figures: a page with the study's plots.
+        """
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            experiment = self._opened()
+            experiment.find()  # another driver may have shown its trials meanwhile
+            self._flush()
+            experiment.end(status, summary, board, figures)
+        except Exception as error:  # the view is not worth a search; it is made right next time
+            self.error = _first_line(error)
+
+    def _work(self) -> None:
+        while True:
+            try:
+                self._flush()
+                self.error = ""
+            except Exception as error:  # locked or away: try again
+                self.error = _first_line(error)
+            with self._wake:
+                if self._closing or self._wake.wait(_FLUSH_SECONDS) or self._closing:
+                    return
+
+    def _flush(self) -> None:
+        experiment = self._opened()
+        with self._wake:
+            pending, self._pending = self._pending, {}
+        try:
+            for number in sorted(pending):
+                experiment.show(pending[number])
+                del pending[number]
+        finally:
+            with self._wake:
+                self._pending = {**pending, **self._pending}
+
+    def _opened(self) -> Experiment:
+        if self._experiment is None:
+            self._experiment = Experiment.open(
+                self.uri, self.study, self.artifacts, self.facts, self.searched
+            )
+        return self._experiment
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"

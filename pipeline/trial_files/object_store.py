@@ -1,0 +1,150 @@
+"""Files of trials in an object store: for machines that share no file system."""
+
+import contextlib
+import errno
+import re
+import urllib.parse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
+
+from regmix.errors import InputError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs")
+_PROBE = "probe"
+_T = TypeVar("_T")
+
+
+class StoreUnavailableError(OSError):
+    """An object store does not answer or refuses: no trial is to blame, as for a full disk."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(errno.EREMOTEIO, "object store", f"{place} ({reason})")
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """A prefix of a bucket; credentials come from each machine's environment.
+
+    An object appears when it is complete, so a kill in the middle of a write leaves the old one.
+
+    place: the URL, such as s3://bucket/prefix?region=eu-west-1; the query is the store's.
+    """
+
+    place: str
+
+    def listed(self) -> Iterator[tuple[int, str]]:
+        """Ask once for all objects under the prefix."""
+        from pyarrow.fs import FileSelector
+
+        def ask() -> list[str]:
+            files, root = _system(self.place)
+            under = FileSelector(root, recursive=True, allow_not_found=True)
+            found = [info for info in files.get_file_info(under) if info.is_file]
+            return [info.path.removeprefix(f"{root}/") for info in found]
+
+        for path in self._asked(ask):
+            if found := re.fullmatch(r"(\d+)/([^/]+)", path):
+                yield int(found[1]), found[2]
+
+    def read(self, number: int, name: str) -> bytes | None:
+        """Get an object."""
+
+        def get() -> bytes | None:
+            with contextlib.suppress(FileNotFoundError):
+                files, path = self._object(number, name)
+                with files.open_input_stream(path) as stream:
+                    return bytes(stream.read())
+            return None
+
+        return self._asked(get)
+
+    def write(self, number: int, name: str, content: bytes | memoryview) -> None:
+        """Put an object."""
+
+        def put() -> None:
+            files, path = self._object(number, name)
+            with files.open_output_stream(path) as stream:
+                stream.write(content)
+
+        self._asked(put)
+
+    def remove(self, number: int, name: str) -> None:
+        """Delete an object."""
+
+        def delete() -> None:
+            files, path = self._object(number, name)
+            with contextlib.suppress(FileNotFoundError):
+                files.delete_file(path)
+
+        self._asked(delete)
+
+    def _object(self, number: int, name: str) -> tuple["FileSystem", str]:
+        files, root = _system(self.place)
+        return files, f"{root}/{number:04d}/{name}"
+
+    def _asked(self, call: Callable[[], _T]) -> _T:
+        try:
+            return call()
+        except OSError as error:
+            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+            reason = reason.partition("; Details")[0]
+            raise StoreUnavailableError(self.place, reason) from None
+
+
+@cache
+def _system(url: str) -> tuple["FileSystem", str]:
+    """Return a client, and bucket and prefix: one client for each URL in a process."""
+    from pyarrow.fs import AwsStandardS3RetryStrategy, FileSystem, S3FileSystem
+
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme != "s3":
+        files, path = FileSystem.from_uri(url)
+        return files, str(path)
+    # as from_uri, but for a store that takes connections and is silent: that one waits 90 s
+    options = dict(urllib.parse.parse_qsl(parts.query))
+    if unknown_ := options.keys() - {"region", "scheme", "endpoint_override"}:
+        raise ValueError(f"{unknown_.pop()!r} is none of region, scheme and endpoint_override")
+    retries = AwsStandardS3RetryStrategy(max_attempts=3)
+    client = S3FileSystem(connect_timeout=5, request_timeout=10, retry_strategy=retries, **options)
+    return client, parts.netloc + parts.path.rstrip("/")
+
+
+def check_url(url: str) -> str:
+    """Prove that a URL can be written to, and return it without a slash at its end.
+
+    Raises:
+        InputError: for another scheme, credentials within the URL, or a store that refuses.
+    """
+    parts = urllib.parse.urlsplit(url)
+    place = "command line: --checkpoints"
+    if parts.scheme not in SCHEMES or not parts.netloc:
+        raise InputError(
+            f"{place} must be a URL such as s3://bucket/folder, but is {url!r}; for a folder that "
+            "all machines see, use --runs"
+        )
+    if "@" in parts.netloc:
+        raise InputError(
+            f"{place}: holds credentials, which the study would keep for all to read; give them by "
+            "the environment, such as AWS_ACCESS_KEY_ID"
+        )
+    url = urllib.parse.urlunsplit(parts._replace(path=parts.path.rstrip("/")))
+    try:
+        store = ObjectStore(url)
+        store.write(0, _PROBE, b"x")
+        store.remove(0, _PROBE)
+    except StoreUnavailableError as error:
+        raise InputError(f"{place} {error.filename}: can't be written to; check it") from None
+    except ValueError as error:  # pyarrow's, of the query
+        raise InputError(f"{place} {url}: is no URL of an object store ({error})") from None
+    return url
+
+
+def below(url: str, name: str) -> str:
+    """Return the URL of a folder within another one's."""
+    parts = urllib.parse.urlsplit(url)
+    return urllib.parse.urlunsplit(parts._replace(path=f"{parts.path}/{name}"))

@@ -1,0 +1,54 @@
+"""CIFAR-10 and CIFAR-100: torchvision's archive, or an image folder in its place."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from regmix.data.image_folder import image_folder
+from regmix.errors import InputError
+from regmix.images import Images, PartName
+
+
+def cifar(part: PartName, data_dir: str, *, classes: int) -> Images:
+    """Return a part of CIFAR-10 or CIFAR-100.
+
+    Args:
+        part: which of the two.
+        data_dir: with train/ and test/ inside, an image folder is read; otherwise the archive
+            is looked for there, and downloaded from its authors' host where it is missing.
+        classes: 10 or 100, which is also the name of the data set.
+
+    Raises:
+        InputError: where the images can't be had, or a folder has another number of classes.
+    """
+    root = Path(data_dir)
+    if data_dir and not root.is_dir():
+        raise InputError(
+            f"{root}: no such folder; make it, and CIFAR-{classes} is downloaded into it"
+        )
+    if (root / "train").is_dir():
+        images = image_folder(part, data_dir=data_dir)
+        if len(images.classes) != classes:
+            raise InputError(
+                f"{root}: must have {classes} classes, but has {len(images.classes)}; give a "
+                "folder with all of them, or choose the data set image_folder"
+            )
+        return images
+    return _archive(part, root if data_dir else Path("data"), classes)
+
+
+def _archive(part: PartName, root: Path, classes: int) -> Images:
+    from regmix.torchvision_cpu import torchvision
+
+    archive = getattr(torchvision.datasets, f"CIFAR{classes}")
+    try:
+        data = archive(str(root), train=part == "train", download=True)
+    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{root}: CIFAR-{classes} can't be had ({reason}); download it there, or give an "
+            "image folder with train/ and test/ by --data-dir"
+        ) from None
+    pixels = np.ascontiguousarray(data.data.transpose(0, 3, 1, 2))
+    return Images(pixels, np.asarray(data.targets, np.int64), tuple(data.classes))

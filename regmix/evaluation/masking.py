@@ -1,0 +1,76 @@
+"""Looking for signs of gradient masking, where a model hides its gradients from attacks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regmix.evaluation.batching import batched
+from regmix.evaluation.pgd_ensemble import Validation, pgd
+from regmix.evaluation.results import Masking
+
+
+def masking(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    start: Tensor,
+    known: Validation,
+    *,
+    epsilon: float,
+    batch_size: int,
+) -> Masking:
+    """Look for signs of masking by what `validate` does not run; costs about as much as it.
+
+    Args:
+        model: in eval mode.
+        images, labels, start, epsilon: as `validate` had them.
+        known: what `validate` returned for them.
+        batch_size: images at once; halved where memory runs out.
+    """
+
+    def among(some: Tensor, run: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return (N,) bool: what `run` answers for `some` (N,) bool, False for the others."""
+        index = some.nonzero().squeeze(1)
+        result = torch.zeros_like(some)
+        result[index] = batched(run, index, batch_size)
+        return result
+
+    def survivors(some: Tensor, **how: Any) -> Tensor:  # noqa: ANN401
+        """Return who of `some` survives a PGD, of step epsilon / 4 unless `how` says otherwise."""
+        options = {"epsilon": epsilon, "step": epsilon / 4, **how}
+        return among(some, lambda i: pgd(model, images[i], labels[i], start[i], **options)[0])
+
+    count = len(images)
+    by_margin = known.robust_mask | survivors(
+        known.clean_mask & ~known.pgd_mask, steps=known.steps, objective="margin"
+    )
+    longer = survivors(known.pgd_mask, steps=50)
+    still = among(known.clean_mask, lambda i: _zero_gradient(model, images[i], labels[i]))
+    larger = survivors(known.robust_mask, steps=10, epsilon=4 * epsilon, step=epsilon)
+    with torch.no_grad():
+        logits, again = (model(images[:batch_size]) for _ in range(2))
+    sums = logits.sum(1)
+    return Masking(
+        more_steps=int((known.pgd_mask & ~longer).sum()) / count,
+        single_step=known.fgsm - known.pgd,
+        objectives=abs(int(known.pgd_mask.sum()) - int(by_margin.sum())) / count,
+        large_epsilon=int(larger.sum()) / count,
+        zero_gradient=int(still.sum()) / count,
+        not_logits=bool((logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums))),
+        random=float((logits - again).abs().max()),
+        half_precision=any(
+            weight.is_floating_point() and weight.dtype.itemsize < 4
+            for weight in model.parameters()
+        ),
+    )
+
+
+def _zero_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return (N,) bool, True where the loss has no gradient at all."""
+    point = images.clone().requires_grad_()
+    loss = F.cross_entropy(model(point), labels, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, point)
+    return gradient.flatten(1).abs().amax(1) == 0

@@ -1,0 +1,173 @@
+"""How robust a model is: the share of images that survive every attack of an ensemble."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regmix.projection import project
+
+Objective = Literal["cross_entropy", "margin"]
+
+
+def random_start(images: Tensor, epsilon: float, seed: int) -> Tensor:
+    """Return uniform noise in the ball (N, C, H, W): the same for the same seed and shape.
+
+    Drawn on the CPU for the whole set at once, so that neither the batch size nor the device
+    changes an image's start.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.rand(images.shape, generator=generator).mul_(2).sub_(1).mul_(epsilon)
+    return noise.to(images.device)
+
+
+def pgd(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    start: Tensor,
+    *,
+    epsilon: float,
+    step: float,
+    steps: int,
+    objective: Objective = "cross_entropy",
+) -> tuple[Tensor, Tensor]:
+    """Attack until an image is misclassified or the steps are used up.
+
+    Madry et al., ICLR 2018. Images that are fooled leave the batch, so the cost is that of the
+    survivors. Leaves no gradient behind; in eval mode BN statistics are safe.
+
+    Args:
+        model: images in [0, 1] to logits, in eval mode.
+        images: (N, C, H, W) in [0, 1].
+        labels: (N,) int64.
+        start: (N, C, H, W), projected before the first step.
+        epsilon, step: radius and step length, pixels in [0, 1].
+        steps: number of steps; the point after the last one is judged too.
+        objective: `cross_entropy`, or `margin`, max_{k != y} z_k - z_y (Carlini and Wagner's,
+            which smoothed labels and logit penalties can't flatten).
+
+    Returns:
+        (N,) bool, True where the image survived, and (N, C, H, W) the last perturbations.
+    """
+    assert not model.training, "judge in eval mode, or answers depend on the batch"
+    perturbation = project(start, images, epsilon)
+    alive = torch.arange(len(images), device=images.device)
+    survived = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    for taken in range(steps + 1):
+        point = perturbation[alive].requires_grad_(taken < steps)
+        x, y = images[alive], labels[alive]
+        with torch.set_grad_enabled(taken < steps):
+            logits = model(x + point).float()
+        right = logits.argmax(1) == y
+        if taken == steps:
+            survived[alive[right]] = True
+        elif right.any():
+            (gradient,) = torch.autograd.grad(_ascended(logits, y, objective), point)
+            moved = project(point.detach() + step * gradient.sign(), x, epsilon)
+            alive = alive[right]
+            perturbation[alive] = moved[right]
+        else:
+            break
+    return survived, perturbation
+
+
+def _ascended(logits: Tensor, labels: Tensor, objective: Objective) -> Tensor:
+    """Return the sum over images of what the attack raises."""
+    if objective == "cross_entropy":
+        return F.cross_entropy(logits, labels, reduction="sum")
+    own = logits.gather(1, labels[:, None]).squeeze(1)
+    others = logits.scatter(1, labels[:, None], -math.inf)
+    return (others.amax(1) - own).sum()
+
+
+@torch.no_grad()
+def correct(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return (N,) bool, True where the model in eval mode is right on the image itself."""
+    right: Tensor = model(images).argmax(1) == labels
+    return right
+
+
+@dataclass(frozen=True, eq=False)  # tensors have no single answer to ==
+class Validation:
+    """Which validation images stay right, each (N,) bool; and in how many steps of a PGD."""
+
+    clean_mask: Tensor
+    fgsm_mask: Tensor  # after one full step from the image itself
+    pgd_mask: Tensor  # after PGD on cross-entropy
+    robust_mask: Tensor  # after every attack of the ensemble: that PGD, then one on the margin
+    steps: int
+
+    @property
+    def clean(self) -> float:
+        """Share of images, in [0, 1], that are right without an attack."""
+        return _share(self.clean_mask)
+
+    @property
+    def fgsm(self) -> float:
+        """Share that is right after one full step."""
+        return _share(self.fgsm_mask)
+
+    @property
+    def pgd(self) -> float:
+        """Share that survives PGD on cross-entropy."""
+        return _share(self.pgd_mask)
+
+    @property
+    def robust(self) -> float:
+        """Share that survives every attack of the ensemble."""
+        return _share(self.robust_mask)
+
+
+def _share(survived: Tensor) -> float:
+    return int(survived.sum()) / len(survived)
+
+
+def validate(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    start: Tensor,
+    *,
+    epsilon: float,
+    steps: int,
+    batch_size: int = 1000,
+) -> Validation:
+    """Judge a model each epoch: the first level, by which a search prunes.
+
+    Args:
+        model: in eval mode.
+        images, labels, start: (N, C, H, W) in [0, 1], (N,) and (N, C, H, W).
+        epsilon: radius, pixels in [0, 1].
+        steps: of each PGD, of length epsilon / 4 (2/255 at 8/255, the field's custom).
+        batch_size: images at once; changes speed and memory only.
+    """
+    masks = torch.zeros(4, len(images), dtype=torch.bool, device=images.device)
+    for batch in torch.arange(len(images), device=images.device).split(batch_size):
+        keep = batch[correct(model, images[batch], labels[batch])]
+        masks[0, keep] = True
+        masks[1, keep] = full_step(model, images[keep], labels[keep], epsilon=epsilon)
+        for place, objective in ((2, "cross_entropy"), (3, "margin")):
+            alive, _ = pgd(
+                model,
+                images[keep],
+                labels[keep],
+                start[keep],
+                epsilon=epsilon,
+                step=epsilon / 4,
+                steps=steps,
+                objective=objective,  # type: ignore[arg-type]
+            )
+            keep = keep[alive]
+            masks[place, keep] = True
+    right, single, by_entropy, by_all = masks
+    return Validation(right, single, by_entropy, by_all, steps)
+
+
+def full_step(model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float) -> Tensor:
+    """Return (N,) bool, True where an image survives FGSM: one step of `epsilon` from itself."""
+    zero = torch.zeros_like(images)
+    return pgd(model, images, labels, zero, epsilon=epsilon, step=epsilon, steps=1)[0]

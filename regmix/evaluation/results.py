@@ -1,0 +1,102 @@
+"""What an evaluation found: proportions with intervals, survivors, signs of gradient masking."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """`hits` of `count` images."""
+
+    hits: int
+    count: int
+
+    @property
+    def value(self) -> float:
+        """The share itself, in [0, 1]."""
+        return self.hits / self.count
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The Wilson score interval (Wilson, 1927) at 95 %."""
+        z, n, p = 1.959964, self.count, self.value
+        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return max(0.0, centre - half), min(1.0, centre + half)
+
+
+# What may be found at most, and what it means when there is more (Carlini et al.,
+# arXiv 1902.06705; RobustBench's conditions; limits from public logs of sound models).
+_LIMITS = {
+    "more_steps": (0.015, "50 steps fool {:.3f} more than 10: attacks have not converged"),
+    "single_step": (0.2, "PGD fools {:.3f} more than one step does: overfitted to single steps"),
+    "objectives": (0.08, "PGD on cross-entropy and on the margin differ by {:.3f}"),
+    "without_gradient": (0.002, "Square, which needs no gradient, fools {:.3f} more"),
+    "large_epsilon": (0.05, "at four times epsilon {:.3f} survive, where none should"),
+    "zero_gradient": (0.01, "the gradient of {:.3f} of the images is exactly zero"),
+    "not_logits": (0.0, "the outputs are probabilities, so losses on logits mislead"),
+    "random": (1e-4, "two passes over the same images differ by up to {:.3g}"),
+    "half_precision": (0.0, "weights are not fp32, so small gradients are lost"),
+}
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What was found; shares of the judged images, in [0, 1], unless said otherwise."""
+
+    more_steps: float  # (a) accuracy under PGD-10 minus that under PGD-50
+    single_step: float  # (b) under FGSM minus under PGD
+    objectives: float  # (c) between PGD on cross-entropy and PGD on the margin, either way
+    large_epsilon: float  # (e) at four times the radius
+    zero_gradient: float  # (f) right, and the loss has no gradient there
+    not_logits: bool  # (f)
+    random: float  # (f) largest difference of a logit between two passes
+    half_precision: bool  # (f)
+    without_gradient: float | None = None  # (d) only asked of finalists: what Square found more
+
+    def flags(self) -> tuple[str, ...]:
+        """Return a sentence for each limit that is exceeded."""
+        found = {name: value for name, value in asdict(self).items() if value is not None}
+        return tuple(
+            sentence.format(found[name])
+            for name, (limit, sentence) in _LIMITS.items()
+            if found.get(name, 0) > limit
+        )
+
+
+def pack(survived: Sequence[bool]) -> str:
+    """Return a hexadecimal number with a bit for each image, the first image's highest."""
+    bits = "".join("1" if one else "0" for one in survived)
+    return f"{int(bits, 2):0{-(-len(bits) // 4)}x}" if bits else ""
+
+
+def unpack(packed: str, count: int) -> list[bool]:
+    """Return what `pack` was given, of so many images."""
+    return [bit == "1" for bit in f"{int(packed, 16):0{count}b}"]
+
+
+@dataclass(frozen=True)
+class FinalEvaluation:
+    """A judgement that is not limited to a few steps, with what makes it doubtful."""
+
+    hits: int  # images that survive every attack
+    count: int  # of so many
+    masking: Masking
+    survivors: str = ""  # which: a bit for each image, as `pack` writes them
+
+    @property
+    def robust(self) -> float:
+        """The share that survives, in [0, 1]."""
+        return self.hits / self.count
+
+    @property
+    def share(self) -> Proportion:
+        """The same with its interval."""
+        return Proportion(self.hits, self.count)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "FinalEvaluation":
+        """Return what `dataclasses.asdict` was given."""
+        return cls(**{**values, "masking": Masking(**values["masking"])})

@@ -1,0 +1,41 @@
+"""What an epoch of training was like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regmix.evaluation.results import FinalEvaluation
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """Shares lie in [0, 1]; `valid_*` judge the averaged weights on the validation images."""
+
+    epoch: int  # from 1
+    train_loss: float  # mean over the epoch's images
+    train_initial: float  # share right at the initial perturbations, in train mode
+    train_final: float  # share right at the final perturbations, in train mode
+    valid_clean: float
+    valid_fgsm: float
+    valid_pgd: float  # PGD on cross-entropy alone
+    valid_robust: float  # survives every attack of the ensemble
+    raw_fgsm: float  # of the present weights, on some of the images: see `OverfittingMonitor`
+    raw_pgd: float
+    co_ratio: float  # raw_pgd / raw_fgsm
+    co_drop: float  # of raw_pgd since the last epoch; negative where it rose
+    collapse: bool  # catastrophic overfitting in this epoch
+    best_epoch: int  # with the highest valid_robust before any collapse; 0 where there was none
+    best_robust: float  # that value
+    lr: float  # at the epoch's last step
+    seconds: float  # of training and validation
+    judged: FinalEvaluation | None = None  # after the last epoch
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "EpochMetrics":
+        """Return what `dataclasses.asdict` was given.
+
+        Raises:
+            TypeError: for a missing or unknown name.
+        """
+        judged = values.get("judged")
+        return cls(**{**values, "judged": judged and FinalEvaluation.from_dict(judged)})

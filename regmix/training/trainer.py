@@ -1,0 +1,238 @@
+"""RegMix training as a generator of epochs: it knows no study, and the caller owns the stop."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from regmix import registry
+from regmix.config import TrainConfig
+from regmix.evaluation.validator import Validator
+from regmix.images import Split
+from regmix.interfaces import AttackResult, LossInputs, PerturbationRadius
+from regmix.normalization import Normalized
+from regmix.training.augment import Crop, crop_flip
+from regmix.training.averaging import Average
+from regmix.training.metrics import EpochMetrics
+from regmix.training.optimizer import MomentumSGD
+from regmix.training.overfitting_monitor import OverfittingMonitor
+from regmix.training.perturbation_memory import PerturbationMemory
+from regmix.training.schedules import SCHEDULES
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became NaN or infinite; the update that it would have caused was not made."""
+
+
+class RegMixTrainer:
+    """Trains one configuration, from a seed to the same numbers each time on a CPU."""
+
+    def __init__(self, config: TrainConfig, data: Split, device: torch.device) -> None:
+        """Build model, optimiser, memory and generators."""
+        self.config, self.device, self.epoch, self._step = config, device, 0, 0
+        self.images = torch.from_numpy(data.train.images).to(device)
+        self.labels = torch.from_numpy(data.train.labels).to(device)
+        self._validator, self.watch = (
+            Validator(config, data.valid, device),
+            OverfittingMonitor(config.epochs),
+        )
+        self.classes = len(data.train.classes)
+        self._order = torch.Generator().manual_seed(config.seed)
+        self._noise = torch.Generator(device).manual_seed(config.seed)
+
+        self.model = build_model(config, self.images.shape[1], self.classes).to(device)
+        if isinstance(self.model, Normalized):
+            self.model.fit(self.images)
+        self.average = Average(
+            self.model, config.averaging_decay, config.averaging_rule, config.averaging_threshold
+        )
+        self._optimizer = MomentumSGD(
+            self.model.parameters(),
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+        )
+        self._attack = partial(
+            registry.find("attack", config.attack.name),
+            self.model,
+            epsilon=config.train_epsilon,
+            **config.attack.options,
+        )
+        attack = registry.module("attack", config.attack.name)
+        self._reach: PerturbationRadius = attack.reach(
+            epsilon=config.train_epsilon, **config.attack.options
+        )
+        self._loss = partial(registry.find("loss", config.loss.name), **config.loss.options)
+        loss = registry.module("loss", config.loss.name)
+        self._branches: LossInputs = loss.branches(**config.loss.options)
+        self._memory = self._build_memory() if config.initialization == "history" else None
+
+    def _build_memory(self) -> PerturbationMemory:
+        config = self.config
+        return PerturbationMemory(
+            len(self.images),
+            tuple(self.images.shape[1:]),
+            epsilon=config.train_epsilon,
+            step=float(config.attack.options.get("step_ratio", 1.0)) * config.train_epsilon,  # type: ignore[arg-type]
+            momentum_decay=config.momentum_decay,
+            momentum_rule=config.momentum_rule,
+            reset_interval=config.reset_interval,
+            device=self.device,
+        )
+
+    def epochs(self, until: int | None = None) -> Iterator[EpochMetrics]:
+        """Train to epoch `until` (default: the last), yielding after each.
+
+        Raises:
+            NonFiniteLossError: before the update, with epoch, step and the terms at fault.
+        """
+        last = self.config.epochs if until is None else min(until, self.config.epochs)
+        while self.epoch < last:
+            begun = time.perf_counter()
+            sums = self._train_epoch()
+            self.epoch += 1
+            loss, initial, final = (sums / len(self.images)).tolist()
+            valid = self._validator.epoch(self.average.model)
+            single = self._validator.single_step(self.model.eval())
+            self.watch.see(self.epoch, single, valid.robust, self.average.model)
+            ended = self.epoch == self.config.epochs
+            yield EpochMetrics(
+                epoch=self.epoch,
+                train_loss=loss,
+                train_initial=initial,
+                train_final=final,
+                valid_clean=valid.clean,
+                valid_fgsm=valid.fgsm,
+                valid_pgd=valid.pgd,
+                valid_robust=valid.robust,
+                **self.watch.metrics(),
+                lr=self._optimizer.lr,
+                judged=self._validator.trial(self.average.model, valid) if ended else None,
+                seconds=time.perf_counter() - begun,
+            )
+
+    def _train_epoch(self) -> Tensor:
+        """Return sums over images (3,): loss, right at initial, right at final perturbation."""
+        self.model.train()
+        if self._memory:
+            self._memory.begin_epoch(self.epoch, self._noise)
+        sums = torch.zeros(3, device=self.device)
+        order = torch.randperm(len(self.images), generator=self._order).to(self.device)
+        batches = order.split(self.config.batch_size)
+        for index in batches:
+            progress = (self.epoch + self._step / len(batches)) / self.config.epochs
+            factor = SCHEDULES[self.config.schedule](progress)
+            self._optimizer.lr = self.config.lr * factor
+            sums += self._train_batch(index)
+            self._step += 1
+        self._step = 0
+        return sums
+
+    def _train_batch(self, index: Tensor) -> Tensor:
+        (images, cut), labels = self._images(index), self.labels[index]
+        start, target = self._start(index, images, cut), self._smoothed(labels)
+        with self._autocast():
+            attacked = self._attacked(images, start, target)
+            final = self.model(images + attacked.perturbation)
+            clean = self.model(images) if self._branches.clean else None
+        final, clean = final.float(), None if clean is None else clean.float()
+        loss = self._loss(final, attacked.initial, clean, target)
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(
+                f"loss is {loss.item()} in epoch {self.epoch + 1}, step {self._step + 1}: "
+                f"largest logit {final.abs().max().item():.3g} at the final perturbation, "
+                f"lr {self._optimizer.lr:.3g}"
+            )
+        self.model.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self._optimizer.step()
+        right = torch.stack([(z.argmax(1) == labels).sum() for z in (attacked.initial, final)])
+        self.average.update(self.model, right)
+        if self._memory:
+            self._memory.keep(index, images, start, attacked.gradient, right=right, cut=cut)
+        return torch.stack([loss.detach() * len(index), *right])
+
+    def _attacked(self, images: Tensor, start: Tensor, target: Tensor) -> AttackResult:
+        """Attack in the configured mode; what the loss sees is always of train mode."""
+        attack: Callable[..., AttackResult] = partial(self._attack, images, start, target)
+        if self.config.attack_mode == "train":
+            return attack(keep_graph=self._branches.initial)
+        self.model.eval()
+        attacked = attack(keep_graph=False)
+        self.model.train()
+        if self._branches.initial:
+            attacked = attacked._replace(initial=self.model(images + start).float())
+        return attacked
+
+    def _images(self, index: Tensor) -> tuple[Tensor, Crop | None]:
+        """Return the images as they are trained on, and the cut that the memory follows."""
+        images = self.images[index].float() / 255
+        if self.config.augment == "none":
+            return images, None
+        cut = crop_flip(images, self._noise)
+        return cut.take(images), cut if self.config.align_history else None
+
+    def _start(self, index: Tensor, images: Tensor, cut: Crop | None) -> Tensor:
+        """Return the initial perturbations (N, C, H, W)."""
+        if self._memory:
+            return self._memory.recall(index, cut)
+        if self.config.initialization == "zero":
+            return torch.zeros_like(images)
+        noise = torch.rand(images.shape, generator=self._noise, device=self.device) * 2 - 1
+        if self.config.initialization == "corner":
+            noise = noise.sign()
+        return self._reach.start * noise
+
+    def _smoothed(self, labels: Tensor) -> Tensor:
+        """Return (N, K): tau for the label's class, the rest shared equally."""
+        tau = self.config.true_class_mass
+        hot = F.one_hot(labels, self.classes).float()
+        return hot * tau + (1 - hot) * (1 - tau) / (self.classes - 1)
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        if self.config.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a later process needs to go on as if it had never stopped."""
+        return {
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "average_updates": self.average.updates,
+            "optimizer": self._optimizer.state_dict(),
+            "memory": self._memory.state_dict() if self._memory else None,
+            "order": self._order.get_state(),
+            "noise": self._noise.get_state(),
+            "watch": self.watch.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned for the same configuration."""
+        self.epoch = state["epoch"]
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.average.updates = state["average_updates"]
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._memory:
+            self._memory.load_state_dict(state["memory"])
+        self._order.set_state(state["order"].cpu())
+        self._noise.set_state(state["noise"].cpu())
+        self.watch.load_state_dict(state["watch"])
+
+
+def build_model(config: TrainConfig, channels: int, classes: int) -> nn.Module:
+    """Build the configuration's network with weights that follow from its seed alone."""
+    make: Callable[..., nn.Module] = registry.find("model", config.model.name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = make(channels, classes, **config.model.options)
+    return Normalized(network, channels) if config.normalization == "data" else network
