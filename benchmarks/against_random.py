@@ -112,8 +112,8 @@ def _trained(config: "TrainConfig", data: "Split") -> float:
     from regmix.training.trainer import RegMixTrainer
 
     *_, last = RegMixTrainer(config, data, torch.device("cpu")).epochs()
-    assert last.judged is not None, "the last epoch is judged"
-    return last.judged.robust
+    assert last.final is not None, "the last epoch is judged"
+    return last.final.robust
 
 
 def read() -> list[dict[str, Any]]:

@@ -120,9 +120,9 @@ class Bench:
             "seconds": time.perf_counter() - begun,
             "valid_pgd": metrics.valid_pgd,
             "valid_robust": metrics.valid_robust,
-            "valid_judged": metrics.judged.robust,
-            "flags": metrics.judged.masking.flags(),
-            "collapse": metrics.collapse,
+            "valid_final_robust": metrics.final.robust,
+            "flags": metrics.final.masking.flags(),
+            "co_detected": metrics.co_detected,
         }
         if purpose == "final" or self.data == "digits":
             levels = seed in (GRID_SEED, SEEDS[0])
@@ -140,12 +140,12 @@ class Bench:
 
         from regmix.evaluation.apgd_levels import after_apgd
         from regmix.evaluation.autoattack import autoattack
-        from regmix.evaluation.final_evaluation import judge
+        from regmix.evaluation.final_evaluation import evaluate_test
         from regmix.evaluation.pgd_ensemble import random_start, validate
 
         images = torch.from_numpy(self.test.images).float() / 255
         labels = torch.from_numpy(self.test.labels)
-        rows = judge(model, images, labels, epsilon=epsilon, seed=0)
+        rows = evaluate_test(model, images, labels, epsilon=epsilon, seed=0)
         result = {"rows": {name: share.value for name, share in rows}}
         some = self.test.first(JUDGED[self.data][1 if levels else 2])
         x, y = torch.from_numpy(some.images).float() / 255, torch.from_numpy(some.labels)
@@ -169,7 +169,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def chosen(lines: list[dict[str, Any]], method: str) -> dict[str, Any]:
     """Return the grid's weights that validation prefers."""
     tried = [x for x in lines if x["method"] == method and x["purpose"] == "grid"]
-    best: dict[str, Any] = max(tried, key=lambda line: line["valid_judged"])["changes"]
+    best: dict[str, Any] = max(tried, key=lambda line: line["valid_final_robust"])["changes"]
     return best
 
 
@@ -216,7 +216,7 @@ def levels_table(lines: list[dict[str, Any]]) -> Table:
 
 
 def _judgements(lines: list[dict[str, Any]]) -> Iterator[tuple[str, list[float]]]:
-    for key in ("valid_pgd", "valid_robust", "valid_judged", "level 1", "level 2"):
+    for key in ("valid_pgd", "valid_robust", "valid_final_robust", "level 1", "level 2"):
         yield key, [line[key] for line in lines]
     yield "test PGD-20", [line["rows"]["PGD-20"] for line in lines]
 

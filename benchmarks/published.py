@@ -26,7 +26,7 @@ from pipeline.base import cli, paths
 from regmix import atomic, registry
 from regmix.config import TrainConfig
 from regmix.device import device, machine
-from regmix.evaluation.final_evaluation import judge
+from regmix.evaluation.final_evaluation import evaluate_test
 from regmix.evaluation.results import Proportion
 from regmix.images import Images
 from regmix.ranges import Count, Positive, Seed, check
@@ -83,7 +83,7 @@ def train(name: str, config: TrainConfig, images: Images, out: Path, until: floa
             saved = time.monotonic()
         if late and not ended:
             return False
-    watch = trainer.watch
+    watch = trainer.monitor
     checkpoint.save_weights(trainer.average.model.state_dict(), out / f"{name}-last.safetensors")
     if watch.best_weights is not None:
         checkpoint.save_weights(watch.best_weights, out / f"{name}-best.safetensors")
@@ -102,7 +102,9 @@ def judged(
     model.to(device()).eval().requires_grad_(False)
     pixels = torch.from_numpy(test.images).to(device()).float() / 255
     labels, how = torch.from_numpy(test.labels).to(device()), {"epsilon": config.eval_epsilon}
-    rows = dict(judge(model, pixels, labels, seed=config.eval_seed, with_autoattack=True, **how))
+    rows = dict(
+        evaluate_test(model, pixels, labels, seed=config.eval_seed, with_autoattack=True, **how)
+    )
     text = json.dumps({row: (share.hits, share.count) for row, share in rows.items()})
     atomic.write(kept, lambda file: file.write_text(text))
     return rows

@@ -85,9 +85,9 @@ def train(data: str, count: int, data_dir: str | None) -> Iterator[dict[str, Any
                 for epoch in RegMixTrainer(config, parts, torch.device("cpu")).epochs():
                     row["averaged"].append(epoch.valid_robust)
                     row["raw"].append(epoch.raw_pgd)
-                    row["judged"] = epoch.judged and epoch.judged.robust
+                    row["final_robust"] = epoch.final and epoch.final.robust
             except NonFiniteLossError:
-                row["judged"] = None
+                row["final_robust"] = None
             yield row
 
 
@@ -135,16 +135,16 @@ def own(data: str) -> Iterator[Table]:
     whole = [
         n
         for n in sorted({number for number, _, _ in rows})
-        if all(rows.get((n, *arm), {}).get("judged") is not None for arm in arms(epochs))
+        if all(rows.get((n, *arm), {}).get("final_robust") is not None for arm in arms(epochs))
     ]
     looks, curves = {}, {}
     for schedule in ("cosine", "trapezoid"):
-        final = [rows[n, schedule, epochs]["judged"] for n in whole]
+        final = [rows[n, schedule, epochs]["final_robust"] for n in whole]
         for kind in ("averaged", "raw"):
             found = [rows[n, schedule, epochs][kind] for n in whole]
             looks[f"{schedule}, {kind}"] = _look(found, final)
             curves[f"{schedule}, {kind}"] = (found, final)
-    final = [rows[n, "cosine", epochs]["judged"] for n in whole]
+    final = [rows[n, "cosine", epochs]["final_robust"] for n in whole]
 
     def short(part: float) -> tuple[Curve, Curve]:
         length = math.ceil(part * epochs)
@@ -153,7 +153,7 @@ def own(data: str) -> Iterator[Table]:
 
     looks["short complete cosine"] = short
     title = f"{data}, {epochs} epochs, n = {len(whole)}"
-    yield correlations(f"{title}: Spearman with `judged` at the end", looks)
+    yield correlations(f"{title}: Spearman with `final_robust` at the end", looks)
     yield replays(f"{title}: halving", curves)
 
 

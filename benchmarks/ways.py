@@ -161,11 +161,11 @@ class Bridged:
 def _metrics(epoch: int, value: float, *, last: bool) -> EpochMetrics:
     """Return metrics in which every accuracy is the value."""
     shares = dict.fromkeys(("valid_clean", "valid_fgsm", "valid_pgd", "valid_robust"), value)
-    raw = {"raw_fgsm": value, "raw_pgd": value, "co_ratio": 1.0, "collapse": False}
+    raw = {"raw_fgsm": value, "raw_pgd": value, "co_ratio": 1.0, "co_detected": False}
     masking = Masking(**cast(Any, dict.fromkeys(Masking.__dataclass_fields__, 0.0)))
-    judged = FinalEvaluation(round(value * IMAGES), IMAGES, masking) if last else None
+    final = FinalEvaluation(round(value * IMAGES), IMAGES, masking) if last else None
     known: dict[str, Any] = dict.fromkeys(EpochMetrics.__dataclass_fields__, 0.0)
-    return EpochMetrics(**{**known, **shares, **raw, "epoch": epoch, "judged": judged})
+    return EpochMetrics(**{**known, **shares, **raw, "epoch": epoch, "final": final})
 
 
 class RaysDefault:

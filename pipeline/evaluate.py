@@ -77,7 +77,7 @@ def _judge(
     exported: Exported, weights: Path, count: int | None, with_autoattack: bool
 ) -> dict[str, Any]:
     """Return the judgement on test data as it is kept."""
-    from regmix.evaluation.final_evaluation import judge
+    from regmix.evaluation.final_evaluation import evaluate_test
     from regmix.evaluation.masking import masking
     from regmix.evaluation.pgd_ensemble import random_start, validate
 
@@ -86,7 +86,7 @@ def _judge(
         test = test.first(count)
     model, (images, labels) = _model(exported, weights, test), _tensors(test)
     rows, epsilon, seed = {}, config.eval_epsilon, config.eval_seed
-    for name, share in judge(
+    for name, share in evaluate_test(
         model, images, labels, epsilon=epsilon, seed=seed, with_autoattack=with_autoattack
     ):
         rows[name] = share

@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
         if config.seed == exported.config.seed:
             same = _compare(exported, again)
     if len(results) > 1:
-        values = [r.metrics.judged.robust for r in results if r.metrics.judged]
+        values = [r.metrics.final.robust for r in results if r.metrics.final]
         spread = statistics.stdev(values)
         mean = statistics.mean(values)
         print(
@@ -68,12 +68,12 @@ def _train(exported: Exported, data: Split, path: Path) -> Exported:
         print(
             f"epoch {metrics.epoch:3d}/{exported.config.epochs}  loss {metrics.train_loss:.4f}  "
             f"clean {metrics.valid_clean:.4f}  robust {metrics.valid_robust:.4f}"
-            f"{'  COLLAPSED' if metrics.collapse else ''}",
+            f"{'  COLLAPSED' if metrics.co_detected else ''}",
             flush=True,
         )
     weights, best = path.with_suffix(".safetensors"), None
     checkpoint.save_weights(trainer.average.model.state_dict(), weights)
-    earlier = trainer.watch.earlier_best(trainer.epoch)
+    earlier = trainer.monitor.earlier_best(trainer.epoch)
     if earlier is not None:
         best = path.with_suffix(".best.safetensors")
         checkpoint.save_weights(earlier, best)
@@ -95,13 +95,13 @@ def _train(exported: Exported, data: Split, path: Path) -> Exported:
 
 def _say(metrics: EpochMetrics) -> None:
     """Print the judgement of the end, and what makes it doubtful."""
-    assert metrics.judged is not None, "the last epoch is judged"
-    low, high = metrics.judged.share.interval
+    assert metrics.final is not None, "the last epoch is judged"
+    low, high = metrics.final.share.interval
     print(
-        f"under APGD: {metrics.judged.robust:.4f} of {metrics.judged.count} validation images "
+        f"under APGD: {metrics.final.robust:.4f} of {metrics.final.count} validation images "
         f"(95 % interval {low:.4f} to {high:.4f})"
     )
-    for flag in metrics.judged.masking.flags():
+    for flag in metrics.final.masking.flags():
         print(f"gradient masking? {flag}")
 
 

@@ -79,7 +79,7 @@ def test_own_trials_are_kept_and_not_trained_twice(tmp_path, monkeypatch, capsys
     rows = rungs.read("digits")
     assert len(rows) == 3 * len(rungs.arms(4)) == 12
     assert all(len(row["averaged"]) == len(row["raw"]) == row["epochs"] for row in rows)
-    assert all(math.isfinite(row["judged"]) for row in rows)
+    assert all(math.isfinite(row["final_robust"]) for row in rows)
     assert rungs.main(["train", "digits", "--count", "3"]) == 0
     assert rungs.read("digits") == rows
     capsys.readouterr()

@@ -58,7 +58,7 @@ class Worker:
             if metrics.epoch == config.epochs:
                 average = trainer.average.model.state_dict()
                 files.write(number, WEIGHTS, checkpoint.pack_weights(average))
-                best = trainer.watch.earlier_best(config.epochs)
+                best = trainer.monitor.earlier_best(config.epochs)
                 if best is not None:
                     files.write(number, BEST_WEIGHTS, checkpoint.pack_weights(best))
             whole = {"trainer": trainer.state_dict(), "history": history}

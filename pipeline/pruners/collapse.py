@@ -21,7 +21,7 @@ class Collapse:
     def stop(self, study: Study, trial: FrozenTrial) -> Stop | None:
         """Return both accuracies of a collapsed epoch, else what the inner pruner says."""
         epoch = trial.user_attrs[f"epoch_{trial.last_step}"]
-        if not epoch["collapse"]:
+        if not epoch["co_detected"]:
             return self.inner.stop(study, trial)
         pgd, fall = epoch["raw_pgd"], epoch["co_drop"]
         fell = f", which fell from {pgd + fall:.3f}" if fall > 0 else ""

@@ -24,7 +24,7 @@ _LARGEST = 2**63 - 1
 
 @dataclass(frozen=True)
 class RaceProblem:
-    """What is asked: each finalist with each seed, at full length, judged as finalists are.
+    """What is asked: each finalist with each seed, at full length, evaluated as finalists are.
 
     finalists: number in the searched study -> its configuration.
     searched: names that the study searched, for people.
@@ -120,9 +120,9 @@ def outcomes(study: "Study") -> dict[int, Any]:
     found: dict[int, list[list[bool]]] = {}
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name == "COMPLETE":
-            judged = latest(trial).judged
-            assert judged is not None, "a complete trial is judged"
-            survived = unpack(judged.survivors, judged.count)
+            final = latest(trial).final
+            assert final is not None, "a complete trial is evaluated"
+            survived = unpack(final.survivors, final.count)
             found.setdefault(trial.params["finalist"], []).append(survived)
     return {name: np.array(runs) for name, runs in found.items()}
 

@@ -39,7 +39,7 @@ def table(study: "Study", names: tuple[str, ...]) -> Table:
     """Return a row for every trial, the best first; after 40 the rest is left out."""
     board = Table(box=None, pad_edge=False, caption=_caption(study), caption_justify="left")
     board.add_column("rank", justify="right")
-    for name in ("trial", "epoch", "judged", "robust", "clean", *names):
+    for name in ("trial", "epoch", "final", "robust", "clean", *names):
         board.add_column(name, justify="right", no_wrap=True)
     board.add_column("state", no_wrap=True)
     board.add_column("why", overflow="fold")
@@ -94,7 +94,7 @@ def best_in_words(study: "Study", names: tuple[str, ...]) -> str:
         return "no trial ran to its end, so there is no best configuration"
     best = complete[0]
     assert best.value is not None
-    judged = latest(best).judged
+    judged = latest(best).final
     assert judged is not None, "a complete trial is judged"
     low, high = judged.share.interval
     text = (

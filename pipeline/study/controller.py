@@ -193,9 +193,9 @@ class StudyController:
                 trial.set_constraint(name, violation)
         value = None
         if ending.state == "COMPLETE":
-            judged = latest(frozen).judged
-            assert judged is not None, "the last epoch is judged"
-            value = judged.robust
+            final = latest(frozen).final
+            assert final is not None, "the last epoch is evaluated"
+            value = final.robust
         self.study.tell(trial, value, state=TrialState[ending.state])
         self.study.set_user_attr("seconds", self.clock.seconds)
         self.changed(self.frozen(number))

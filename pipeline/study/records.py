@@ -33,7 +33,7 @@ def with_epoch(trial: FrozenTrial, metrics: EpochMetrics) -> FrozenTrial:
     A collapsed epoch counts with what the present weights are worth: their average lags behind.
     """
     result, robust = copy.copy(trial), metrics.valid_robust
-    value = min(robust, metrics.raw_pgd) if metrics.collapse else robust
+    value = min(robust, metrics.raw_pgd) if metrics.co_detected else robust
     result.intermediate_values = {**trial.intermediate_values, metrics.epoch: value}
     result.user_attrs = {**trial.user_attrs, f"epoch_{metrics.epoch}": asdict(metrics)}
     return result
@@ -50,8 +50,8 @@ def violations(
         min_clean: clean accuracy that a complete trial must have; None asks for none.
     """
     epochs = [trial.user_attrs[f"epoch_{epoch}"] for epoch in trial.intermediate_values]
-    ratios = [epoch["co_ratio"] for epoch in epochs if epoch["collapse"]]
-    found = {"collapse": RATIO - min(ratios)} if ratios else {}
+    ratios = [epoch["co_ratio"] for epoch in epochs if epoch["co_detected"]]
+    found = {"co_detected": RATIO - min(ratios)} if ratios else {}
     if min_clean is not None and ending.state == "COMPLETE":
         found["clean"] = min_clean - latest(trial).valid_clean
     return found

@@ -34,7 +34,7 @@ def doubts(trial: "FrozenTrial") -> list[str]:
         (
             e
             for e in sorted(trial.intermediate_values)
-            if trial.user_attrs[f"epoch_{e}"]["collapse"]
+            if trial.user_attrs[f"epoch_{e}"]["co_detected"]
         ),
         None,
     )
@@ -43,13 +43,13 @@ def doubts(trial: "FrozenTrial") -> list[str]:
             f"collapsed in epoch {first} (the best before: {metrics.best_robust:.3f} in epoch "
             f"{metrics.best_epoch})"
         )
-    return found + list(metrics.judged.masking.flags() if metrics.judged else ())
+    return found + list(metrics.final.masking.flags() if metrics.final else ())
 
 
 def broken(trial: "FrozenTrial") -> list[str]:
     """Return in words which constraints a trial breaks: [] for a candidate."""
     words = {
-        "collapse": "collapsed, so it is no candidate",
+        "co_detected": "collapsed, so it is no candidate",
         "clean": "clean accuracy is {:.3f} too low, so it is no candidate",
     }
     return [words[name].format(by) for name, by in trial.constraints.items() if by > 0]

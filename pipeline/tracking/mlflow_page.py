@@ -27,7 +27,7 @@ METRICS = (
     "raw_pgd",
     "co_ratio",
     "co_drop",
-    "collapse",
+    "co_detected",
     "best_epoch",
     "best_robust",
     "train_initial",
@@ -69,7 +69,7 @@ def study_note(space: str, recipe: str, experiment: str, summary: str) -> str:
         f"[charts]({address(experiment, charts=True)}), [leaderboard and figures]({files})\n\n"
         f"`{RANKED}` is the share of the validation images that survive, after the last epoch, "
         "every attack of `valid_robust` and then APGD. Pruned trials have none; MLflow calls them "
-        "killed. `masking_*` are signs of gradient masking, `collapse` of catastrophic overfitting."
+        "killed. `masking_*` are signs of gradient masking, `co_detected` of catastrophic overfitting."
     )
 
 
@@ -94,10 +94,10 @@ def trial_metrics(trial: "FrozenTrial", epochs: Iterable[int]) -> list[tuple[str
         for name in METRICS
     ]
     if trial.state.name == "COMPLETE":  # Optuna gives a pruned trial a value too
-        judged = latest(trial).judged
-        assert judged is not None, "a complete trial is judged"
-        once = {RANKED: judged.robust}
-        for name, value in asdict(judged.masking).items():
+        final = latest(trial).final
+        assert final is not None, "a complete trial is evaluated"
+        once = {RANKED: final.robust}
+        for name, value in asdict(final.masking).items():
             if value is not None:  # what was not asked
                 once[f"masking_{name}"] = float(value)
         # at a later step the page would draw a curve

@@ -16,7 +16,7 @@ from regmix.evaluation.results import Proportion
 Attack = Callable[[Tensor], Tensor]  # index of images (M,) -> (M,) bool, True where one survived
 
 
-def judge(
+def evaluate_test(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,

@@ -42,7 +42,7 @@ class Validator:
         count = min(WATCHED, len(images))  # spread evenly: data sets often are sorted by class
         self._watched = torch.linspace(0, len(images) - 1, count).long().to(device)
 
-    def epoch(self, model: nn.Module) -> Validation:
+    def per_epoch(self, model: nn.Module) -> Validation:
         """Judge by the first level: each epoch, on the averaged weights."""
         config = self._config
         return validate(
@@ -54,7 +54,7 @@ class Validator:
             steps=config.eval_steps,
         )
 
-    def trial(self, model: nn.Module, known: Validation) -> FinalEvaluation:
+    def final(self, model: nn.Module, known: Validation) -> FinalEvaluation:
         """Judge at the end by the configuration's level, who survived the first."""
         config = self._config
         judge = evaluate_finalist if config.judgement == "finalist" else evaluate_trial
@@ -68,7 +68,7 @@ class Validator:
             seed=config.eval_seed,
         )
 
-    def single_step(self, model: nn.Module) -> SingleStep:
+    def overfitting_check(self, model: nn.Module) -> SingleStep:
         """Attack the present weights by FGSM and by PGD-10, on 256 of the images.
 
         At the epsilon of training, which is what a model overfits to; at the evaluation's where

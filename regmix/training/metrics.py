@@ -23,12 +23,12 @@ class EpochMetrics:
     raw_pgd: float
     co_ratio: float  # raw_pgd / raw_fgsm
     co_drop: float  # of raw_pgd since the last epoch; negative where it rose
-    collapse: bool  # catastrophic overfitting in this epoch
+    co_detected: bool  # catastrophic overfitting in this epoch
     best_epoch: int  # with the highest valid_robust before any collapse; 0 where there was none
     best_robust: float  # that value
     lr: float  # at the epoch's last step
     seconds: float  # of training and validation
-    judged: FinalEvaluation | None = None  # after the last epoch
+    final: FinalEvaluation | None = None  # after the last epoch
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "EpochMetrics":
@@ -37,5 +37,5 @@ class EpochMetrics:
         Raises:
             TypeError: for a missing or unknown name.
         """
-        judged = values.get("judged")
-        return cls(**{**values, "judged": judged and FinalEvaluation.from_dict(judged)})
+        final = values.get("final")
+        return cls(**{**values, "final": final and FinalEvaluation.from_dict(final)})

@@ -14,13 +14,13 @@ class OverfittingMonitor:
     def __init__(self, epochs: int) -> None:
         """Begin a run of `epochs` epochs."""
         self._epochs = epochs
-        self._single, self._fall, self._collapse = SingleStep(0.0, 0.0), 0.0, False
+        self._single, self._fall, self._detected = SingleStep(0.0, 0.0), 0.0, False
         self._best_single = 0.0  # the highest accuracy under PGD of the present weights
         self.collapsed_in = 0  # the first epoch that collapsed; 0 while none has
         self.best_epoch, self.best_robust = 0, 0.0
         self.best_weights: dict[str, Tensor] | None = None
 
-    def see(self, epoch: int, single: SingleStep, robust: float, average: nn.Module) -> None:
+    def update(self, epoch: int, single: SingleStep, robust: float, average: nn.Module) -> None:
         """Take in an epoch.
 
         A run that has collapsed once keeps the weights from before for good: of the runs in
@@ -34,11 +34,11 @@ class OverfittingMonitor:
         """
         self._fall = self._single.pgd - single.pgd
         self._single = single
-        self._collapse = collapsed(
+        self._detected = collapsed(
             epoch, self._epochs, single.fgsm, single.pgd, best=self._best_single
         )
         self._best_single = max(self._best_single, single.pgd)
-        if self._collapse and not self.collapsed_in:
+        if self._detected and not self.collapsed_in:
             self.collapsed_in = epoch
         if not self.collapsed_in and (robust > self.best_robust or not self.best_epoch):
             self.best_epoch, self.best_robust = epoch, robust
@@ -57,7 +57,7 @@ class OverfittingMonitor:
             "raw_pgd": self._single.pgd,
             "co_ratio": ratio(self._single.fgsm, self._single.pgd),
             "co_drop": self._fall,
-            "collapse": self._collapse,
+            "co_detected": self._detected,
             "best_epoch": self.best_epoch,
             "best_robust": self.best_robust,
         }

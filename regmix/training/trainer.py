@@ -37,7 +37,7 @@ class RegMixTrainer:
         self.config, self.device, self.epoch, self._step = config, device, 0, 0
         self.images = torch.from_numpy(data.train.images).to(device)
         self.labels = torch.from_numpy(data.train.labels).to(device)
-        self._validator, self.watch = (
+        self._validator, self.monitor = (
             Validator(config, data.valid, device),
             OverfittingMonitor(config.epochs),
         )
@@ -97,9 +97,9 @@ class RegMixTrainer:
             sums = self._train_epoch()
             self.epoch += 1
             loss, initial, final = (sums / len(self.images)).tolist()
-            valid = self._validator.epoch(self.average.model)
-            single = self._validator.single_step(self.model.eval())
-            self.watch.see(self.epoch, single, valid.robust, self.average.model)
+            valid = self._validator.per_epoch(self.average.model)
+            single = self._validator.overfitting_check(self.model.eval())
+            self.monitor.update(self.epoch, single, valid.robust, self.average.model)
             ended = self.epoch == self.config.epochs
             yield EpochMetrics(
                 epoch=self.epoch,
@@ -110,9 +110,9 @@ class RegMixTrainer:
                 valid_fgsm=valid.fgsm,
                 valid_pgd=valid.pgd,
                 valid_robust=valid.robust,
-                **self.watch.metrics(),
+                **self.monitor.metrics(),
                 lr=self._optimizer.lr,
-                judged=self._validator.trial(self.average.model, valid) if ended else None,
+                final=self._validator.final(self.average.model, valid) if ended else None,
                 seconds=time.perf_counter() - begun,
             )
 
@@ -212,7 +212,7 @@ class RegMixTrainer:
             "memory": self._memory.state_dict() if self._memory else None,
             "order": self._order.get_state(),
             "noise": self._noise.get_state(),
-            "watch": self.watch.state_dict(),
+            "watch": self.monitor.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -226,7 +226,7 @@ class RegMixTrainer:
             self._memory.load_state_dict(state["memory"])
         self._order.set_state(state["order"].cpu())
         self._noise.set_state(state["noise"].cpu())
-        self.watch.load_state_dict(state["watch"])
+        self.monitor.load_state_dict(state["watch"])
 
 
 def build_model(config: TrainConfig, channels: int, classes: int) -> nn.Module:

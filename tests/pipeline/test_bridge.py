@@ -21,8 +21,8 @@ def metrics(epoch, robust, seconds=1.0, judged=None, last=4, clean=0.9, **more):
     ended = FinalEvaluation(
         round(1000 * (robust if judged is None else judged)), 1000, Masking(**found)
     )
-    told = {"epoch": epoch, "collapse": False, "valid_robust": robust, "seconds": seconds}
-    told |= {"valid_clean": clean, "judged": ended if epoch == last else None, **more}
+    told = {"epoch": epoch, "co_detected": False, "valid_robust": robust, "seconds": seconds}
+    told |= {"valid_clean": clean, "final": ended if epoch == last else None, **more}
     return EpochMetrics(**{**values, **told})
 
 

@@ -47,7 +47,7 @@ def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_i
         told, config = source[trial.params["finalist"]], trial.user_attrs["config"]
         own = {"seed": trial.params["seed"], "judgement": "finalist"}
         assert config == {**told.user_attrs["config"], **own}
-        judged = trial.user_attrs["epoch_4"]["judged"]
+        judged = trial.user_attrs["epoch_4"]["final"]
         survivors = unpack(judged["survivors"], judged["count"])
         assert sum(survivors) == judged["hits"] and judged["masking"]["without_gradient"] >= 0
     means = {
@@ -113,7 +113,7 @@ def tell(bridge, request, robust):
     found = Masking(**dict.fromkeys(Masking.__dataclass_fields__, 0.0))
     judged = FinalEvaluation(sum(bits), len(bits), found, pack(bits))
     told = metrics(1, robust, last=1, judged=0.0)
-    told = type(told)(**{**told.__dict__, "judged": judged})
+    told = type(told)(**{**told.__dict__, "final": judged})
     bridge.tell(number, bridge.report(number, told, MACHINE))
 
 

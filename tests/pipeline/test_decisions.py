@@ -47,14 +47,14 @@ def test_a_collapsed_epoch_counts_with_the_present_weights_and_breaks_a_constrai
     bridge = bridge_at(tmp_path, pruner=pruners.build("collapse+halving", 4))
     bridge.ask()
     bridge.report(0, metrics(1, 0.5, raw_pgd=0.4, co_ratio=0.8), MACHINE)
-    fallen = metrics(2, 0.48, collapse=True, raw_fgsm=0.6, raw_pgd=0.03, co_ratio=0.05)
+    fallen = metrics(2, 0.48, co_detected=True, raw_fgsm=0.6, raw_pgd=0.03, co_ratio=0.05)
     ending = bridge.report(0, fallen, MACHINE)
     assert ending.state == "PRUNED" and ending.reason.startswith("collapsed in epoch 2")
     bridge.tell(0, ending)
     trial = bridge.frozen(0)
     assert trial.intermediate_values == {1: 0.5, 2: 0.03}
     assert trial.value == 0.03  # what the sampler learns, though the average still had 0.48
-    assert trial.constraints == {"collapse": pytest.approx(0.2)}
+    assert trial.constraints == {"co_detected": pytest.approx(0.2)}
     assert trial.user_attrs["epoch_2"]["valid_robust"] == 0.48  # what was measured
 
 
@@ -69,7 +69,7 @@ def test_one_trial_in_so_many_is_a_probe_that_no_rank_stops(tmp_path):
     }
     assert stopped == {1, 3, 4}  # 2 and 5 are probes
     assert bridge.frozen(2).user_attrs["spared"] == "rank 3 of 3 at epoch 1, the limit is 2"
-    fallen = metrics(2, 0.1, collapse=True, raw_fgsm=0.6, raw_pgd=0.0, co_ratio=0.0)
+    fallen = metrics(2, 0.1, co_detected=True, raw_fgsm=0.6, raw_pgd=0.0, co_ratio=0.0)
     assert bridge.report(2, fallen, MACHINE).state == "PRUNED"  # a collapse stops it all the same
 
 

@@ -36,7 +36,7 @@ def test_export_writes_the_best_with_everything_that_a_run_needs(finished, expor
     assert content["origin"] == {"study": "wamr-digits", "trial": best.number, "rank": 1}
     assert content["config"] == best.user_attrs["config"]
     assert content["metrics"] == best.user_attrs["epoch_4"]
-    judged = content["metrics"]["judged"]
+    judged = content["metrics"]["final"]
     assert judged["hits"] / judged["count"] == best.value
     assert content["machine"] == {"device": "cpu", "threads": 1}
     assert {"torch", "numpy", "python", "regmix-search"} <= content["versions"].keys()
@@ -112,11 +112,11 @@ def test_a_finalist_is_judged_on_validation_images_as_often_as_wanted(exported):
     assert "digits's validation images, which chose it" in once.out
     metrics = read(file)["metrics"]
     hits = table_rows(once.out)
-    count = metrics["judged"]["count"]
+    count = metrics["final"]["count"]
     assert hits["clean"] == round(metrics["valid_clean"] * count)
     assert hits["and margin"] == round(metrics["valid_robust"] * count)
     (finalist,) = (value for name, value in hits.items() if name.startswith("and APGD-100"))
-    assert finalist <= metrics["judged"]["hits"]
+    assert finalist <= metrics["final"]["hits"]
 
 
 def test_the_best_epoch_is_judged_where_it_is_not_the_last(exported):

@@ -16,7 +16,7 @@ RULES = [name for name in pruners.names() if name not in ("none", "collapse")]
 
 
 def report(trial, epoch, value, clean=None, **told):
-    sound = {"collapse": False, "raw_fgsm": 0.4, "raw_pgd": 0.3, "co_drop": 0.0}
+    sound = {"co_detected": False, "raw_fgsm": 0.4, "raw_pgd": 0.3, "co_drop": 0.0}
     told = {"valid_clean": value if clean is None else clean, **sound, **told}
     trial.set_user_attr(f"epoch_{epoch}", told)
     trial.report(value, epoch)
@@ -134,7 +134,7 @@ def test_a_collapsed_trial_stops_in_its_epoch_for_certain():
     trial = study.ask()
     report(trial, 1, 0.4)
     assert pruner.stop(study, study.get_trials()[0]) is None
-    report(trial, 2, 0.4, collapse=True, raw_fgsm=0.6, raw_pgd=0.02, co_drop=0.39)
+    report(trial, 2, 0.4, co_detected=True, raw_fgsm=0.6, raw_pgd=0.02, co_drop=0.39)
     stop = pruner.stop(study, study.get_trials()[0])
     assert stop.certain
     assert stop.reason == (

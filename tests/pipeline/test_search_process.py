@@ -37,16 +37,16 @@ def agree(runs, printed):
             value = trial.intermediate_values[epochs[-1]]
             measured = trial.user_attrs[f"epoch_{epochs[-1]}"]
             assert view.data.metrics["valid_robust"] == measured["valid_robust"]
-            assert measured["collapse"] or measured["valid_robust"] == value
+            assert measured["co_detected"] or measured["valid_robust"] == value
             assert rows[number][2] == f"{value:.3f}"
         if state == "COMPLETE":
             assert rows[number][1] == f"{trial.value:.3f}"
             assert view.data.metrics["final_robust"] == trial.value
             last = latest(trial)
-            for name, found in asdict(last.judged.masking).items():
+            for name, found in asdict(last.final.masking).items():
                 if found is not None:
                     assert view.data.metrics[f"masking_{name}"] == found
-            assert view.data.metrics["collapse"] == last.collapse
+            assert view.data.metrics["co_detected"] == last.co_detected
         else:
             assert rows[number][1] == "-"
             assert "final_robust" not in view.data.metrics
@@ -67,7 +67,7 @@ def test_a_search_ends_with_study_view_and_table_in_agreement(finished):
         assert bool(trial.user_attrs.get("reason")) == pruned
         if not pruned:
             last = latest(trial)
-            judged = last.judged
+            judged = last.final
             assert trial.value == judged.robust <= last.valid_robust
             assert judged.count == trial.user_attrs["config"]["valid_images"]
 

@@ -7,7 +7,7 @@ from torch import nn
 
 import regmix.evaluation.autoattack as door
 from regmix.evaluation.autoattack import apgd, autoattack, square
-from regmix.evaluation.final_evaluation import judge
+from regmix.evaluation.final_evaluation import evaluate_test
 
 HOW = {"seed": 0, "batch_size": 50}
 
@@ -148,7 +148,7 @@ def test_square_needs_no_gradient(bent):
 def test_with_more_classes_no_weaker_attack_is_stronger(bent):
     model, images, labels = (part if isinstance(part, nn.Module) else part[:10] for part in bent)
     before = torch.random.get_rng_state()
-    rows = dict(judge(model, images, labels, epsilon=0.05, seed=0, with_autoattack=True))
+    rows = dict(evaluate_test(model, images, labels, epsilon=0.05, seed=0, with_autoattack=True))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert list(rows)[-2:] == ["AutoAttack", "worst case"]
     assert 0 < rows["worst case"].hits <= rows["AutoAttack"].hits

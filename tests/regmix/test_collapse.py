@@ -90,7 +90,7 @@ def test_the_best_epoch_is_the_first_with_the_highest_robust_accuracy():
 
 def test_after_a_collapse_nothing_replaces_the_weights_from_before():
     watch, said = watched(*SOUND, (BROKEN, 0.9), (HEALTHY, 0.95), (BROKEN, 0.0))
-    assert [m["collapse"] for m in said] == [False] * 4 + [True, False, True]
+    assert [m["co_detected"] for m in said] == [False] * 4 + [True, False, True]
     assert {(m["best_epoch"], m["best_robust"]) for m in said[2:]} == {(3, 0.4)}
     assert watch.best_weights["weight"].item() == 3
     assert watch.collapsed_in == 5
@@ -105,7 +105,7 @@ def test_an_epoch_tells_its_accuracies_their_ratio_and_the_fall_since_the_last()
 
 def test_a_run_that_collapses_in_its_first_judged_epoch_keeps_the_one_before():
     watch, said = watched((BROKEN, 0.1), (BROKEN, 0.3), (BROKEN, 0.8), (HEALTHY, 0.9))
-    assert [m["collapse"] for m in said] == [False, False, True, False]  # two are the grace
+    assert [m["co_detected"] for m in said] == [False, False, True, False]  # two are the grace
     assert (watch.best_epoch, watch.best_robust) == (2, 0.3)
     assert watch.best_weights["weight"].item() == 2
 
@@ -197,7 +197,7 @@ def collapsing():
 def test_a_real_breakdown_is_told_in_its_very_epoch_and_not_before(collapsing):
     _, epochs = collapsing
     assert max(metrics.raw_pgd for metrics in epochs) > 0.35  # healthy: chance is 0.1
-    assert [metrics.collapse for metrics in epochs] == [False] * (len(epochs) - 1) + [True]
+    assert [metrics.co_detected for metrics in epochs] == [False] * (len(epochs) - 1) + [True]
     last = epochs[-1]
     assert last.co_ratio == last.raw_pgd / last.raw_fgsm
     assert last.co_drop == epochs[-2].raw_pgd - last.raw_pgd
@@ -217,7 +217,7 @@ def test_the_best_weights_are_from_before_the_breakdown_and_worth_what_is_said(c
     assert sound[last.best_epoch - 1].valid_robust == last.best_robust
     config, validator = trainer.config, trainer._validator
     best = build_model(config, 1, 10).eval()
-    best.load_state_dict(trainer.watch.best_weights)
+    best.load_state_dict(trainer.monitor.best_weights)
     images, labels = validator.images, validator.labels
     start = random_start(images, config.eval_epsilon, config.eval_seed)
     found = validate(best, images, labels, start, epsilon=config.eval_epsilon, steps=10)

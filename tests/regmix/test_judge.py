@@ -3,12 +3,12 @@ import copy
 import pytest
 import torch
 
-from regmix.evaluation.final_evaluation import judge
+from regmix.evaluation.final_evaluation import evaluate_test
 from regmix.evaluation.pgd_ensemble import random_start, validate
 
 
 def table(*given, **how):
-    return dict(judge(*given, seed=0, **how))
+    return dict(evaluate_test(*given, seed=0, **how))
 
 
 def test_clean_comes_first_and_the_worst_case_last(trained, digit_images):

@@ -188,7 +188,7 @@ EPOCH = {
     "raw_pgd": 0.1,
     "co_ratio": 0.14,
     "co_drop": 0.5,
-    "collapse": True,
+    "co_detected": True,
     "best_epoch": 2,
     "best_robust": 0.61,
     "lr": 0.1,
@@ -207,7 +207,7 @@ def test_a_judgement_comes_back_from_json(square):
 
 @pytest.mark.parametrize("judgement", [None, FinalEvaluation(3, 8, SIGNS)])
 def test_an_epoch_comes_back_from_json_with_its_judgement(judgement):
-    metrics = EpochMetrics(**EPOCH, judged=judgement)
+    metrics = EpochMetrics(**EPOCH, final=judgement)
     assert EpochMetrics.from_dict(json.loads(json.dumps(asdict(metrics)))) == metrics
 
 

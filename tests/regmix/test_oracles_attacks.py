@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from regmix.evaluation.autoattack import autoattack
-from regmix.evaluation.final_evaluation import judge
+from regmix.evaluation.final_evaluation import evaluate_test
 from regmix.evaluation.pgd_ensemble import correct, pgd, random_start, validate
 
 SEEDS = st.integers(0, 2**32)
@@ -118,12 +118,12 @@ def validated(model, images, labels, seed=0):
 
 
 def judged(model, images, labels, seed=0):
-    return tuple(judge(model, images, labels, epsilon=0.1, seed=seed))
+    return tuple(evaluate_test(model, images, labels, epsilon=0.1, seed=seed))
 
 
 def judged_by_all(model, images, labels):
     pytest.importorskip("pyautoattack")
-    return tuple(judge(model, images, labels, epsilon=0.1, seed=0, with_autoattack=True))
+    return tuple(evaluate_test(model, images, labels, epsilon=0.1, seed=0, with_autoattack=True))
 
 
 JUDGES = {
