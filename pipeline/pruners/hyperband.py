@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from pipeline.pruners import Stop
+from pipeline.study.contracts import Stop
 from pipeline.pruners.halving import Halving, halving
 
 KEEP = 1 / 3
