@@ -17,6 +17,7 @@ from regmix.ranges import (
     Value,
     check,
 )
+from regmix.signature import Option
 
 if TYPE_CHECKING:
     from regmix.images import Images, Split
@@ -106,6 +107,11 @@ class TrainConfig:
             if name not in registry.names(kind):
                 raise unknown(at[kind], kind, name, registry.names(kind))
             parts[kind] = registry.options(kind, name)
+            for key in parts[kind].keys() & known.keys():
+                raise InputError(
+                    f"{kind} {name}: its option {key} must have a name of its own, but the run "
+                    "has another of that name; rename it"
+                )
             known = {**known, **parts[kind]}
         values = {}
         for key, value in flat.items():
@@ -144,11 +150,11 @@ class TrainConfig:
         return self.epsilon_ratio * self.eval_epsilon
 
 
-def own_options() -> dict[str, registry.Option]:
+def own_options() -> dict[str, Option]:
     """Return the options of the trainer itself, apart from those of its parts."""
     hints = get_type_hints(TrainConfig, include_extras=True)
     return {
-        field.name: registry.Option(hints[field.name], field.default)  # type: ignore[arg-type]
+        field.name: Option(hints[field.name], field.default)  # type: ignore[arg-type]
         for field in fields(TrainConfig)
         if field.name not in registry.KINDS
     }

@@ -61,6 +61,6 @@ def signed_step(
     return AttackResult(final, initial if keep_graph else initial.detach(), gradient)
 
 
-def reach(*, epsilon: float, **_: object) -> PerturbationRadius:
+def radius(*, epsilon: float, **_: object) -> PerturbationRadius:
     """Return that start and end lie in the ball of `epsilon`."""
     return PerturbationRadius(start=epsilon, final=epsilon)

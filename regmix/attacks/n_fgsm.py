@@ -41,12 +41,12 @@ def n_fgsm(
         The final perturbation, with the initial logits and the gradient on the way.
     """
     # the ball that a step from the noise can't leave: for such starts the projection is idle
-    widest = reach(epsilon=epsilon, noise_ratio=noise_ratio, step_ratio=step_ratio).final
+    widest = radius(epsilon=epsilon, noise_ratio=noise_ratio, step_ratio=step_ratio).final
     step = step_ratio * epsilon
     return signed_step(model, images, start, target, widest, step=step, keep_graph=keep_graph)
 
 
-def reach(*, epsilon: float, noise_ratio: float, step_ratio: float) -> PerturbationRadius:
+def radius(*, epsilon: float, noise_ratio: float, step_ratio: float) -> PerturbationRadius:
     """Return the noise's half width, and one step more."""
     return PerturbationRadius(
         start=noise_ratio * epsilon, final=(noise_ratio + step_ratio) * epsilon

@@ -46,6 +46,6 @@ def pgd(
     return first._replace(perturbation=perturbation)
 
 
-def reach(*, epsilon: float, **_: object) -> PerturbationRadius:
+def radius(*, epsilon: float, **_: object) -> PerturbationRadius:
     """Return that start and end lie in the ball of `epsilon`."""
     return PerturbationRadius(start=epsilon, final=epsilon)

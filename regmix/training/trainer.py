@@ -1,7 +1,7 @@
 """RegMix training as a generator of epochs: it knows no study, and the caller owns the stop."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from regmix import registry
 from regmix.config import TrainConfig
 from regmix.evaluation.validator import Validator
 from regmix.images import Split
-from regmix.interfaces import AttackResult, LossInputs, PerturbationRadius
+from regmix.interfaces import AttackResult
 from regmix.normalization import Normalized
 from regmix.training.augment import Crop, crop_flip
 from regmix.training.averaging import Average
@@ -57,19 +57,13 @@ class RegMixTrainer:
             momentum=config.momentum,
             weight_decay=config.weight_decay,
         )
-        self._attack = partial(
-            registry.find("attack", config.attack.name),
-            self.model,
-            epsilon=config.train_epsilon,
-            **config.attack.options,
+        attack, loss = config.attack, config.loss
+        self._attack = registry.find("attack", attack.name, attack.options)
+        self._radius = registry.companion("attack", attack.name)(
+            epsilon=config.train_epsilon, **attack.options
         )
-        attack = registry.module("attack", config.attack.name)
-        self._reach: PerturbationRadius = attack.reach(
-            epsilon=config.train_epsilon, **config.attack.options
-        )
-        self._loss = partial(registry.find("loss", config.loss.name), **config.loss.options)
-        loss = registry.module("loss", config.loss.name)
-        self._branches: LossInputs = loss.branches(**config.loss.options)
+        self._loss = registry.find("loss", loss.name, loss.options)
+        self._inputs = registry.companion("loss", loss.name)(**loss.options)
         self._memory = self._build_memory() if config.initialization == "history" else None
 
     def _build_memory(self) -> PerturbationMemory:
@@ -139,7 +133,7 @@ class RegMixTrainer:
         with self._autocast():
             attacked = self._attacked(images, start, target)
             final = self.model(images + attacked.perturbation)
-            clean = self.model(images) if self._branches.clean else None
+            clean = self.model(images) if self._inputs.clean else None
         final, clean = final.float(), None if clean is None else clean.float()
         loss = self._loss(final, attacked.initial, clean, target)
         if not torch.isfinite(loss):
@@ -161,13 +155,15 @@ class RegMixTrainer:
 
     def _attacked(self, images: Tensor, start: Tensor, target: Tensor) -> AttackResult:
         """Attack in the configured mode; what the loss sees is always of train mode."""
-        attack: Callable[..., AttackResult] = partial(self._attack, images, start, target)
+        attack = partial(
+            self._attack, self.model, images, start, target, epsilon=self.config.train_epsilon
+        )
         if self.config.attack_mode == "train":
-            return attack(keep_graph=self._branches.initial)
+            return attack(keep_graph=self._inputs.initial)
         self.model.eval()
         attacked = attack(keep_graph=False)
         self.model.train()
-        if self._branches.initial:
+        if self._inputs.initial:
             attacked = attacked._replace(initial=self.model(images + start).float())
         return attacked
 
@@ -188,7 +184,7 @@ class RegMixTrainer:
         noise = torch.rand(images.shape, generator=self._noise, device=self.device) * 2 - 1
         if self.config.initialization == "corner":
             noise = noise.sign()
-        return self._reach.start * noise
+        return self._radius.start * noise
 
     def _smoothed(self, labels: Tensor) -> Tensor:
         """Return (N, K): tau for the label's class, the rest shared equally."""
@@ -231,8 +227,8 @@ class RegMixTrainer:
 
 def build_model(config: TrainConfig, channels: int, classes: int) -> nn.Module:
     """Build the configuration's network with weights that follow from its seed alone."""
-    make: Callable[..., nn.Module] = registry.find("model", config.model.name)
+    build = registry.find("model", config.model.name, config.model.options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = make(channels, classes, **config.model.options)
+        network = build(channels, classes)
     return Normalized(network, channels) if config.normalization == "data" else network
