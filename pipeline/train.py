@@ -49,10 +49,7 @@ def main(argv: Sequence[str]) -> int:
         values = [r.metrics.final.robust for r in results if r.metrics.final]
         spread = statistics.stdev(values)
         mean = statistics.mean(values)
-        print(
-            f"final_robust over {len(values)} seeds: mean {mean:.4f}, "
-            f"sd {spread:.4f}"
-        )
+        print(f"final_robust over {len(values)} seeds: mean {mean:.4f}, sd {spread:.4f}")
     return 0 if same else 1
 
 

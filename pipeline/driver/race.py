@@ -1,7 +1,6 @@
 """A race of a study's finalists: opened, run, and its winner written."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,9 +90,7 @@ def run_race(request: RaceRequest) -> int:
         if not controller.queue.empty():
             uri, runs = request.tracking_uri, request.runs
             tracker = make_tracker(uri, runs, race.name, race.problem)
-            cluster = ClusterRequest(
-                request.address, request.concurrency, request.gpus_per_trial
-            )
+            cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
             plan = SessionPlan(cluster, images, request.plugins)
             status = execute(controller, retention, tracker, plan).status
         return _tell(request, source, controller, retention, status)

@@ -103,9 +103,7 @@ def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
         study.study,
         problem,
         pruners.build(_pruner(request), problem.config({}).epochs),
-        samplers.factory(
-            request.sampler, request.seed, problem.space, front=request.rules.front
-        ),
+        samplers.factory(request.sampler, request.seed, problem.space, front=request.rules.front),
         SampledQueue(study.study, _total(request, extent.get("trials"), "budget" in extent)),
         TimeBudget(budget, before=study.seconds, begun=session.PROCESS_START),
         control_every=request.control_every,

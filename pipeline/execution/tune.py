@@ -245,9 +245,7 @@ class StudyScheduler(FIFOScheduler):
         return {}
 
 
-def run_trials(
-    session: TuneSession, images: Images, plugins: Plugins | None, scratch: str
-) -> None:
+def run_trials(session: TuneSession, images: Images, plugins: Plugins | None, scratch: str) -> None:
     """Run the study's trials until it has all that it shall have.
 
     Args:

@@ -117,7 +117,8 @@ class SearchProblem:
 
     def components(self) -> list[tuple[str, str]]:
         """Return kind and name of every component that some trial may use."""
-        found = [(kind, str(name)) for kind, name in self.config({}).flat().items() if kind in KINDS]
+        flat = self.config({}).flat()
+        found = [(kind, str(flat[kind])) for kind in KINDS]
         for kind in self.space.ranges.keys() & set(KINDS):
             found += [(kind, str(name)) for name in self.space.ranges[kind].ends()]
         return found

@@ -16,9 +16,10 @@ from pipeline.pruners._optuna import OptunaPruner
 from pipeline.study.contracts import Pruner
 from regmix import registry
 from regmix.errors import InputError, unknown
+from regmix.signature import Contract
 
 KIND = "pruner"
-registry.add_kind(KIND, Path(__file__).parent, __name__)
+registry.add_kind(KIND, Path(__file__).parent, __name__, Contract(("epochs",), optional=("inner",)))
 
 
 def names() -> tuple[str, ...]:

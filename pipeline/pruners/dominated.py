@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from pipeline.study.contracts import Pruner, Stop
 from pipeline.pruners.halving import halving
+from pipeline.study.contracts import Pruner, Stop
 from pipeline.study.records import TrialRecord
 
 

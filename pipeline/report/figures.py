@@ -12,12 +12,14 @@ def page(study: StudyRecord) -> str:
         return ""
     from optuna import visualization
 
-    names, shown = list(study.searched), {"target_name": "final_robust"}
-    figures = [visualization.plot_optimization_history(study.study, **shown)]
+    names, target = list(study.searched), "final_robust"
+    figures = [visualization.plot_optimization_history(study.study, target_name=target)]
     figures.append(visualization.plot_intermediate_values(study.study))
-    figures.append(visualization.plot_slice(study.study, names, **shown))
+    figures.append(visualization.plot_slice(study.study, names, target_name=target))
     if len(names) > 1:
-        figures.append(visualization.plot_parallel_coordinate(study.study, names, **shown))
+        figures.append(
+            visualization.plot_parallel_coordinate(study.study, names, target_name=target)
+        )
     parts = [
         figure.to_html(full_html=False, include_plotlyjs=place == 0)
         for place, figure in enumerate(figures)

@@ -6,7 +6,14 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.report.formatting import duration, parameters, trial_cells
-from pipeline.study.ranking import accuracies, candidates, count_states, front, pruned_epochs, ranked
+from pipeline.study.ranking import (
+    accuracies,
+    candidates,
+    count_states,
+    front,
+    pruned_epochs,
+    ranked,
+)
 from pipeline.study.records import StudyRecord
 from pipeline.study.remarks import remarks
 from regmix.evaluation.results import Proportion

@@ -1,5 +1,7 @@
 """What a race of finalists says: its table, and its end in a line."""
 
+from collections.abc import Mapping
+
 from rich.table import Table
 
 from pipeline.race.statistics import Standing
@@ -11,7 +13,7 @@ def table(
     source: StudyRecord,
     found: dict[int, Standing],
     order: list[int],
-    gone: dict[int, str],
+    gone: Mapping[int, str],
     reference: int,
 ) -> Table:
     """Return a row for each finalist.

@@ -17,9 +17,10 @@ from pipeline.samplers._derived import DerivedSampler, with_both_accuracies
 from pipeline.study.contracts import SamplerFactory
 from regmix import registry
 from regmix.errors import unknown
+from regmix.signature import Contract
 
 KIND = "sampler"
-registry.add_kind(KIND, Path(__file__).parent, __name__)
+registry.add_kind(KIND, Path(__file__).parent, __name__, Contract(("context",)))
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ def study_note(space: str, recipe: str, experiment: str, summary: str) -> str:
         f"[charts]({address(experiment, charts=True)}), [leaderboard and figures]({files})\n\n"
         f"`{OBJECTIVE}` is the share of the validation images that survive, after the last epoch, "
         "every attack of `valid_robust` and then APGD. Pruned trials have none; MLflow calls them "
-        "killed. `masking_*` are signs of gradient masking, `co_detected` of catastrophic overfitting."
+        "killed. `masking_*` are signs of gradient masking, `co_detected` means catastrophic "
+        "overfitting."
     )
 
 

@@ -105,9 +105,7 @@ class Tracker:
 
     def _opened(self) -> Experiment:
         if self._experiment is None:
-            self._experiment = Experiment.open(
-                self.uri, self.study, self.artifacts, self.problem
-            )
+            self._experiment = Experiment.open(self.uri, self.study, self.artifacts, self.problem)
         return self._experiment
 
 
