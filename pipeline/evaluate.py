@@ -80,6 +80,7 @@ def _judge(
     exported: Exported, weights: Path, count: int | None, with_autoattack: bool
 ) -> dict[str, Any]:
     """Return the judgement on test data as it is kept."""
+    from regmix.evaluation.attack_settings import AttackSettings
     from regmix.evaluation.final_evaluation import evaluate_test
     from regmix.evaluation.masking import masking
     from regmix.evaluation.pgd_ensemble import random_start, validate
@@ -90,19 +91,20 @@ def _judge(
     model, (images, labels) = _model(exported, weights, test), _tensors(test)
     rows, epsilon, seed = {}, config.eval_epsilon, config.eval_seed
     for name, share in evaluate_test(
-        model, images, labels, epsilon=epsilon, seed=seed, with_autoattack=with_autoattack
+        model, images, labels, AttackSettings(epsilon, seed), with_autoattack=with_autoattack
     ):
         rows[name] = share
         print(f"{name}: {share.value:.4f}", file=sys.stderr, flush=True)
     start = random_start(images, epsilon, seed)
     known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
-    signs = masking(model, images, labels, start, known, epsilon=epsilon, batch_size=500)
+    signs = masking(model, images, labels, start, known, AttackSettings(epsilon, seed))
     return _kept(exported, "test images", test, rows, signs)
 
 
 def _finalist(exported: Exported, path: Path, weights: Path) -> dict[str, Any]:
     """Return the judgement of a finalist on the validation images."""
     from regmix.evaluation.apgd_levels import evaluate_finalist
+    from regmix.evaluation.attack_settings import AttackSettings
     from regmix.evaluation.pgd_ensemble import random_start, validate
 
     config, valid = exported.config, load_split(exported, path).valid
@@ -110,7 +112,7 @@ def _finalist(exported: Exported, path: Path, weights: Path) -> dict[str, Any]:
     epsilon, seed = config.eval_epsilon, config.eval_seed
     start = random_start(images, epsilon, seed)
     known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
-    judged = evaluate_finalist(model, images, labels, start, known, epsilon=epsilon, seed=seed)
+    judged = evaluate_finalist(model, images, labels, start, known, AttackSettings(epsilon, seed))
     shares = {
         "clean": known.clean,
         "FGSM": known.fgsm,

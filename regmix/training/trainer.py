@@ -33,14 +33,18 @@ class RegMixTrainer:
     """Trains one configuration, from a seed to the same numbers each time on a CPU."""
 
     def __init__(self, config: TrainConfig, data: Split, device: torch.device) -> None:
-        """Build model, optimiser, memory and generators."""
+        """Build model, optimiser, memory and generators.
+
+        Args:
+            config: configuration of the run.
+            data: training and validation images.
+            device: device of model, images and memory.
+        """
         self.config, self.device, self.epoch, self._step = config, device, 0, 0
         self.images = torch.from_numpy(data.train.images).to(device)
         self.labels = torch.from_numpy(data.train.labels).to(device)
-        self._validator, self.monitor = (
-            Validator(config, data.valid, device),
-            OverfittingMonitor(config.epochs),
-        )
+        self._validator = Validator(config, data.valid, device)
+        self.monitor = OverfittingMonitor(config.epochs)
         self.classes = len(data.train.classes)
         self._order = torch.Generator().manual_seed(config.seed)
         self._noise = torch.Generator(device).manual_seed(config.seed)
@@ -80,7 +84,10 @@ class RegMixTrainer:
         )
 
     def epochs(self, until: int | None = None) -> Iterator[EpochMetrics]:
-        """Train to epoch `until` (default: the last), yielding after each.
+        """Train epoch by epoch, and yield the metrics of each.
+
+        Args:
+            until: number of the epoch after which to stop; None goes on to the last.
 
         Raises:
             NonFiniteLossError: before the update, with epoch, step and the terms at fault.
@@ -111,7 +118,7 @@ class RegMixTrainer:
             )
 
     def _train_epoch(self) -> Tensor:
-        """Return sums over images (3,): loss, right at initial, right at final perturbation."""
+        """Return (3,) sums over images: loss, correct at initial, correct at final perturbation."""
         self.model.train()
         if self._memory:
             self._memory.begin_epoch(self.epoch, self._noise)
@@ -128,8 +135,8 @@ class RegMixTrainer:
         return sums
 
     def _train_batch(self, index: Tensor) -> Tensor:
-        (images, cut), labels = self._images(index), self.labels[index]
-        start, target = self._start(index, images, cut), self._smoothed(labels)
+        (images, crop), labels = self._images(index), self.labels[index]
+        start, target = self._start(index, images, crop), self._smoothed(labels)
         with self._autocast():
             attacked = self._attacked(images, start, target)
             final = self.model(images + attacked.perturbation)
@@ -147,11 +154,11 @@ class RegMixTrainer:
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self._optimizer.step()
-        right = torch.stack([(z.argmax(1) == labels).sum() for z in (attacked.initial, final)])
-        self.average.update(self.model, right)
+        correct = torch.stack([(z.argmax(1) == labels).sum() for z in (attacked.initial, final)])
+        self.average.update(self.model, correct)
         if self._memory:
-            self._memory.keep(index, images, start, attacked.gradient, right=right, cut=cut)
-        return torch.stack([loss.detach() * len(index), *right])
+            self._memory.keep(index, images, start, attacked.gradient, correct=correct, crop=crop)
+        return torch.stack([loss.detach() * len(index), *correct])
 
     def _attacked(self, images: Tensor, start: Tensor, target: Tensor) -> AttackResult:
         """Attack in the configured mode; what the loss sees is always of train mode."""
@@ -168,17 +175,17 @@ class RegMixTrainer:
         return attacked
 
     def _images(self, index: Tensor) -> tuple[Tensor, Crop | None]:
-        """Return the images as they are trained on, and the cut that the memory follows."""
+        """Return the images as they are trained on, and the crop that the memory follows."""
         images = self.images[index].float() / 255
         if self.config.augment == "none":
             return images, None
-        cut = crop_flip(images, self._noise)
-        return cut.take(images), cut if self.config.align_history else None
+        crop = crop_flip(images, self._noise)
+        return crop.take(images), crop if self.config.align_history else None
 
-    def _start(self, index: Tensor, images: Tensor, cut: Crop | None) -> Tensor:
+    def _start(self, index: Tensor, images: Tensor, crop: Crop | None) -> Tensor:
         """Return the initial perturbations (N, C, H, W)."""
         if self._memory:
-            return self._memory.recall(index, cut)
+            return self._memory.recall(index, crop)
         if self.config.initialization == "zero":
             return torch.zeros_like(images)
         noise = torch.rand(images.shape, generator=self._noise, device=self.device) * 2 - 1
@@ -208,7 +215,7 @@ class RegMixTrainer:
             "memory": self._memory.state_dict() if self._memory else None,
             "order": self._order.get_state(),
             "noise": self._noise.get_state(),
-            "watch": self.monitor.state_dict(),
+            "monitor": self.monitor.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -222,11 +229,17 @@ class RegMixTrainer:
             self._memory.load_state_dict(state["memory"])
         self._order.set_state(state["order"].cpu())
         self._noise.set_state(state["noise"].cpu())
-        self.monitor.load_state_dict(state["watch"])
+        self.monitor.load_state_dict(state["monitor"])
 
 
 def build_model(config: TrainConfig, channels: int, classes: int) -> nn.Module:
-    """Build the configuration's network with weights that follow from its seed alone."""
+    """Build the configuration's network with weights that follow from its seed alone.
+
+    Args:
+        config: configuration of the run, for model, seed and normalisation.
+        channels: number of channels of an image.
+        classes: number of logits.
+    """
     build = registry.find("model", config.model.name, config.model.options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
