@@ -3,52 +3,54 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 
-from tests.pipeline.conftest import free_port
+from tests.support.processes import free_port
 
 BIN = Path(sys.executable).parent
+# Without what no search uses, and with ports that no other node's workers have.
+_LEAN = ("--disable-usage-stats", "--include-log-monitor=false")
+_LEAN += ("--min-worker-port=0", "--max-worker-port=0", f"--object-store-memory={100 << 20}")
 
 
 def take_token(monkeypatch):
     """Let all that this test starts have one token, and no other test's."""
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "a token of this test alone, made of letters")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a token of these tests alone, made of letters")
 
 
 def start_head(*sizes):
-    """Start a head node and wait for it; return its address and its process."""
+    """Start a head node; return its address and its process."""
     address = f"127.0.0.1:{free_port()}"
     port = f"--port={address.rpartition(':')[2]}"
-    where = ("--head", port, "--node-ip-address=127.0.0.1", "--include-dashboard=false")
-    process = begin_node(*where, *sizes)
-    wait_for(lambda: count_nodes(address) == 1, process)
+    lean = ("--include-dashboard=false", "--no-monitor")
+    process = _start("--head", port, "--node-ip-address=127.0.0.1", *lean, *sizes)
     return address, process
 
 
-def begin_node(*options):
-    """Start a node, and return its process before it is up."""
-    command = [BIN / "ray", "start", *options, "--disable-usage-stats", "--block"]
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ)
+def start_node(address, own, *sizes):
+    """Start another node of the head at `address` under an address of its `own`."""
+    return _start(f"--address={address}", f"--node-ip-address={own}", *sizes)
+
+
+def _start(*options):
+    """Start a node, and return its process once the head knows it."""
+    command = [BIN / "ray", "start", *options, *_LEAN, "--block"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
-
-
-def wait_for(happened, process):
-    """Wait for it while the process lives."""
-    while not happened():
-        assert process.poll() is None, "it ended"
-        time.sleep(0.05)
-
-
-def count_nodes(address):
-    """How many nodes the cluster has."""
-    status = [BIN / "ray", "status", f"--address={address}"]
-    said = subprocess.run(status, capture_output=True, text=True, env=dict(os.environ)).stdout
-    return said.count("node_")
+    lines = []
+    for line in process.stdout:
+        if "Ray runtime started" in line:
+            return process
+        lines.append(line)
+    raise AssertionError(f"Ray did not start: {''.join(lines)}")
 
 
 def end(process):
