@@ -12,7 +12,7 @@ from pipeline.problem.space import Choice, Float, Int
 from pipeline.samplers._sequence import GRID, Grid, Sobol
 from pipeline.study.pareto import both, front
 from pipeline.study.records import TrialOutcome
-from tests.pipeline.test_bridge import MACHINE, bridge_at, metrics
+from tests.support.controllers import MACHINE, bridge_at, metrics
 
 SAMPLERS = samplers.names()
 

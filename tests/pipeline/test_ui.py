@@ -12,8 +12,8 @@ import pytest
 from pipeline.tracking import mlflow_page as views
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.uri import connect
-from tests.pipeline.conftest import free_port, run, start
-from tests.pipeline.test_bridge import metrics
+from tests.support.controllers import metrics
+from tests.support.processes import call, free_port, start
 
 SEARCHED = ("alpha", "epsilon_ratio")
 FACTS = {"space": "wamr", "recipe": "digits", "epochs": 3}
@@ -158,13 +158,13 @@ def test_it_can_be_ended_while_it_starts(runs, ending):
     ],
 )
 def test_an_option_that_is_wrong(runs, arguments, expected):
-    assert expected in run("ui", "--runs", runs, *arguments).one_line
+    assert expected in call("ui", "--runs", runs, *arguments).one_line
 
 
 def test_a_port_that_is_taken(runs):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        line = run("ui", "--runs", runs, "--port", port).one_line
+        line = call("ui", "--runs", runs, "--port", port).one_line
     assert f"--port {port}: can't listen on 127.0.0.1:{port} (Address already in use)" in line
     assert "make ui PORT=" in line
 
@@ -172,9 +172,9 @@ def test_a_port_that_is_taken(runs):
 def test_a_database_that_is_empty_or_damaged(tmp_path):
     path = tmp_path / "mlflow.db"
     path.touch()  # as a search makes it long before its first epoch
-    assert "no study is in it yet" in run("ui", "--runs", tmp_path).one_line
+    assert "no study is in it yet" in call("ui", "--runs", tmp_path).one_line
     path.write_text("Dear reader, this is no database. " * 40)
-    line = run("ui", "--runs", tmp_path).one_line
+    line = call("ui", "--runs", tmp_path).one_line
     assert "can't be read (file is not a database); move it away" in line
 
 

@@ -1,6 +1,6 @@
 """A search that is killed at a random moment and continued: what `make test-kill` repeats.
 
-`python -m tests.pipeline.killing 50` says how many of 50 runs ended as an undisturbed one does.
+`python -m tests.support.killing 50` says how many of 50 runs ended as an undisturbed one does.
 """
 
 import os
@@ -14,32 +14,23 @@ from pathlib import Path
 
 import psutil
 
-from tests.pipeline.conftest import next_trial, run, search_arguments, start, states
-from tests.pipeline.test_search_process import agree
+from tests.support.processes import run, start
+from tests.support.studies import agree, outcome, search_arguments
 
 TARGETS = ("driver", "worker", "raylet", "gcs_server")
 HOOK = Path(__file__).parent / "counting"  # a sitecustomize that counts checkpoints
+EPOCHS = 6
 AGAIN = 6  # starts of the command, after which a search is called stuck
 
 
 def arguments(place):
     more = ("--deterministic", "3", "--concurrency", "2", "--probes", "4")
-    return search_arguments(place, *more, trials=7, epochs=6)
+    return search_arguments(place, *more, trials=9, epochs=EPOCHS)
 
 
-def outcome(place):
-    """What must be the same: states, parameters, every epoch, values and reasons."""
-    rows = {}
-    for number, trial in states(place).items():
-        told = {k: trial.user_attrs.get(k) for k in ("reason", "spared")}
-        rows[number] = (
-            trial.state.name,
-            trial.params,
-            trial.intermediate_values,
-            trial.value,
-            told,
-        )
-    return rows
+def counting(place):
+    """The environment in which checkpoints are counted, in a file of this folder."""
+    return {"REGMIX_TEST_LOG": str(place / "checkpoints.log"), "PYTHONPATH": str(HOOK)}
 
 
 def saved(place):
@@ -64,19 +55,8 @@ def processes(driver, target):
         return []
 
 
-def kill(driver, target, moment):
-    """Send SIGKILL; return whether it hit a living process.
-
-    moment: so many seconds from now; None for as soon as a trial has ended.
-    """
-    try:
-        if moment is None:
-            next_trial(driver)
-        else:
-            driver.wait(timeout=moment)
-            return False  # it was quicker
-    except subprocess.TimeoutExpired:
-        pass
+def kill(driver, target):
+    """Send SIGKILL as soon as there is such a process; return whether it hit a living one."""
     while driver.poll() is None:
         victims = processes(driver, target)
         if victims:
@@ -86,26 +66,39 @@ def kill(driver, target, moment):
     return False
 
 
-def disturbed(place, target, moment, damage=lambda place: None):
-    """Search, kill once, and type the same command until it is done; return what it printed."""
-    os.environ["REGMIX_TEST_LOG"] = str(place / "checkpoints.log")
-    os.environ["PYTHONPATH"] = str(HOOK)
+def resume(place, code, printed):
+    """Type the same command until it is done; return what it printed last.
+
+    Args:
+        place: folder of the search.
+        code, printed: how it ended the last time.
+    """
+    for _ in range(AGAIN):
+        if code == 0:
+            return printed
+        result = run("search", *arguments(place), environment=counting(place))
+        code, printed = result.code, result.out + result.err
+    raise AssertionError(f"after {AGAIN} starts: {printed}")
+
+
+def killed(place, target, moment):
+    """Search, kill once, and continue to the end; return whether the kill hit, and the last words.
+
+    Args:
+        place: folder of the search.
+        target: one of TARGETS.
+        moment: so many seconds from the start.
+    """
+    process = start("search", *arguments(place), environment=counting(place))
+    hit = False
     try:
-        process = start("search", *arguments(place))
-        hit = kill(process, target, moment)
+        out, err = process.communicate(timeout=moment)  # where it is quicker
+    except subprocess.TimeoutExpired:
+        hit = kill(process, target)
         out, err = process.communicate(timeout=300)
-        code = process.returncode
-        if target == "worker":  # a search outlives its workers
-            assert code == 0, out + err
-        damage(place)
-        for _ in range(AGAIN):
-            if code == 0:
-                return hit, out
-            result = run("search", *arguments(place))
-            code, out, err = result.code, result.out, result.err
-        raise AssertionError(f"after {AGAIN} starts: {out}{err}")
-    finally:
-        del os.environ["REGMIX_TEST_LOG"], os.environ["PYTHONPATH"]
+    if target == "worker":  # a search outlives its workers
+        assert process.returncode == 0, out + err
+    return hit, resume(place, process.returncode, out)
 
 
 def check(place, printed, expected, *, repeated=1):
@@ -115,10 +108,10 @@ def check(place, printed, expected, *, repeated=1):
     """
     assert outcome(place) == expected
     agree(place, printed)  # nothing RUNNING, nothing twice, in study, MLflow and table
-    epochs = {n: len(values) for n, (_, _, values, _, _) in expected.items()}
     for number, count in saved(place).items():
-        state = expected[number][0]
-        ahead = 6 if state == "PRUNED" else epochs[number]  # a worker may run ahead to the end
+        row = expected[number]
+        # a worker may run ahead to the end
+        ahead = EPOCHS if row.state == "PRUNED" else len(row.values)
         assert count <= ahead + repeated, f"trial {number} wrote {count} checkpoints"
     left = list(place.glob("studies/*/trials/*/checkpoint.pt")) + list(
         place.glob("studies/*/trials/*/.*")
@@ -150,7 +143,7 @@ def main(count):
             moment, place = random.uniform(1, length), Path(folder) / str(seed)
             place.mkdir()
             try:
-                hit, printed = disturbed(place, target, moment)
+                hit, printed = killed(place, target, moment)
                 check(place, printed, expected)
                 word, good = "as undisturbed", good + 1
             except AssertionError as error:
