@@ -5,12 +5,12 @@ import json
 import signal
 from dataclasses import asdict
 
-from pipeline.study.remarks import latest
 from regmix.config import TrainConfig
 from tests.support.processes import interrupt_after, run, start, wait_for
 from tests.support.studies import (
     agree,
     config,
+    latest,
     measured,
     reason,
     search_arguments,
