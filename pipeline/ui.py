@@ -172,5 +172,10 @@ def main(argv: Sequence[str]) -> int:
     raise InputError(f"{path}: MLflow can't show it ({words[-1]}); is its version another?")
 
 
+def run() -> int:
+    """Run the command as typed, see `pipeline.base.cli.run`."""
+    return cli.run("ui", main)
+
+
 if __name__ == "__main__":
-    sys.exit(cli.run("ui", main))
+    sys.exit(run())

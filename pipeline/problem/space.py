@@ -1,4 +1,4 @@
-"""A search space: one YAML file per question, with every range checked when it is read."""
+"""A search space: one YAML file, with every range checked when it is read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -137,13 +137,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A question: which loss, what is fixed for it, and what is searched."""
+    """Which loss is used, what is fixed for it, and what is searched."""
 
     name: str
     loss: str
     fixed: Mapping[str, Value]
     ranges: Mapping[str, Range]
-    place: str
+    source: str  # the file it was read from
 
     @classmethod
     def from_yaml(cls, path: Path) -> "SearchSpace":
@@ -175,8 +175,8 @@ class SearchSpace:
         """Let the study's sampler choose a value for every searched parameter."""
         return {name: range_.suggest(trial, name) for name, range_ in self.ranges.items()}
 
-    def facts(self) -> dict[str, Any]:
-        """Return the question in flat names, to compare it with that of an older study."""
+    def identity(self) -> dict[str, Any]:
+        """Return the space in flat names, to compare it with that of an older study."""
         searched = {f"search.{name}": repr(range_) for name, range_ in self.ranges.items()}
         return {
             "loss": self.loss,

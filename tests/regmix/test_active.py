@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from regmix.evaluation.apgd_levels import evaluate_trial
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.pgd_ensemble import random_start, validate
 
 
@@ -25,7 +26,7 @@ def survives(model, image, epsilon):
     images, labels = image[None], torch.zeros(1, dtype=torch.int64)
     start = random_start(images, epsilon, seed=0)
     known = validate(model, images, labels, start, epsilon=epsilon, steps=10)
-    return evaluate_trial(model, images, labels, start, known, epsilon=epsilon, seed=0).hits
+    return evaluate_trial(model, images, labels, start, known, AttackSettings(epsilon, 0)).hits
 
 
 class Readout(nn.Module):

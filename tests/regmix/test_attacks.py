@@ -23,8 +23,8 @@ def load(name):
     return partial(registry.find("attack", name), **defaults(name))
 
 
-def reach(name, epsilon):
-    return registry.module("attack", name).reach(epsilon=epsilon, **defaults(name))
+def radius(name, epsilon):
+    return registry.module("attack", name).radius(epsilon=epsilon, **defaults(name))
 
 
 def case(seed, spread=1.0):
@@ -41,11 +41,11 @@ def case(seed, spread=1.0):
 
 @EVERY
 @given(seed=st.integers(0, 2**32), epsilon=st.floats(0, 1), spread=st.floats(0, 2))
-def test_it_stays_within_its_reach_and_in_the_box(name, seed, epsilon, spread):
+def test_it_stays_within_its_radius_and_in_the_box(name, seed, epsilon, spread):
     model, images, start, target = case(seed, spread)
     attacked = load(name)(model, images, start, target, epsilon=epsilon, keep_graph=False)
     assert attacked.perturbation.shape == images.shape
-    assert attacked.perturbation.abs().max() <= reach(name, epsilon).final + 1e-6
+    assert attacked.perturbation.abs().max() <= radius(name, epsilon).final + 1e-6
     assert (images + attacked.perturbation).min() >= 0
     assert (images + attacked.perturbation).max() <= 1
 
@@ -128,12 +128,12 @@ def test_without_a_radius_nothing_moves(name):
 
 
 @EVERY
-def test_its_reach_grows_with_the_radius_and_holds_its_starts(name):
-    one, double = reach(name, 0.1), reach(name, 0.2)
+def test_its_radius_grows_with_epsilon_and_holds_its_starts(name):
+    one, double = radius(name, 0.1), radius(name, 0.2)
     assert double == pytest.approx([2 * radius for radius in one])
     assert 0.1 <= one.start <= one.final
 
 
 @pytest.mark.parametrize("name", ["fgsm", "pgd"])
 def test_the_attacks_of_the_ball_claim_no_more_than_it(name):
-    assert reach(name, 0.1) == (0.1, 0.1)
+    assert radius(name, 0.1) == (0.1, 0.1)

@@ -11,35 +11,35 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def cut_out(images, generator):
+def cropped(images, generator):
     return crop_flip(images, generator).take(images)
 
 
 def windows(image):
-    """Every cut of a padded image, by (row, column, mirrored); the pixels of `image` differ."""
+    """Every crop of a padded image, by (row, column, mirrored); the pixels of `image` differ."""
     _, height, width = image.shape
     down, right = height // 8, width // 8
     padded = F.pad(image, (right, right, down, down))
     for row in range(2 * down + 1):
         for column in range(2 * right + 1):
-            cut = padded[:, row : row + height, column : column + width]
-            yield (row, column, False), cut
-            yield (row, column, True), cut.flip(2)
+            crop = padded[:, row : row + height, column : column + width]
+            yield (row, column, False), crop
+            yield (row, column, True), crop.flip(2)
 
 
 def found(height, width, count):
-    """Which window each of `count` cuts of one random image is."""
+    """Which window each of `count` crops of one random image is."""
     image = torch.rand(2, height, width, generator=generator(9))
-    cuts = cut_out(image.expand(count, -1, -1, -1), generator())
-    assert cuts.shape == (count, 2, height, width)
+    crops = cropped(image.expand(count, -1, -1, -1), generator())
+    assert crops.shape == (count, 2, height, width)
     known = list(windows(image))
-    matches = [[name for name, window in known if torch.equal(window, cut)] for cut in cuts]
+    matches = [[name for name, window in known if torch.equal(window, crop)] for crop in crops]
     assert all(len(names) == 1 for names in matches)
     return Counter(names[0] for names in matches)
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 16), (32, 32), (8, 24), (24, 8)])
-def test_every_cut_is_one_window_of_the_padded_image_or_its_mirror(height, width):
+def test_every_crop_is_one_window_of_the_padded_image_or_its_mirror(height, width):
     assert found(height, width, 40).total() == 40
 
 
@@ -50,15 +50,15 @@ def test_all_windows_and_both_mirrors_occur_about_as_often():
     assert max(counts.values()) < 80
 
 
-def test_each_image_of_a_batch_is_cut_from_itself():
+def test_each_image_of_a_batch_is_cropped_from_itself():
     images = torch.arange(1.0, 21.0).view(20, 1, 1, 1).expand(20, 1, 8, 8)
-    cuts = cut_out(images, generator())
-    assert all(set(cut.unique().tolist()) <= {0.0, n} for n, cut in enumerate(cuts, start=1))
+    crops = cropped(images, generator())
+    assert all(set(crop.unique().tolist()) <= {0.0, n} for n, crop in enumerate(crops, start=1))
 
 
 def test_same_generator_same_result():
     images = torch.rand(30, 1, 8, 8, generator=generator())
-    one, again, other = (cut_out(images, generator(seed)) for seed in (1, 1, 2))
+    one, again, other = (cropped(images, generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
 
@@ -67,32 +67,32 @@ def test_same_generator_same_result():
 def test_the_images_themselves_stay(size):
     images = torch.rand(10, 1, size, size, generator=generator())
     before = images.clone()
-    cut = crop_flip(images, generator())
-    cut.put(cut.take(images) + 1, images)
+    crop = crop_flip(images, generator())
+    crop.put(crop.take(images) + 1, images)
     assert torch.equal(images, before)
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 24), (4, 9)])
-def test_a_cut_goes_back_to_where_it_was_taken(height, width):
+def test_a_crop_goes_back_to_where_it_was_taken(height, width):
     images = torch.rand(30, 2, height, width, generator=generator())
-    cut = crop_flip(images, generator(1))
-    assert torch.equal(cut.put(cut.take(images), images), images)
+    crop = crop_flip(images, generator(1))
+    assert torch.equal(crop.put(crop.take(images), images), images)
 
 
-def test_what_a_cut_does_not_show_stays_and_what_is_outside_the_image_is_lost():
+def test_what_a_crop_does_not_show_stays_and_what_is_outside_the_image_is_lost():
     images = torch.rand(30, 2, 16, 16, generator=generator())
-    cut, inside = crop_flip(images, generator(1)), torch.ones_like(images)
-    shown = cut.put(inside, torch.zeros_like(images)).bool()
+    crop, inside = crop_flip(images, generator(1)), torch.ones_like(images)
+    shown = crop.put(inside, torch.zeros_like(images)).bool()
     assert 0.7 < shown.float().mean() < 0.95  # an offset of 1.2 pixels of 16 each way, on average
-    put = cut.put(torch.full_like(images, 7.0), images)
+    put = crop.put(torch.full_like(images, 7.0), images)
     assert torch.equal(put, torch.where(shown, 7.0, images))
-    there_and_back = cut.take(put)
-    assert torch.equal(there_and_back, 7.0 * cut.take(inside))
+    there_and_back = crop.take(put)
+    assert torch.equal(there_and_back, 7.0 * crop.take(inside))
 
 
-def test_a_cut_by_hand():
+def test_a_crop_by_hand():
     image = torch.arange(8.0).view(1, 1, 1, 8)  # one row: a margin of one at its sides alone
-    cut = Crop(rows=torch.tensor([[0]]), columns=torch.arange(9, 1, -1)[None])
-    assert cut.take(image).flatten().tolist() == [0, 7, 6, 5, 4, 3, 2, 1]
-    fresh = cut.put(10 + image, torch.zeros_like(image))
+    crop = Crop(rows=torch.tensor([[0]]), columns=torch.arange(9, 1, -1)[None])
+    assert crop.take(image).flatten().tolist() == [0, 7, 6, 5, 4, 3, 2, 1]
+    fresh = crop.put(10 + image, torch.zeros_like(image))
     assert fresh.flatten().tolist() == [0, 17, 16, 15, 14, 13, 12, 11]

@@ -6,26 +6,29 @@ import torch
 from torch import nn
 
 import regmix.evaluation.autoattack as door
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.autoattack import apgd, autoattack, square
 from regmix.evaluation.final_evaluation import evaluate_test
 
-HOW = {"seed": 0, "batch_size": 50}
+
+def settings(epsilon):
+    return AttackSettings(epsilon, seed=0, batch_size=50)
 
 
 def ce(model, images, labels, *, epsilon):
-    return apgd(model, images, labels, epsilon=epsilon, steps=20, **HOW)
+    return apgd(model, images, labels, settings(epsilon), steps=20)
 
 
 def targeted(model, images, labels, *, epsilon, targets=3):
-    return apgd(model, images, labels, epsilon=epsilon, steps=20, targets=targets, **HOW)
+    return apgd(model, images, labels, settings(epsilon), steps=20, targets=targets)
 
 
 def asking(model, images, labels, *, epsilon):
-    return square(model, images, labels, epsilon=epsilon, queries=300, **HOW)
+    return square(model, images, labels, settings(epsilon), queries=300)
 
 
 def whole(model, images, labels, *, epsilon):
-    return autoattack(model, images, labels, epsilon=epsilon, **HOW)
+    return autoattack(model, images, labels, settings(epsilon))
 
 
 @contextlib.contextmanager
@@ -148,7 +151,9 @@ def test_square_needs_no_gradient(bent):
 def test_with_more_classes_no_weaker_attack_is_stronger(bent):
     model, images, labels = (part if isinstance(part, nn.Module) else part[:10] for part in bent)
     before = torch.random.get_rng_state()
-    rows = dict(evaluate_test(model, images, labels, epsilon=0.05, seed=0, with_autoattack=True))
+    rows = dict(
+        evaluate_test(model, images, labels, AttackSettings(0.05, seed=0), with_autoattack=True)
+    )
     assert torch.equal(torch.random.get_rng_state(), before)
     assert list(rows)[-2:] == ["AutoAttack", "worst case"]
     assert 0 < rows["worst case"].hits <= rows["AutoAttack"].hits

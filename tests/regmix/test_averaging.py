@@ -83,14 +83,14 @@ def test_training_on_does_not_move_it():
     torch.testing.assert_close(average.model.state_dict(), before, rtol=0, atol=0)
 
 
-def decays(average, rights):
+def decays(average, counts):
     """The decay of each update, read off a single weight that goes from 0 towards 1."""
     model = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         model.weight.fill_(1.0)
-    for right in rights:
+    for correct in counts:
         average.model.weight.zero_()
-        average.update(model, torch.tensor(right))
+        average.update(model, torch.tensor(correct))
         yield 1 - average.model.weight.item()
 
 
@@ -104,16 +104,16 @@ def test_a_constant_decay_is_the_same_from_the_first_update_on():
 
 
 def test_a_growing_decay_does_not_ask_how_strong_the_attack_was():
-    one, other = (list(decays(one_weight(0.2), [right] * 5)) for right in ((4, 0), (0, 4)))
+    one, other = (list(decays(one_weight(0.2), [correct] * 5)) for correct in ((4, 0), (0, 4)))
     assert one == other == pytest.approx([1 / 10, 2 / 11, 0.2, 0.2, 0.2])
 
 
 def test_by_pgk_a_batch_counts_less_where_its_attack_was_weak():
     average = one_weight(0.2, "pgk", 0.8)
     average.updates = 90  # the growth ends at 91 / 100
-    # strong; 0.75 is strong; at the threshold 0.99999, which the growth cuts; none right at first
-    rights = [(8, 0), (8, 6), (10, 8), (0, 0), (0, 1)]
-    assert list(decays(average, rights)) == pytest.approx([0.2, 0.2, 93 / 102, 0.2, 95 / 104])
+    # strong; 0.75 is strong; at the threshold 0.99999, which the growth cuts; none correct at first
+    counts = [(8, 0), (8, 6), (10, 8), (0, 0), (0, 1)]
+    assert list(decays(average, counts)) == pytest.approx([0.2, 0.2, 93 / 102, 0.2, 95 / 104])
 
 
 def test_by_pgk_a_weak_batch_late_in_training_moves_nothing():

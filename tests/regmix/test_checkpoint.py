@@ -107,7 +107,7 @@ def test_missing_or_damaged_weights_are_named_with_the_remedy(tmp_path, content)
     path = tmp_path / "weights.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match="export again") as told:
+    with pytest.raises(InputError, match="restore it") as told:
         checkpoint.load_weights(path)
     assert str(told.value).startswith(f"{path}: can't be read as weights")
     assert "\n" not in str(told.value)

@@ -10,7 +10,7 @@ from regmix.data.digits import digits
 from regmix.evaluation.pgd_ensemble import random_start, validate
 from regmix.evaluation.validator import SingleStep
 from regmix.images import Images, split
-from regmix.training.catastrophic_overfitting import collapsed, ratio
+from regmix.training.catastrophic_overfitting import co_detected, co_ratio
 from regmix.training.checkpoint import load, save
 from regmix.training.overfitting_monitor import OverfittingMonitor
 from regmix.training.trainer import RegMixTrainer, build_model
@@ -23,19 +23,19 @@ HEALTHY, BROKEN = SingleStep(0.6, 0.5), SingleStep(0.7, 0.02)
     ("pgd", "expected"), [(0.0, True), (0.05, True), (0.2, True), (0.21, False), (0.6, False)]
 )
 def test_a_model_has_collapsed_below_a_quarter_of_its_accuracy_under_one_step(pgd, expected):
-    assert collapsed(50, 100, fgsm=0.82, pgd=pgd) == expected
+    assert co_detected(50, 100, fgsm=0.82, pgd=pgd) == expected
 
 
 def test_a_quarter_itself_is_no_collapse():
-    assert not collapsed(50, 100, fgsm=0.8, pgd=0.2)
-    assert ratio(0.8, 0.2) == 0.25
+    assert not co_detected(50, 100, fgsm=0.8, pgd=0.2)
+    assert co_ratio(0.8, 0.2) == 0.25
 
 
 @pytest.mark.parametrize(
     ("epochs", "first"), [(1, 1), (5, 1), (9, 1), (10, 2), (15, 2), (20, 3), (30, 4), (100, 11)]
 )
 def test_the_rule_speaks_after_a_tenth_of_the_epochs(epochs, first):
-    spoken = [e for e in range(1, epochs + 1) if collapsed(e, epochs, fgsm=0.9, pgd=0.0)]
+    spoken = [e for e in range(1, epochs + 1) if co_detected(e, epochs, fgsm=0.9, pgd=0.0)]
     assert spoken == list(range(first, epochs + 1))
 
 
@@ -49,12 +49,12 @@ def test_the_rule_speaks_after_a_tenth_of_the_epochs(epochs, first):
     ],
 )
 def test_a_low_ratio_means_something_where_the_model_has_learnt_or_forgotten(fgsm, best, expected):
-    assert collapsed(50, 100, fgsm=fgsm, pgd=0.0, best=best) == expected
+    assert co_detected(50, 100, fgsm=fgsm, pgd=0.0, best=best) == expected
 
 
 def test_a_model_that_is_never_right_under_one_step_has_not_collapsed():
-    assert ratio(0.0, 0.0) == 1.0
-    assert not collapsed(50, 100, fgsm=0.0, pgd=0.0)
+    assert co_ratio(0.0, 0.0) == 1.0
+    assert not co_detected(50, 100, fgsm=0.0, pgd=0.0)
 
 
 def model(value):
@@ -67,7 +67,7 @@ def watched(*epochs, of=20):
     """A watch that has seen (accuracies, robust accuracy) epoch by epoch, and what it said."""
     watch, said = OverfittingMonitor(of), []
     for epoch, (single, robust) in enumerate(epochs, 1):
-        watch.see(epoch, single, robust, model(epoch))
+        watch.update(epoch, single, robust, model(epoch))
         said.append(watch.metrics())
     return watch, said
 
@@ -85,7 +85,7 @@ def test_the_best_epoch_is_the_first_with_the_highest_robust_accuracy():
         (3, 0.4),
     ]
     assert watch.best_weights["weight"].item() == 3
-    assert watch.collapsed_in == 0
+    assert watch.co_epoch == 0
 
 
 def test_after_a_collapse_nothing_replaces_the_weights_from_before():
@@ -93,7 +93,7 @@ def test_after_a_collapse_nothing_replaces_the_weights_from_before():
     assert [m["co_detected"] for m in said] == [False] * 4 + [True, False, True]
     assert {(m["best_epoch"], m["best_robust"]) for m in said[2:]} == {(3, 0.4)}
     assert watch.best_weights["weight"].item() == 3
-    assert watch.collapsed_in == 5
+    assert watch.co_epoch == 5
 
 
 def test_an_epoch_tells_its_accuracies_their_ratio_and_the_fall_since_the_last():
@@ -114,7 +114,7 @@ def test_a_run_that_collapses_at_once_has_no_best_epoch():
     watch, said = watched((BROKEN, 0.5), (HEALTHY, 0.9), of=5)
     assert [(m["best_epoch"], m["best_robust"]) for m in said] == [(0, 0.0)] * 2
     assert watch.best_weights is None
-    assert watch.collapsed_in == 1
+    assert watch.co_epoch == 1
 
 
 def test_a_run_that_is_never_robust_still_has_a_best_epoch():
@@ -125,7 +125,7 @@ def test_a_run_that_is_never_robust_still_has_a_best_epoch():
 
 def test_the_best_weights_are_copies():
     watch, average = OverfittingMonitor(20), model(1.0)
-    watch.see(1, HEALTHY, 0.5, average)
+    watch.update(1, HEALTHY, 0.5, average)
     average.weight[:] = 7.0
     assert watch.best_weights["weight"].item() == 1
     assert not watch.best_weights["weight"].requires_grad
@@ -140,9 +140,9 @@ def test_a_watch_goes_on_from_its_state_as_if_it_had_never_stopped(seen, tmp_pat
     watch = OverfittingMonitor(20)
     watch.load_state_dict(load(tmp_path / "watch.pt"))
     for epoch, (single, robust) in list(enumerate(epochs, 1))[seen:]:
-        watch.see(epoch, single, robust, model(epoch))
+        watch.update(epoch, single, robust, model(epoch))
         assert watch.metrics() == said[epoch - 1]
-    assert watch.collapsed_in == whole.collapsed_in == 5
+    assert watch.co_epoch == whole.co_epoch == 5
     assert torch.equal(watch.best_weights["weight"], whole.best_weights["weight"])
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from regmix.attacks.fgsm import fgsm
 from regmix.attacks.pgd import pgd as training_pgd
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.autoattack import autoattack
 from regmix.evaluation.pgd_ensemble import pgd as judging_pgd
 
@@ -124,7 +125,7 @@ def test_autoattacks_verdict_is_that_of_torchattacks_copy(case):
     """Image by image; they draw other random numbers, so an image on the edge may differ."""
     model, images, labels = (part[:40] if torch.is_tensor(part) else part for part in case)
     model, images = copy.deepcopy(model).float(), images.float()
-    ours = autoattack(model, images, labels, epsilon=0.03, seed=0, batch_size=40)
+    ours = autoattack(model, images, labels, AttackSettings(0.03, 0, batch_size=40))
     whole = torchattacks.AutoAttack(model, eps=0.03, n_classes=10, seed=0)(images, labels)
     survived = model(whole).argmax(1) == labels
     assert 5 < survived.sum() < 35

@@ -68,7 +68,7 @@ def test_grey_images_get_three_channels(folder):
 
 
 def test_no_folder_given():
-    assert "give --data-dir" in refused("")
+    assert "set data_dir" in refused("")
 
 
 def test_a_missing_part_is_named(folder):

@@ -3,12 +3,13 @@ import copy
 import pytest
 import torch
 
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.final_evaluation import evaluate_test
 from regmix.evaluation.pgd_ensemble import random_start, validate
 
 
-def table(*given, **how):
-    return dict(evaluate_test(*given, seed=0, **how))
+def table(*given, epsilon, batch_size=500, **how):
+    return dict(evaluate_test(*given, AttackSettings(epsilon, 0, batch_size), **how))
 
 
 def test_clean_comes_first_and_the_worst_case_last(trained, digit_images):
@@ -45,7 +46,7 @@ def test_the_worst_case_needs_an_image_to_survive_each_attack(trained, digit_ima
 
     monkeypatch.setattr(
         "regmix.evaluation.final_evaluation._attacks",
-        lambda *_, **how: {"one": spares(0, 30), "other": spares(20, 999)},
+        lambda *_: {"one": spares(0, 30), "other": spares(20, 999)},
     )
     rows = table(trained, images, labels, epsilon=0.05)
     assert rows["one"].hits == 30

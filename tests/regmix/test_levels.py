@@ -10,6 +10,7 @@ from torch import nn
 
 from regmix.evaluation import apgd_levels as levels
 from regmix.evaluation.apgd_levels import after_apgd, evaluate_finalist, evaluate_trial
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.pgd_ensemble import correct, random_start, validate
 from regmix.evaluation.results import FinalEvaluation, Masking
 from regmix.training.metrics import EpochMetrics
@@ -33,7 +34,7 @@ def known_of(model, images, labels, epsilon):
 
 def judged(how, model, images, labels, *, epsilon, batch_size=500):
     given = known_of(model, images, labels, epsilon)
-    return how(model, images, labels, *given, epsilon=epsilon, seed=0, batch_size=batch_size)
+    return how(model, images, labels, *given, AttackSettings(epsilon, 0, batch_size))
 
 
 @pytest.mark.parametrize("epsilon", [0.002, 0.01, 0.02])
@@ -76,20 +77,23 @@ def test_the_batch_size_does_not_matter_where_an_attack_finds_all(linear):
     assert one == small
 
 
+ASKED = AttackSettings(epsilon=0.01, seed=3)
+
+
 class Attacks:
     """Stands in for APGD and Square: notes who is attacked, and fools the first of them."""
 
     def __init__(self):
         self.asked = []
 
-    def apgd(self, model, images, labels, *, steps, targets, **how):
-        return self._fool(f"apgd {steps} {targets}", images, how)
+    def apgd(self, model, images, labels, settings, *, steps, targets):
+        return self._fool(f"apgd {steps} {targets}", images, settings)
 
-    def square(self, model, images, labels, *, queries, **how):
-        return self._fool(f"square {queries}", images, how)
+    def square(self, model, images, labels, settings, *, queries):
+        return self._fool(f"square {queries}", images, settings)
 
-    def _fool(self, name, images, how):
-        assert set(how) == {"epsilon", "seed", "batch_size"}
+    def _fool(self, name, images, settings):
+        assert settings == ASKED
         self.asked.append((name, images[:, 0, 0, 0].tolist()))
         return torch.arange(len(images)) > 0
 
@@ -119,14 +123,14 @@ def numbers(asked):
 
 def test_a_trial_asks_who_survived_the_epoch_and_then_who_survived_that(linear, attacks):
     given = numbered(linear, [1, 2, 5, 7])
-    found = evaluate_trial(*given, epsilon=0.01, seed=0)
+    found = evaluate_trial(*given, ASKED)
     assert numbers(attacks.asked) == [("apgd 20 0", [1, 2, 5, 7]), ("apgd 20 3", [2, 5, 7])]
     assert (found.hits, found.count) == (2, 8)
     assert given[-1].robust_mask.sum() == 4  # the epoch's own answer stays
 
 
 def test_square_is_asked_last_and_what_it_finds_counts_twice(linear, attacks):
-    found = evaluate_finalist(*numbered(linear, [1, 2, 5, 7]), epsilon=0.01, seed=0)
+    found = evaluate_finalist(*numbered(linear, [1, 2, 5, 7]), ASKED)
     assert numbers(attacks.asked) == [
         ("apgd 100 0", [1, 2, 5, 7]),
         ("apgd 100 9", [2, 5, 7]),
@@ -139,15 +143,14 @@ def test_square_is_asked_last_and_what_it_finds_counts_twice(linear, attacks):
 
 def test_where_nobody_survived_the_epoch_nobody_does(linear):
     for how in (evaluate_trial, evaluate_finalist):
-        found = how(*numbered(linear, []), epsilon=0.01, seed=0)
+        found = how(*numbered(linear, []), ASKED)
         assert (found.hits, found.count) == (0, 8)
 
 
 def test_who_was_broken_before_apgd_stays_broken(linear):
     model, images, labels, _ = linear
     alive = torch.arange(400) % 2 == 0
-    how = {"epsilon": 0.0, "seed": 0, "batch_size": 500}
-    left = after_apgd(model, images, labels, alive, steps=2, targets=3, **how)
+    left = after_apgd(model, images, labels, alive, AttackSettings(0.0, 0), steps=2, targets=3)
     assert torch.equal(left, alive & correct(model, images, labels))
 
 

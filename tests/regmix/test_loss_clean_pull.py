@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from regmix.losses.logit_pairing import logit_pairing
-from regmix.losses.mart import branches as mart_branches
+from regmix.losses.mart import inputs as mart_inputs
 from regmix.losses.mart import mart
 from regmix.losses.regmix import regmix
 from regmix.losses.trades import trades
@@ -115,7 +115,7 @@ def test_marts_label_is_the_largest_entry_of_a_smoothed_target(logits):
 
 @pytest.mark.parametrize("weight", [0.0, 0.1])
 def test_mart_asks_for_the_clean_output_only_with_a_weight(weight):
-    assert mart_branches(mart_weight=weight) == (False, weight > 0)
+    assert mart_inputs(mart_weight=weight) == (False, weight > 0)
 
 
 def test_logit_pairing_is_its_reference_formula(logits):

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from regmix.losses._divergence import kl
-from regmix.losses.dkl import branches, dkl
+from regmix.losses.dkl import dkl, inputs
 from regmix.losses.trades import trades
 
 NONE = {"dkl_mse_weight": 0.0, "dkl_ce_weight": 0.0}
@@ -188,4 +188,4 @@ def test_nothing_larger_than_the_logits_is_kept_for_the_backward_pass(logits, fl
 
 
 def test_the_clean_output_is_asked_for_whatever_the_weights():
-    assert branches(**NONE, mse_flow="clean") == (False, True)
+    assert inputs(**NONE, mse_flow="clean") == (False, True)

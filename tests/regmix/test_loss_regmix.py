@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from regmix.losses.mse import mse
 from regmix.losses.plain import plain
-from regmix.losses.regmix import branches, regmix
+from regmix.losses.regmix import inputs, regmix
 
 PARTS = {"alpha": 0.0, "beta": 0.0, "gamma": 0.0}
 
@@ -171,7 +171,7 @@ def test_target_flow_changes_the_gradient_but_not_the_loss(logits):
     ],
 )
 def test_only_outputs_with_a_weight_are_asked_for(weights, initial, clean):
-    assert branches(**{**PARTS, **weights}) == (initial, clean)
+    assert inputs(**{**PARTS, **weights}) == (initial, clean)
 
 
 def test_the_squared_penalty_is_its_reference_formula(logits):

@@ -34,8 +34,8 @@ def defaults(name):
     return {key: option.default for key, option in registry.options("loss", name).items()}
 
 
-def branches(name, options) -> LossInputs:
-    return registry.module("loss", name).branches(**options)
+def inputs(name, options) -> LossInputs:
+    return registry.module("loss", name).inputs(**options)
 
 
 def gradients(name, options, logits):
@@ -60,7 +60,7 @@ def test_it_is_one_finite_number(name, options, logits):
 @EVERY
 def test_one_output_is_fitted_and_an_unused_one_is_not_trained(name, options, logits):
     _, (final, initial, clean) = gradients(name, options, logits)
-    used = branches(name, options)
+    used = inputs(name, options)
     assert final.any() or clean.any()  # a loss that fits the clean one may weigh the final by 0
     assert used.initial or not initial.any()
     assert used.clean or not clean.any()
@@ -69,7 +69,7 @@ def test_one_output_is_fitted_and_an_unused_one_is_not_trained(name, options, lo
 @DEFAULT
 def test_every_output_that_it_says_it_uses_is_trained(name, logits):
     _, (final, initial, clean) = gradients(name, defaults(name), logits)
-    used = branches(name, defaults(name))
+    used = inputs(name, defaults(name))
     assert final.any()
     assert initial.any() == used.initial
     assert clean.any() == used.clean
@@ -78,7 +78,7 @@ def test_every_output_that_it_says_it_uses_is_trained(name, logits):
 @EVERY
 def test_an_unused_output_has_no_say(name, options, logits):
     final, initial, clean, target = logits
-    used, loss = branches(name, options), registry.find("loss", name)
+    used, loss = inputs(name, options), registry.find("loss", name)
     other = loss(
         final,
         initial if used.initial else 3 * initial,

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.masking import masking
 from regmix.evaluation.pgd_ensemble import correct, pgd, random_start, validate
 from regmix.evaluation.results import Masking
@@ -42,7 +43,7 @@ def look(model, images, labels, *, epsilon=EPSILON, steps=10, batch_size=500, kn
     start = random_start(images, epsilon, seed=0)
     known = known or validate(model, images, labels, start, epsilon=epsilon, steps=steps)
     given = images, labels, start, known
-    return masking(model, *given, epsilon=epsilon, batch_size=batch_size)
+    return masking(model, *given, AttackSettings(epsilon, 0, batch_size))
 
 
 def raised(found):
@@ -160,7 +161,7 @@ def test_each_question_has_its_steps(linear, monkeypatch):
     asked = []
 
     def noted(*given, **how):
-        asked.append((how["steps"], how["epsilon"], how["step"], how.get("objective")))
+        asked.append((how["steps"], how["epsilon"], how["step"], how["objective"]))
         return pgd(*given, **how)
 
     model, images, labels, _ = linear
@@ -168,7 +169,11 @@ def test_each_question_has_its_steps(linear, monkeypatch):
     known = validate(model, images, labels, start, epsilon=0.02, steps=7)
     monkeypatch.setattr("regmix.evaluation.masking.pgd", noted)
     look(model, images, labels, epsilon=0.02, known=known)
-    assert asked == [(7, 0.02, 0.005, "margin"), (50, 0.02, 0.005, None), (10, 0.08, 0.02, None)]
+    assert asked == [
+        (7, 0.02, 0.005, "margin"),
+        (50, 0.02, 0.005, "cross_entropy"),
+        (10, 0.08, 0.02, "cross_entropy"),
+    ]
 
 
 def test_a_pixel_that_does_not_matter_hides_nothing(linear):

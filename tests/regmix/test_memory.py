@@ -26,8 +26,8 @@ def images(*values):
     return torch.tensor(values).view(-1, 1, 1, 2)
 
 
-def keep(memory, index, pictures, start, gradient, right=(1, 1), cut=None):
-    memory.keep(index, pictures, start, gradient, right=torch.tensor(right), cut=cut)
+def keep(memory, index, pictures, start, gradient, correct=(1, 1), crop=None):
+    memory.keep(index, pictures, start, gradient, correct=torch.tensor(correct), crop=crop)
 
 
 def test_two_steps_of_the_recurrence_by_hand():
@@ -172,25 +172,25 @@ def test_by_sign_every_new_gradient_counts_one():
 
 
 @pytest.mark.parametrize(
-    ("right", "weight"),
+    ("correct", "weight"),
     [
         ((4, 4), 1.0),  # fooled nobody: as the plain rule
         ((4, 2), 1.5),
         ((4, 0), 2.0),  # fooled all
         ((2, 3), 0.5),
         ((1, 4), 0.0),  # never against itself
-        ((0, 1), 1.0),  # nobody was right at first: counted as one
+        ((0, 1), 1.0),  # none was correct at first: counted as one
         ((0, 0), 2.0),
     ],
 )
-def test_by_success_a_gradient_weighs_as_many_as_it_fooled(right, weight):
+def test_by_success_a_gradient_weighs_as_many_as_it_fooled(correct, weight):
     memory, both, grey = (
         build(momentum_rule="success"),
         torch.tensor([0, 1]),
         images([0.5] * 2, [0.5] * 2),
     )
     memory.momentum.fill_(4.0)
-    keep(memory, both, grey, memory.recall(both), images([2.0, -2.0], [0.0, 4.0]), right)
+    keep(memory, both, grey, memory.recall(both), images([2.0, -2.0], [0.0, 4.0]), correct)
     expected = [[2 + weight, 2 - weight], [2, 2 + 2 * weight]]
     assert memory.momentum.view(2, 2).tolist() == expected
 
@@ -198,10 +198,10 @@ def test_by_success_a_gradient_weighs_as_many_as_it_fooled(right, weight):
 @pytest.mark.parametrize("rule", ["norm", "sign"])
 def test_other_rules_do_not_ask_who_was_fooled(rule):
     states = []
-    for right in ((4, 0), (1, 4)):
+    for correct in ((4, 0), (1, 4)):
         memory, both = build(momentum_rule=rule), torch.tensor([0, 1])
         gradient = images([2.0, -2.0], [0.0, 4.0])
-        keep(memory, both, images([0.5] * 2, [0.5] * 2), memory.recall(both), gradient, right)
+        keep(memory, both, images([0.5] * 2, [0.5] * 2), memory.recall(both), gradient, correct)
         states.append(memory.state_dict())
     torch.testing.assert_close(*states, rtol=0, atol=0)
 
@@ -210,20 +210,20 @@ def test_other_rules_do_not_ask_who_was_fooled(rule):
 MIRRORED = Crop(rows=torch.tensor([[0]]), columns=torch.arange(7, -1, -1)[None])
 
 
-def test_with_a_cut_the_start_is_moved_as_the_image_is():
+def test_with_a_crop_the_start_is_moved_as_the_image_is():
     memory, first = build(count=1, shape=(1, 1, 8)), torch.tensor([0])
     memory.perturbation.copy_(torch.arange(8.0).view(1, 1, 1, 8) / 64)
     seen = memory.recall(first, MIRRORED) * 64
     assert seen.flatten().tolist() == [6, 5, 4, 3, 2, 1, 0, 0]
 
 
-def test_with_a_cut_the_history_is_kept_where_the_image_has_its_pixels():
+def test_with_a_crop_the_history_is_kept_where_the_image_has_its_pixels():
     memory, first = build(count=1, shape=(1, 1, 8)), torch.tensor([0])
     memory.momentum.copy_(torch.tensor([0.0, 0, 0, 0, 0, 0, -8, 6]).view(1, 1, 1, 8))
     gradient = torch.tensor([1.0, 1, 1, 1, -1, -1, 1, 1]).view(1, 1, 1, 8)
     start, grey = memory.recall(first, MIRRORED), torch.full((1, 1, 1, 8), 0.5)
-    keep(memory, first, grey, start, gradient, cut=MIRRORED)
-    # pixel 7 was not in the cut and keeps its momentum; the cut's last pixel is of no image
+    keep(memory, first, grey, start, gradient, crop=MIRRORED)
+    # pixel 7 was not in the crop and keeps its momentum; the crop's last pixel is of no image
     assert memory.momentum.flatten().tolist() == [1, -1, -1, 1, 1, 1, -3, 6]
     moved = memory.recall(first) / STEP
     assert moved.flatten().tolist() == [1, -1, -1, 1, 1, 1, -1, 0]

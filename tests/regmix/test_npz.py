@@ -71,12 +71,12 @@ def test_a_folder_stands_for_the_one_file_in_it(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    assert "give --data-dir FILE.npz" in refused("")
+    assert "but none is given; set data_dir" in refused("")
     assert refused(tmp_path) == (
-        f"{tmp_path}: must hold one .npz file, but holds 0; give the file itself by --data-dir"
+        f"{tmp_path}: must hold one .npz file, but holds 0; set data_dir to the file itself"
     )
     lost = tmp_path / "lost.npz"
-    assert refused(lost) == f"{lost}: no such file; give an .npz file by --data-dir"
+    assert refused(lost) == f"{lost}: no such file; set data_dir to an .npz file"
 
 
 def spoil(path, key):

@@ -63,7 +63,7 @@ def test_training_never_loads_torchs_compiler():
         "import sys, torch\n"
         "from regmix.config import TrainConfig\n"
         "from regmix.data.digits import digits\n"
-        "from regmix.trainer import RegMixTrainer\n"
+        "from regmix.training.trainer import RegMixTrainer\n"
         "config = TrainConfig.from_flat({'data': 'digits', 'model': 'small_cnn', 'width': 2,"
         " 'attack': 'fgsm', 'loss': 'regmix', 'epochs': 1, 'train_images': 40,"
         " 'valid_images': 20, 'clip_norm': 1})\n"

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.autoattack import autoattack
 from regmix.evaluation.final_evaluation import evaluate_test
 from regmix.evaluation.pgd_ensemble import correct, pgd, random_start, validate
@@ -85,7 +86,7 @@ def test_autoattack_finds_the_exact_radius_of_many_classes():
     pytest.importorskip("pyautoattack")
     model, images, labels, radius, _ = linear(5)
     epsilon = radius.clamp_min(0).quantile(0.6).item() + 1e-4
-    survived = autoattack(model, images, labels, epsilon=epsilon, seed=0, batch_size=60)
+    survived = autoattack(model, images, labels, AttackSettings(epsilon, 0, batch_size=60))
     assert torch.equal(survived, radius > epsilon)
     assert 10 < survived.sum() < 50
 
@@ -118,12 +119,12 @@ def validated(model, images, labels, seed=0):
 
 
 def judged(model, images, labels, seed=0):
-    return tuple(evaluate_test(model, images, labels, epsilon=0.1, seed=seed))
+    return tuple(evaluate_test(model, images, labels, AttackSettings(0.1, seed)))
 
 
 def judged_by_all(model, images, labels):
     pytest.importorskip("pyautoattack")
-    return tuple(evaluate_test(model, images, labels, epsilon=0.1, seed=0, with_autoattack=True))
+    return tuple(evaluate_test(model, images, labels, AttackSettings(0.1, 0), with_autoattack=True))
 
 
 JUDGES = {

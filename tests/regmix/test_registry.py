@@ -9,6 +9,7 @@ import pytest
 import regmix
 from regmix import registry
 from regmix.errors import InputError
+from regmix.ranges import check
 
 EVERY = pytest.mark.parametrize(
     ("room", "name"), [(room, name) for room in registry.KINDS for name in registry.names(room)]
@@ -47,7 +48,7 @@ def test_options_read_from_the_source_are_those_of_the_running_function(room, na
 @EVERY
 def test_every_default_obeys_its_own_rule(room, name):
     for key, option in registry.options(room, name).items():
-        assert registry.ranges.check("", key, option.default, option.annotation) == option.default
+        assert check("", key, option.default, option.annotation) == option.default
 
 
 @pytest.mark.parametrize("room", registry.KINDS)

@@ -85,7 +85,7 @@ def test_grey_images_get_three_channels(root):
 
 
 def test_no_folder_given_or_none_there(tmp_path):
-    assert "give --data-dir" in refused("")
+    assert "set data_dir" in refused("")
     message = refused(tmp_path / "nowhere")
     assert message.startswith(f"{tmp_path / 'nowhere' / 'wnids.txt'}: can't be read (No such file")
     assert "unpack tiny-imagenet-200.zip anew" in message

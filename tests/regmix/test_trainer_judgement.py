@@ -79,14 +79,14 @@ def test_a_loss_sees_the_network_at_the_start_at_the_end_and_on_the_image(build,
     assert min(gaps) > 1e-3  # three different points, so none can stand in for another
 
 
-def test_augmented_images_are_cuts_of_the_given_ones(build, seen, tiny_split):
+def test_augmented_images_are_crops_of_the_given_ones(build, seen, tiny_split):
     list(build(epochs=1, augment="crop_flip", batch_size=48).epochs())
     given = torch.from_numpy(tiny_split.train.images).float() / 255
     many = torch.cat(
         [crop_flip(given, torch.Generator().manual_seed(n)).take(given) for n in range(150)]
     )
-    possible = {tuple(cut) for cut in many.flatten(1).tolist()}
-    cuts = {tuple(cut) for cut in seen[0].images.flatten(1).tolist()}
-    assert len(cuts) == 48
-    assert cuts <= possible
-    assert len(cuts & {tuple(image) for image in given.flatten(1).tolist()}) < 12
+    possible = {tuple(crop) for crop in many.flatten(1).tolist()}
+    crops = {tuple(crop) for crop in seen[0].images.flatten(1).tolist()}
+    assert len(crops) == 48
+    assert crops <= possible
+    assert len(crops & {tuple(image) for image in given.flatten(1).tolist()}) < 12

@@ -1,4 +1,4 @@
-"""What the trainer tells memory and average: who was fooled, and how the images were cut."""
+"""What the trainer tells memory and average: who was fooled, and how the images were cropped."""
 
 import pytest
 import torch
@@ -10,18 +10,18 @@ from regmix.training.perturbation_memory import PerturbationMemory
 FULL = {"initialization": "history", "batch_size": 48, "epochs": 2}
 
 
-def test_the_memory_is_told_how_many_were_right_before_and_after(build, seen, monkeypatch):
+def test_the_memory_is_told_how_many_were_correct_before_and_after(build, seen, monkeypatch):
     told, keep = [], PerturbationMemory.keep
 
-    def recorder(self, *arguments, right, **options):
-        told.append(right)
-        keep(self, *arguments, right=right, **options)
+    def recorder(self, *arguments, correct, **options):
+        told.append(correct)
+        keep(self, *arguments, correct=correct, **options)
 
     monkeypatch.setattr(PerturbationMemory, "keep", recorder)
     (metrics,) = build(initialization="history", epochs=1).epochs()
     before = [(call.attacked.initial.argmax(1) == call.target.argmax(1)).sum() for call in seen]
-    assert [right[0] for right in told] == before
-    assert sum(int(right[1]) for right in told) == pytest.approx(48 * metrics.train_final)
+    assert [correct[0] for correct in told] == before
+    assert sum(int(correct[1]) for correct in told) == pytest.approx(48 * metrics.train_final)
 
 
 @pytest.mark.parametrize("rule", ["sign", "success"])
@@ -43,7 +43,7 @@ def test_a_constant_decay_judges_other_weights_of_the_same_training(build):
     assert (one["0.weight"] - two["0.weight"]).abs().max() > 1e-4
 
 
-def test_pgks_average_is_told_who_was_right(build):
+def test_pgks_average_is_told_what_was_correct(build):
     how = {"averaging_decay": 0.1, "lr": 0.1, "averaging_rule": "pgk"}
     weak, strong = (build(**how, averaging_threshold=t) for t in (0.001, 1.0))
     for trainer in (weak, strong):
@@ -55,7 +55,7 @@ def test_pgks_average_is_told_who_was_right(build):
 
 
 def mirrored_every_other_epoch(monkeypatch):
-    """Replace the random cuts: the first is the image itself, the second its mirror image."""
+    """Replace the random crops: the first is the image itself, the second its mirror image."""
     epochs = []
 
     def crop_flip(images, generator):
