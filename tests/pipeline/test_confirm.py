@@ -21,6 +21,7 @@ def arguments(runs, *more):
     return ("--study", "wamr-digits", "--runs", runs, "--out", runs / "out", *more)
 
 
+@pytest.mark.process(seconds=22)
 def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_is_written(
     searched, cluster
 ):

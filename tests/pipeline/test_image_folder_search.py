@@ -1,6 +1,7 @@
 """The recipe for CIFAR-10 on a folder of images, with a small network."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.support.processes import run
@@ -21,6 +22,7 @@ def striped(root, per_class):
     return root
 
 
+@pytest.mark.process(seconds=25)
 def test_cifar10s_recipe_searches_a_folder_of_images(tmp_path, cluster):
     folder = striped(tmp_path / "images", per_class=40)
     settings = ("model=small_cnn", "width=8", "epochs=6", "valid_images=100", "batch_size=25")

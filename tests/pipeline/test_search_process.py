@@ -5,6 +5,8 @@ import json
 import signal
 from dataclasses import asdict
 
+import pytest
+
 from regmix.config import TrainConfig
 from tests.support.processes import interrupt_after, run, start, wait_for
 from tests.support.studies import (
@@ -92,6 +94,7 @@ def test_typed_again_it_says_that_it_is_complete_and_how_to_extend_it(searched):
     assert {n: t.datetime_complete for n, t in states(searched).items()} == before
 
 
+@pytest.mark.process(seconds=60)
 def test_whatever_ends_it_nothing_is_lost_and_the_same_command_continues(tmp_path, cluster):
     """Ctrl-C before the first trial, SIGTERM, Ctrl-C, Ctrl-C twice, and SIGKILL, on one study."""
     typed = search_arguments(tmp_path / "runs", "--pruner", "none", trials=4, epochs=12)
@@ -196,6 +199,7 @@ def uninterrupted(flat):
     return {m.epoch: json.loads(json.dumps(asdict(m))) for m in trainer.epochs()}
 
 
+@pytest.mark.process(seconds=8)
 def test_trials_that_diverge_are_failures_with_their_reason(tmp_path, cluster):
     typed = search_arguments(tmp_path, *cluster, "--concurrency", "1", trials=6)
     result = run("search", *typed, "lr=1e25")
@@ -207,6 +211,7 @@ def test_trials_that_diverge_are_failures_with_their_reason(tmp_path, cluster):
     assert all("diverged: loss is nan" in reason(t) for t in trials.values())
 
 
+@pytest.mark.process(seconds=17)
 def test_a_budget_that_is_used_up_ends_the_study_with_every_trial_closed(tmp_path, cluster):
     typed = search_arguments(
         tmp_path, *cluster, "--concurrency", "1", "--budget", "12s", epochs=40, trials=500

@@ -52,6 +52,7 @@ def database(url):
     return optuna.load_study(study_name="wamr-digits", storage=url).get_trials()
 
 
+@pytest.mark.process(seconds=35)
 def test_two_drivers_share_a_study_and_the_living_takes_over_the_dead_ones_trials(
     tmp_path, postgresql, cluster
 ):

@@ -101,6 +101,7 @@ def line_with(process, word):
     return next(line for line in process.stdout if word in line)
 
 
+@pytest.mark.process(seconds=10)
 def test_it_prints_addresses_serves_and_leaves_nothing_behind(runs, client, experiment, view):
     port = free_port()
     process = start("ui", "--runs", runs, "--port", port)
@@ -137,6 +138,7 @@ def test_it_prints_addresses_serves_and_leaves_nothing_behind(runs, client, expe
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.process
 def test_it_can_be_ended_while_it_starts(runs, ending):
     process = start("ui", "--runs", runs, "--port", free_port())
     line_with(process, "MLflow starts")

@@ -167,6 +167,7 @@ def test_a_place_that_is_no_folder(tmp_path):
     assert "must be a folder that can be written to" in line
 
 
+@pytest.mark.process
 def test_a_folder_for_temporary_files_whose_name_is_too_long_for_ray(tmp_path):
     place = tmp_path / ("long" * 20)
     place.mkdir()
@@ -183,6 +184,7 @@ def test_a_folder_for_temporary_files_whose_name_is_too_long_for_ray(tmp_path):
         ("evaluate", ["{folder}/none.yaml"], "none.yaml: can't be read (No such file"),
     ],
 )
+@pytest.mark.process
 def test_as_a_process_too_a_mistake_is_one_line(tmp_path, script, arguments, expected):
     write(tmp_path / "mine.yaml", "search: [\n")
     typed = [word.format(folder=tmp_path) for word in arguments]
