@@ -102,7 +102,7 @@ def command_help(command, capsys, monkeypatch):
         importlib.import_module(f"pipeline.{command}").main(["--help"])
     text = re.sub(r"\n {10,}", "  ", capsys.readouterr().out)
     lines = re.findall(r"^  (--[a-z-]+)(.*)$", text, re.M)
-    defaults = [re.search(r"\(default: ([^()]*)\)", rest) for _, rest in lines]
+    defaults = [re.search(r"\((?:default: )?([^()]*)\)$", rest) for _, rest in lines]
     return {
         option: found[1] if found else ""
         for (option, _), found in zip(lines, defaults, strict=True)
@@ -196,6 +196,42 @@ def test_the_architecture_names_every_file_once():
         if says_something(path)
     ]
     assert sorted(listed) == sorted(files)
+
+
+def test_a_room_imports_only_what_the_architecture_allows():
+    page = section(ROOT / "docs" / "architecture.md", "Who may import whom")
+    allowed: dict[str, set[str]] = {}
+    for _, room, others in rows(page, "floor"):
+        known = {*allowed, "pruners"}
+        excepted = {"execution"} if room == "commands" else set()
+        named = known if others.startswith("all") else set(re.findall(r"`(\w+)`", others))
+        allowed[plain(room)] = named - excepted
+    found: dict[str, set[str]] = {room: set() for room in allowed}
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        own = path.relative_to(ROOT / "pipeline").parts
+        room = own[0] if len(own) > 1 else "commands"
+        names = re.findall(
+            r"^\s*(?:from|import) pipeline(?:\.| import )(\w+)", path.read_text(), re.M
+        )
+        if path.name != "__init__.py" or room != "commands":
+            found[room] |= set(names) - {room}
+    assert not {room: found[room] - allowed[room] for room in found if found[room] - allowed[room]}
+
+
+def test_every_method_that_the_pages_name_exists():
+    methods = {
+        f"{part.name}.{member.name}"
+        for room in ("pipeline", "regmix")
+        for path in (ROOT / room).rglob("*.py")
+        for part in ast.walk(ast.parse(path.read_text()))
+        if isinstance(part, ast.ClassDef)
+        for member in part.body
+        if isinstance(member, ast.FunctionDef)
+    }
+    classes = {method.partition(".")[0] for method in methods}
+    for page in PAGES:
+        named = set(re.findall(r"`([A-Z]\w+\.[a-z]\w+)", page.read_text()))
+        assert {name for name in named if name.partition(".")[0] in classes} <= methods
 
 
 def test_each_command_has_a_name_in_the_environment():
