@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.study.contracts import EpochResult
+from pipeline.study.events import EpochResult
 from regmix.ranges import Value
 
 

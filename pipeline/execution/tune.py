@@ -22,8 +22,8 @@ from ray.tune.search import Searcher
 from pipeline.execution.actor import TrialActor
 from pipeline.execution.messages import DiskFailure, Reply, TrialFailure, WorkerRequest
 from pipeline.execution.ray_cluster import TrialResources
-from pipeline.study.contracts import TrialListener, TrialOutcome
-from pipeline.study.controller import StudyController
+from pipeline.study.controller import StudyController, TrialListener
+from pipeline.study.events import EpochResult, TrialOutcome
 from pipeline.study.result_order import ResultOrder
 from pipeline.study.retention import Retention
 from regmix.images import Images
@@ -143,7 +143,7 @@ class TuneSession:
         if outcome is not None:
             self._settle(number, outcome)
 
-    def _settle(self, number: int, event: Any) -> None:  # noqa: ANN401
+    def _settle(self, number: int, event: EpochResult | TrialOutcome) -> None:
         """Give an event to the study, and remember which trials ended by it."""
         running = set(self._numbers.values())
         for ended, outcome in self.order.take(number, event):

@@ -1,24 +1,17 @@
 """One Optuna study and all traffic with it, in the driver alone. The study is the truth."""
 
-import copy
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipeline.study import optuna_private
 from pipeline.study.budget import TimeBudget
-from pipeline.study.contracts import (
-    EpochResult,
-    Problem,
-    Pruner,
-    Queue,
-    SamplerFactory,
-    TrialOutcome,
-    TrialRequest,
-)
+from pipeline.study.contracts import Problem, Pruner, Queue, SamplerFactory
+from pipeline.study.events import EpochResult, TrialOutcome, TrialRequest
 from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.records import DEFAULT, StudyRecord, TrialRecord, TrialWriter
 from regmix.ranges import Value
@@ -90,10 +83,10 @@ class StudyController:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return any(trial.number not in self._live for trial in running)
 
-    def drain_changes(self) -> list[FrozenTrial]:
+    def drain_changes(self) -> list[TrialRecord]:
         """Return copies of the trials that changed since the last call, in their present state."""
         numbers, self._changed = list(self._changed), {}
-        return [copy.deepcopy(self.record.trial(number).frozen) for number in numbers]
+        return [self.record.trial(number).copy() for number in numbers]
 
     def enqueue_default(self, params: Mapping[str, Value]) -> None:
         """Let trial 0 be the recipe's own values: a search is never worse than not searching."""
@@ -262,6 +255,13 @@ class StudyController:
     def _out_of_time(self, epoch: int) -> TrialOutcome:
         budget = self.budget.budget
         return TrialOutcome("PRUNED", f"the budget of {budget:.0f} s ended at epoch {epoch}")
+
+
+class TrialListener(Protocol):
+    """Is told of every change of a trial, for instance to show it."""
+
+    def trial_changed(self, trial: TrialRecord) -> None:
+        """Take a copy of the trial in its new state."""
 
 
 def comparable(metrics: EpochMetrics) -> float:

@@ -106,6 +106,19 @@ def open_storage(
         ) from None
 
 
+def open_study(name: str, storage: "BaseStorage") -> StudyRecord:
+    """Load a study to write to it, or create it."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # it beats for itself within its own loop alone; `pipeline.study.heartbeat` does here
+    warnings.filterwarnings("ignore", message="Heartbeat of storage")
+    study = optuna.create_study(
+        study_name=name, storage=storage, direction="maximize", load_if_exists=True
+    )
+    return StudyRecord(study)
+
+
 def find_study(name: str, storage: str | None, place: Path) -> StudyRecord:
     """Load a study to read it.
 

@@ -49,7 +49,7 @@ def shown(runs, study="wamr-digits", uri=None):
 
 
 def board(text):
-    """Return number -> (epoch, judged, robust, state) from the table that the command printed."""
+    """Return number -> (epoch, final_robust, robust, state) from the printed table."""
     rows = {}
     lines = iter(text.splitlines())
     for line in lines:

@@ -8,12 +8,7 @@ from regmix import registry
 from regmix.attacks.fgsm import fgsm
 from regmix.attacks.n_fgsm import n_fgsm
 from regmix.attacks.pgd import pgd
-
-
-def signed_gradient(model, point, labels):
-    point = point.detach().requires_grad_()
-    F.cross_entropy(model(point), labels).backward(inputs=point)
-    return point.grad.sign()
+from tests.support.regmix.variants import signed_gradient
 
 
 def noise(images, radius):
