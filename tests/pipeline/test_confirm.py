@@ -1,81 +1,12 @@
-"""The race of the finalists as a user types it, and its rounds on a real study."""
-
-import signal
+"""The rounds of a race on a real study."""
 
 import numpy as np
-import pytest
 from pipeline.race.controller import RaceController, RaceProblem, dropped, median_run, outcomes
 
 from pipeline import pruners
-from pipeline.problem.exported import Exported
 from pipeline.problem.problem import SearchProblem
 from regmix.evaluation.results import FinalEvaluation, Masking, pack, unpack
 from tests.support.controllers import MACHINE, metrics, study_at
-from tests.support.processes import call, interrupt_after, run, start
-from tests.support.studies import config, measured, shown, states
-
-RACE = "wamr-digits-confirm"
-
-
-def arguments(runs, *more):
-    return ("--study", "wamr-digits", "--runs", runs, "--out", runs / "out", *more)
-
-
-@pytest.mark.process(seconds=22)
-def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_is_written(
-    searched, cluster
-):
-    typed = arguments(searched, "--top", 2, "--seeds", 2, *cluster)
-    killed = interrupt_after(start("confirm", *typed), "trial", signal.SIGKILL)
-    assert killed.code == -signal.SIGKILL
-    result = run("confirm", *typed)
-    assert result.code == 0, result.err
-    source, race = states(searched), states(searched, RACE)
-    views, _ = shown(searched, RACE)
-    complete = sorted(
-        (t for t in source.values() if t.state.name == "COMPLETE"), key=lambda t: -t.value
-    )
-    finalists = {0, *(trial.number for trial in complete[:2])}
-    pairs = sorted((t.params["finalist"], t.params["seed"]) for t in race.values())
-    assert pairs == sorted((number, seed) for number in finalists for seed in (1, 2))
-    for number, trial in race.items():
-        assert trial.state.name == "COMPLETE" and views[number].info.status == "FINISHED"
-        own = {"seed": trial.params["seed"], "judgement": "finalist"}
-        assert config(trial) == {**config(source[trial.params["finalist"]]), **own}
-        judged = measured(trial, 4)["final"]
-        survivors = unpack(judged["survivors"], judged["count"])
-        assert sum(survivors) == judged["hits"] and judged["masking"]["without_gradient"] >= 0
-    means = {
-        n: np.mean([t.value for t in race.values() if t.params["finalist"] == n]) for n in finalists
-    }
-    rows = [line.split() for line in result.out.splitlines() if line.strip()[:1].isdigit()]
-    assert {int(row[0]): f"{means[int(row[0])]:.3f}" for row in rows} == {
-        int(row[0]): row[5] for row in rows
-    }
-    assert len(rows) == len(finalists)
-    confirmed = Exported.read(searched / "out" / "wamr-digits-confirmed.yaml")
-    best = max(means, key=lambda n: means[n])
-    assert confirmed.origin["finalist"] == int(rows[0][0])
-    assert means[confirmed.origin["finalist"]] == means[best]
-    assert confirmed.config.seed in (1, 2) and confirmed.weights.exists()
-    again = run("confirm", *typed)
-    assert again.code == 0
-    assert [line for line in again.out.splitlines() if "default" in line]
-    assert len(states(searched, RACE)) == len(race)
-
-
-@pytest.mark.parametrize(
-    ("typed", "expected"),
-    [
-        (["--seeds", 0], "--seeds must be at least 1"),
-        (["--top", "some"], "--top must be a number, but is 'some'"),
-        (["--study", "wamr-digit"], "unknown study 'wamr-digit'; did you mean 'wamr-digits'?"),
-    ],
-)
-def test_what_is_wrong_is_told_in_one_line(finished, tmp_path, typed, expected):
-    runs, _ = finished
-    given = ["--study", "wamr-digits", "--runs", runs, "--out", tmp_path, *typed]
-    assert expected in call("confirm", *given).one_line
 
 
 def raced(place, seeds, finalists=(0, 3, 5)):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.support.processes import run
-from tests.support.studies import config, states
+from tests.support.studies import states
 
 
 def striped(root, per_class):
@@ -33,9 +33,9 @@ def test_cifar10s_recipe_searches_a_folder_of_images(tmp_path, cluster):
     )  # fmt: skip
     assert result.code == 0, result.err
     trials = states(tmp_path / "runs", "wamr-cifar10").values()
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 2
-    assert max(trial.value for trial in trials) > 0.4  # chance is 0.1
-    assert {config(trial)["eval_epsilon"] for trial in trials} == {8 / 255}
+    assert [trial.state for trial in trials] == ["COMPLETE"] * 2
+    assert max(trial.final_robust for trial in trials) > 0.4  # chance is 0.1
+    assert {trial.config["eval_epsilon"] for trial in trials} == {8 / 255}
 
     out = tmp_path / "out"
     assert (

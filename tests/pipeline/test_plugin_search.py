@@ -5,27 +5,27 @@ import pytest
 from pipeline.problem import yaml_file
 from tests.support.pages import write_plugins
 from tests.support.processes import run
-from tests.support.studies import reason, search_arguments, states
-
-pytestmark = pytest.mark.process(seconds=40)
+from tests.support.studies import search_arguments, states
 
 
-def test_a_loss_a_network_data_and_a_pruner_from_a_folder_outside(tmp_path):
+@pytest.mark.process(seconds=40)
+def test_a_loss_a_network_data_and_a_pruner_from_a_folder_outside(tmp_path, cluster):
     mine = write_plugins(tmp_path / "my_plugins")
     given = ("--plugins", mine)
     search = (
         *("--space", mine / "focal.yaml", "--recipe", mine / "stripes.yaml", "--study", "mine"),
         *("--runs", tmp_path / "runs", "--trials", 6, "--pruner", "percentile", *given),
+        *(*cluster, "--concurrency", "1"),
         *("--set", "epochs=3", "train_images=200", "valid_images=100"),
     )
     result = run("search", *search, cwd=tmp_path)
     assert result.code == 0, result.out + result.err
     trials = states(tmp_path / "runs", "mine")
     assert len(trials) == 6 and trials[0].params["focus"] == 1.0
-    assert {trial.state.name for trial in trials.values()} <= {"COMPLETE", "PRUNED"}
+    assert {trial.state for trial in trials.values()} <= {"COMPLETE", "PRUNED"}
     for trial in trials.values():
-        pruned = trial.state.name == "PRUNED"
-        assert reason(trial).startswith("percentile stops it at epoch") == pruned
+        pruned = trial.state == "PRUNED"
+        assert trial.reason.startswith("percentile stops it at epoch") == pruned
 
     out = tmp_path / "exported"
     export = ("--study", "mine", "--top", 1, "--runs", tmp_path / "runs", "--out", out)
@@ -38,7 +38,7 @@ def test_a_loss_a_network_data_and_a_pruner_from_a_folder_outside(tmp_path):
     used = {"losses/focal.py", "models/pooled_linear.py", "data/stripes.py"}
     assert content["plugins"].keys() == used
     assert content["final_robust"] == max(
-        trial.value for trial in trials.values() if trial.state.name == "COMPLETE"
+        trial.final_robust for trial in trials.values() if trial.state == "COMPLETE"
     )
 
     again = run("train", file, *given, cwd=tmp_path)
@@ -55,6 +55,7 @@ def test_a_loss_a_network_data_and_a_pruner_from_a_folder_outside(tmp_path):
         assert "losses/focal.py has changed since (sha256" in changed
 
 
+@pytest.mark.process
 def test_a_plug_in_that_is_wrong_is_told_before_anything_starts(tmp_path):
     (tmp_path / "mine" / "losses").mkdir(parents=True)
     (tmp_path / "mine" / "losses" / "bare.py").write_text(

@@ -1,12 +1,5 @@
 """Two drivers on one study in a database: each its own trials, and a dead one's are taken over."""
 
-import os
-import pwd
-import shutil
-import signal
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from pipeline import pruners
@@ -15,69 +8,6 @@ from pipeline.study.controller import StudyController
 from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.storage import open_storage
 from tests.support.controllers import MACHINE, metrics
-from tests.support.processes import free_port, next_trial, run, start
-from tests.support.studies import search_arguments, shown
-
-
-def binary(name):
-    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    found = shutil.which(name) or (str(versions[-1]) if versions else None)
-    return found or pytest.skip("PostgreSQL is not installed here")
-
-
-@pytest.fixture(scope="module")
-def postgresql(tmp_path_factory):
-    """A server of its own, on 127.0.0.1; it refuses to run as root, so another user does."""
-    pytest.importorskip("psycopg")
-    place = tmp_path_factory.mktemp("postgresql")
-    user = pwd.getpwnam("postgres") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-    if os.getuid() == 0:
-        os.chown(place, user.pw_uid, user.pw_gid)
-        for folder in (place, *place.parents[:3]):
-            folder.chmod(0o755 if folder != place else 0o700)
-    options = {"user": user.pw_uid, "group": user.pw_gid} if os.getuid() == 0 else {}
-    port, data = free_port(), place / "data"
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/", **options}
-    subprocess.run([binary("initdb"), "-D", data, "-A", "trust", "-U", "search"], **quiet)
-    settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-    control = [binary("pg_ctl"), "-D", data]
-    subprocess.run([*control, "-w", "-o", settings, "-l", place / "log", "start"], **quiet)
-    yield f"postgresql+psycopg://search@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
-
-
-def database(url):
-    import optuna
-
-    return optuna.load_study(study_name="wamr-digits", storage=url).get_trials()
-
-
-@pytest.mark.process(seconds=35)
-def test_two_drivers_share_a_study_and_the_living_takes_over_the_dead_ones_trials(
-    tmp_path, postgresql, cluster
-):
-    shared = ("--storage", postgresql, "--heartbeat", "1s", "--concurrency", "1", *cluster)
-    arguments = search_arguments(tmp_path, *shared, "--pruner", "none", trials=8, epochs=8)
-    drivers = [start("search", *arguments) for _ in range(2)]
-    first = next_trial(drivers[0])
-    assert all(driver.poll() is None for driver in drivers), first
-    drivers[0].send_signal(signal.SIGKILL)
-    out, err = drivers[1].communicate(timeout=200)
-    assert drivers[1].returncode == 0, out + err
-    drivers[0].communicate()
-    trials = database(postgresql)
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 8
-    assert all(list(trial.intermediate_values) == list(range(1, 9)) for trial in trials)
-    told = [int(line.split()[1]) for line in out.splitlines() if line.startswith("trial")]
-    assert int(first.split()[1]) not in told  # that one was the other's
-    assert 4 <= len(told) < 8
-    views, summaries = shown(tmp_path)
-    assert len(summaries) == 1
-    assert {number: view.info.status for number, view in views.items()} == dict.fromkeys(
-        range(8), "FINISHED"
-    )
-    again = run("search", *arguments)
-    assert "wamr-digits is complete" in again.out, again.err
 
 
 @pytest.fixture
