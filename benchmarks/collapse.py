@@ -23,7 +23,7 @@ from rich.table import Table
 
 from pipeline.base.cli import Parser, run
 from regmix.errors import InputError
-from regmix.training.catastrophic_overfitting import GRACE, collapsed, ratio
+from regmix.training.catastrophic_overfitting import GRACE, co_detected, co_ratio
 
 FALL = 0.10
 CURVES = ("model_fgsm_acc_list", "model_pgd_acc_list")
@@ -58,13 +58,13 @@ def replay(place: str, method: str, log: dict[str, Any]) -> Replayed:
     fell = [epoch for epoch in late if pgd[epoch - 2] - pgd[epoch - 1] > FALL]
     epochs = range(1, count + 1)
     best = [max(pgd[: e - 1], default=0.0) for e in epochs]
-    flagged = [e for e in epochs if collapsed(e, count, fgsm[e - 1], pgd[e - 1], best[e - 1])]
+    flagged = [e for e in epochs if co_detected(e, count, fgsm[e - 1], pgd[e - 1], best[e - 1])]
     return Replayed(
         name,
         autoattack=log.get("autoattack_acc"),
         fell=next(iter(fell), 0),
         flagged=next(iter(flagged), 0),
-        lowest=min(ratio(fgsm[e - 1], pgd[e - 1]) for e in late),
+        lowest=min(co_ratio(fgsm[e - 1], pgd[e - 1]) for e in late),
     )
 
 

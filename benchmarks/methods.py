@@ -139,25 +139,28 @@ class Bench:
         import torch
 
         from regmix.evaluation.apgd_levels import after_apgd
+        from regmix.evaluation.attack_settings import AttackSettings
         from regmix.evaluation.autoattack import autoattack
         from regmix.evaluation.final_evaluation import evaluate_test
         from regmix.evaluation.pgd_ensemble import random_start, validate
 
         images = torch.from_numpy(self.test.images).float() / 255
         labels = torch.from_numpy(self.test.labels)
-        rows = evaluate_test(model, images, labels, epsilon=epsilon, seed=0)
+        settings = AttackSettings(epsilon, seed=0)
+        rows = evaluate_test(model, images, labels, settings)
         result = {"rows": {name: share.value for name, share in rows}}
         some = self.test.first(JUDGED[self.data][1 if levels else 2])
         x, y = torch.from_numpy(some.images).float() / 255, torch.from_numpy(some.labels)
-        how = {"epsilon": epsilon, "seed": 0, "batch_size": 500}
         known = validate(model, x, y, random_start(x, epsilon, 0), epsilon=epsilon, steps=10)
         asked = (("level 1", 20, 3), ("level 2", 100, 9)) if levels else ()
         for name, steps, targets in asked:
-            alive = after_apgd(model, x, y, known.robust_mask, steps=steps, targets=targets, **how)
+            alive = after_apgd(
+                model, x, y, known.robust_mask, settings, steps=steps, targets=targets
+            )
             result[name] = int(alive.sum()) / len(y)
         right = known.clean_mask
         begun = time.process_time()
-        result["AutoAttack"] = int(autoattack(model, x[right], y[right], **how).sum()) / len(y)
+        result["AutoAttack"] = int(autoattack(model, x[right], y[right], settings).sum()) / len(y)
         return result | {"AutoAttack_seconds": time.process_time() - begun, "images": len(y)}
 
 

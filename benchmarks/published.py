@@ -26,6 +26,7 @@ from pipeline.base import cli, paths
 from regmix import atomic, registry
 from regmix.config import TrainConfig
 from regmix.device import device, machine
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.final_evaluation import evaluate_test
 from regmix.evaluation.results import Proportion
 from regmix.images import Images
@@ -101,10 +102,9 @@ def judged(
     model.load_state_dict(checkpoint.load_weights(out / f"{name}-{which}.safetensors"))
     model.to(device()).eval().requires_grad_(False)
     pixels = torch.from_numpy(test.images).to(device()).float() / 255
-    labels, how = torch.from_numpy(test.labels).to(device()), {"epsilon": config.eval_epsilon}
-    rows = dict(
-        evaluate_test(model, pixels, labels, seed=config.eval_seed, with_autoattack=True, **how)
-    )
+    labels = torch.from_numpy(test.labels).to(device())
+    settings = AttackSettings(config.eval_epsilon, config.eval_seed)
+    rows = dict(evaluate_test(model, pixels, labels, settings, with_autoattack=True))
     text = json.dumps({row: (share.hits, share.count) for row, share in rows.items()})
     atomic.write(kept, lambda file: file.write_text(text))
     return rows
@@ -145,7 +145,7 @@ def main(argv: Sequence[str]) -> int:
     load = registry.find("data", str(flat["data"]))
     train_part, test = (load(part, **place) for part in ("train", "test"))
     if args.images is not None:
-        test = test.first(int(check("command line", "--images", args.images, Count)))  # type: ignore[arg-type]
+        test = test.first(check("command line", "--images", args.images, Count))
     for name in args.methods:
         config = TrainConfig.from_flat({**flat, **METHODS[name]})
         if not train(name, config, train_part, out, until):

@@ -13,12 +13,13 @@ from rich.table import Table
 from pipeline.base import cli
 from pipeline.problem import yaml_file
 from pipeline.problem.exported import Exported, load_part, load_split, with_data_dir
-from pipeline.report.live import console
+from pipeline.problem.plugin_folder import load_plugins
+from pipeline.report.formatting import console
 from regmix import atomic
 from regmix.errors import InputError
 from regmix.evaluation.results import Masking, Proportion
 from regmix.images import Images
-from regmix.ranges import Count, check
+from regmix.ranges import Count
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,6 +41,7 @@ def parser() -> cli.Parser:
         "--best", action="store_true", help="the weights of the best epoch instead of the last"
     )
     result.add_argument("--data-dir", help="where the images are, if not where the file says")
+    result.add_argument("--plugins", help="folder of the plug-ins that the search used")
     return result
 
 
@@ -47,8 +49,9 @@ def main(argv: Sequence[str]) -> int:
     """Return 0 when the judgement is printed and, on test data, written beside the file."""
     args = parser().parse_args(argv)
     path = Path(args.file).resolve()
-    exported = with_data_dir(Exported.read(path), args.data_dir)
-    count = None if args.images is None else check("command line", "--images", args.images, Count)
+    exported = Exported.read(path, load_plugins(args.plugins))
+    exported = with_data_dir(exported, args.data_dir)
+    count = cli.number("--images", args.images, Count | None)
     weights = exported.best_weights if args.best else exported.weights
     if weights is None:
         raise InputError(f"--best: the last epoch of {path.name} is its best; leave it out")
@@ -66,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"judged before, see {kept}; test data judges once (--again judges again)")
         _show(path, yaml_file.read(kept))
         return 0
-    judgement = _judge(exported, weights, count, args.autoattack)  # type: ignore[arg-type]
+    judgement = _judge(exported, weights, count, args.autoattack)
     atomic.write(kept, lambda file: file.write_text(yaml_file.dump(judgement)))
     _show(path, judgement)
     print(f"wrote {kept}")
@@ -77,6 +80,7 @@ def _judge(
     exported: Exported, weights: Path, count: int | None, with_autoattack: bool
 ) -> dict[str, Any]:
     """Return the judgement on test data as it is kept."""
+    from regmix.evaluation.attack_settings import AttackSettings
     from regmix.evaluation.final_evaluation import evaluate_test
     from regmix.evaluation.masking import masking
     from regmix.evaluation.pgd_ensemble import random_start, validate
@@ -87,19 +91,20 @@ def _judge(
     model, (images, labels) = _model(exported, weights, test), _tensors(test)
     rows, epsilon, seed = {}, config.eval_epsilon, config.eval_seed
     for name, share in evaluate_test(
-        model, images, labels, epsilon=epsilon, seed=seed, with_autoattack=with_autoattack
+        model, images, labels, AttackSettings(epsilon, seed), with_autoattack=with_autoattack
     ):
         rows[name] = share
         print(f"{name}: {share.value:.4f}", file=sys.stderr, flush=True)
     start = random_start(images, epsilon, seed)
     known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
-    signs = masking(model, images, labels, start, known, epsilon=epsilon, batch_size=500)
+    signs = masking(model, images, labels, start, known, AttackSettings(epsilon, seed))
     return _kept(exported, "test images", test, rows, signs)
 
 
 def _finalist(exported: Exported, path: Path, weights: Path) -> dict[str, Any]:
     """Return the judgement of a finalist on the validation images."""
     from regmix.evaluation.apgd_levels import evaluate_finalist
+    from regmix.evaluation.attack_settings import AttackSettings
     from regmix.evaluation.pgd_ensemble import random_start, validate
 
     config, valid = exported.config, load_split(exported, path).valid
@@ -107,7 +112,7 @@ def _finalist(exported: Exported, path: Path, weights: Path) -> dict[str, Any]:
     epsilon, seed = config.eval_epsilon, config.eval_seed
     start = random_start(images, epsilon, seed)
     known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
-    judged = evaluate_finalist(model, images, labels, start, known, epsilon=epsilon, seed=seed)
+    judged = evaluate_finalist(model, images, labels, start, known, AttackSettings(epsilon, seed))
     shares = {
         "clean": known.clean,
         "FGSM": known.fgsm,
@@ -188,5 +193,10 @@ def _show(path: Path, judgement: dict[str, Any]) -> None:
         print("no sign of gradient masking")
 
 
+def run() -> int:
+    """Run the command as typed, see `pipeline.base.cli.run`."""
+    return cli.run("evaluate", main)
+
+
 if __name__ == "__main__":
-    sys.exit(cli.run("evaluate", main))
+    sys.exit(run())

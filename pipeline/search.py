@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
@@ -12,24 +11,38 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 from pipeline import pruners, samplers
 from pipeline.base import cli, paths
 from pipeline.driver.publish import sync
-from pipeline.driver.request import Request
-from pipeline.driver.rules import OBJECTIVES, Rules
+from pipeline.driver.request import (
+    OBJECTIVES,
+    Rules,
+    SearchRequest,
+    choose_recipe,
+    with_data_dir,
+)
 from pipeline.driver.study import run_study
+from pipeline.problem.plugin_folder import load_plugins
 from pipeline.problem.problem import RECIPES, SPACES, SearchProblem
-from pipeline.tracking.uri import check_uri
+from pipeline.tracking.uri import check_uri, default_uri
+from pipeline.trial_files.object_store import check_url
 from regmix.errors import InputError, unknown
 from regmix.ranges import Count, Natural, Positive, Seed, UnitInterval
 
-PRUNER, PROBES, WIDTH, SECONDS = "collapse+halving", 12, 4, 60
+PRUNER, CONTROL_EVERY, LOCKSTEP, BEAT = "collapse+halving", 12, 4, "60s"
 
 
 def parser() -> cli.Parser:
     """Return the command line's options."""
     result = cli.Parser("search.py", __doc__)
-    for option, meaning in _options().items():
-        result.add_argument(option, help=meaning)
+    result.add_values(_meanings())
     result.set_defaults(space="wamr", seed=0, sampler="bohb", pruner=PRUNER, runs=paths.RUNS)
-    result.set_defaults(probes=PROBES, objective="robust", heartbeat=f"{SECONDS}s")
+    result.set_defaults(objective="robust", heartbeat=BEAT)
+    result.add_argument(
+        "--control-every",
+        "--probes",
+        default=CONTROL_EVERY,
+        metavar="N",
+        help="let one trial in N run unpruned, to see the pruner's mistakes; 0 for none "
+        f"(default: {CONTROL_EVERY})",
+    )
     result.add_argument(
         "--enqueue",
         nargs="+",
@@ -40,10 +53,10 @@ def parser() -> cli.Parser:
     result.add_argument(
         "--deterministic",
         nargs="?",
-        const=WIDTH,
+        const=LOCKSTEP,
         metavar="N",
         help="the same study each time, whatever the concurrency: results count in the order of a "
-        f"machine with N equal workers (default: {WIDTH})",
+        f"machine with N equal workers (default: {LOCKSTEP})",
     )
     result.add_argument(
         "--sync", action="store_true", help="train nothing; bring MLflow up to date with --study"
@@ -59,88 +72,78 @@ def parser() -> cli.Parser:
     return result
 
 
-def _options() -> dict[str, str]:
-    """Return what each option with one value means."""
+def _meanings() -> dict[str, str]:
+    """Return each option with one value and its line in --help."""
     spaces = ", ".join(sorted(path.stem for path in SPACES.glob("*.yaml")))
     recipes = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
     return {
-        "--space": f"the question: {spaces}, or a YAML file (default: wamr)",
+        "--space": f"what is searched: {spaces}, or a YAML file (default: wamr)",
         "--recipe": f"the task: {recipes}, or a YAML file (default: cifar10 on CUDA, or digits)",
-        "--trials": "how many trials the study shall have in all (default: the recipe's)",
+        "--trials": "number of trials that the study shall have in all (default: the recipe's)",
         "--budget": "time for the whole study, such as 90s, 30m or 2h (default: no limit)",
-        "--seed": "of the sampler and of every trial (default: 0)",
-        "--study": "the study's name (default: SPACE-RECIPE)",
+        "--seed": "seed of the sampler and of every trial (default: 0)",
+        "--study": "name of the study (default: SPACE-RECIPE)",
         "--concurrency": "trials at once (default: what cores or GPU shares allow)",
         "--gpus-per-trial": "share of a GPU, such as 0.25 (default: 1 with a GPU, else 0)",
         "--sampler": f"{', '.join(samplers.names())} (default: bohb)",
         "--pruner": f"{', '.join(pruners.names())}; A+B puts A round B (default: {PRUNER})",
-        "--probes": "let one trial in so many run unpruned, to see the rule's mistakes; 0 for none "
-        f"(default: {PROBES})",
         "--objective": f"{' or '.join(OBJECTIVES)}, the front of both (default: robust)",
         "--min-clean": "clean accuracy that a candidate must have, such as 0.8 (default: any)",
         "--storage": "the study's database URL or journal file (default: a journal in --runs)",
         "--checkpoints": "s3://bucket/folder or another object store, for machines that share no "
         "folder (default: in --runs)",
-        "--heartbeat": "of a driver that shares a database; three missed mean that it is dead "
-        f"(default: {SECONDS}s)",
+        "--heartbeat": "interval between the beats of a driver that shares a database; three "
+        f"missed ones mean that it is dead (default: {BEAT})",
         "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",
         "--data-dir": "where the images are: train/ and test/ class folders, or CIFAR's archive",
+        "--plugins": "folder with losses/, attacks/, models/, data/, pruners/ or samplers/ of "
+        "your own (default: none)",
         "--address": "an existing Ray cluster, or auto (default: start Ray on this machine)",
         "--runs": "folder for studies, databases and artifacts (default: mlruns)",
     }
 
 
-def read(args: argparse.Namespace) -> Request:
+def read(args: argparse.Namespace) -> SearchRequest:
     """Check everything that was typed, and return what it asks for.
 
     Raises:
         InputError: for the first thing that is wrong.
     """
-    if args.sampler not in samplers.names():
-        raise unknown("command line", "sampler", args.sampler, samplers.names())
+    plugins = load_plugins(args.plugins)
+    samplers.check_name(args.sampler)
     pruners.build(args.pruner, epochs=1)
-    numbers = {
-        name: cli.number(f"--{name.replace('_', '-')}", getattr(args, name), rule)
-        for name, rule in (
-            ("trials", Count),
-            ("seed", Seed),
-            ("concurrency", Count),
-            ("gpus_per_trial", Positive),
-            ("probes", Natural),
-        )
-    }
+    seed = cli.number("--seed", args.seed, Seed)
+    trials = cli.number("--trials", args.trials, Count | None)
+    concurrency = cli.number("--concurrency", args.concurrency, Count | None)
+    gpus_per_trial = cli.number("--gpus-per-trial", args.gpus_per_trial, Positive | None)
+    control_every = cli.number("--control-every", args.control_every, Natural)
     budget = None if args.budget is None else cli.seconds("--budget", args.budget)
-    question = SearchProblem.load(
-        args.space, args.recipe or _choose_recipe(), cli.overrides(args.set)
-    )
-    question = _with_data(question.with_seed(numbers["seed"]), args.data_dir)
+    problem = SearchProblem.load(args.space, args.recipe or _recipe(), cli.overrides(args.set))
+    problem = with_data_dir(problem.with_seed(seed), args.data_dir)
     runs = paths.writable_folder(Path(args.runs), "--runs")
-    uri = args.tracking_uri or f"sqlite:///{runs / 'mlflow.db'}"
+    uri = args.tracking_uri or default_uri(runs)
     check_uri(uri)
-    return Request(
-        question=question,
-        study=args.study or f"{question.space.name}-{question.recipe.name}",
+    return SearchRequest(
+        problem=problem,
+        study=args.study or f"{problem.space.name}-{problem.recipe.name}",
         runs=runs,
+        trials=trials,
         budget=budget,
-        heartbeat=max(1, round(cli.seconds("--heartbeat", args.heartbeat))),
+        seed=seed,
+        concurrency=concurrency,
+        gpus_per_trial=gpus_per_trial,
         sampler=args.sampler,
         pruner=args.pruner,
+        control_every=control_every,
         rules=_rules(args),
         enqueue=tuple(Path(file).resolve() for file in args.enqueue),
         storage=args.storage,
-        checkpoints=_checkpoints(args.checkpoints),
+        checkpoints=None if args.checkpoints is None else check_url(args.checkpoints),
+        heartbeat=max(1, round(cli.seconds("--heartbeat", args.heartbeat))),
         tracking_uri=uri,
         address=args.address,
-        **numbers,
+        plugins=plugins,
     )
-
-
-def _checkpoints(url: str | None) -> str | None:
-    if url is None:
-        return None
-    from pipeline.trial_files.object_store import check_url
-
-    return check_url(url)
 
 
 def _rules(args: argparse.Namespace) -> Rules:
@@ -155,39 +158,15 @@ def _rules(args: argparse.Namespace) -> Rules:
         )
     return Rules(
         args.objective,
-        cli.number("--min-clean", args.min_clean, UnitInterval),
-        cli.number("--deterministic", args.deterministic, Count),
+        cli.number("--min-clean", args.min_clean, UnitInterval | None),
+        cli.number("--deterministic", args.deterministic, Count | None),
     )
 
 
-def _choose_recipe() -> str:
-    """Choose by hardware, and say so; torch is only asked where there is a driver for it."""
-    found = False
-    if Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists():
-        import torch
-
-        found = torch.cuda.is_available()
-    recipe, reason = ("cifar10", "CUDA is") if found else ("digits", "no CUDA device is")
-    print(
-        f"recipe {recipe}, since {reason} available here; choose another by --recipe",
-        flush=True,
-    )
+def _recipe() -> str:
+    recipe, reason = choose_recipe()
+    print(f"recipe {recipe}, since {reason} available here; choose another by --recipe", flush=True)
     return recipe
-
-
-def _with_data(question: SearchProblem, data_dir: str | None) -> SearchProblem:
-    """Put the folder of the images into the configuration, as an absolute path."""
-    data = question.config({}).data
-    if "data_dir" not in data.options:
-        if data_dir is not None:
-            raise InputError(f"--data-dir: the data set {data.name!r} needs none; leave it out")
-        return question
-    if data_dir is None:
-        given = str(data.options["data_dir"])
-        path = Path(given) if given else paths.writable_folder(paths.ROOT / "data", "--data-dir")
-    else:
-        path = Path(data_dir)
-    return replace(question, by_hand={**question.by_hand, "data_dir": str(path.resolve())})
 
 
 def main(argv: Sequence[str]) -> int:
@@ -198,5 +177,10 @@ def main(argv: Sequence[str]) -> int:
     return run_study(read(args))
 
 
+def run() -> int:
+    """Run the command as typed, see `pipeline.base.cli.run`."""
+    return cli.run("search", main)
+
+
 if __name__ == "__main__":
-    sys.exit(cli.run("search", main))
+    sys.exit(run())

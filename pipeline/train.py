@@ -10,9 +10,11 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from pipeline.base import cli, paths
-from pipeline.problem.exported import Exported, load_split, versions, with_data_dir
+from pipeline.problem.environment import versions
+from pipeline.problem.exported import Exported, load_split, with_data_dir
+from pipeline.problem.plugin_folder import load_plugins
 from regmix.images import Split
-from regmix.ranges import Seed, check
+from regmix.ranges import Seed
 from regmix.training.metrics import EpochMetrics
 
 
@@ -23,6 +25,7 @@ def parser() -> cli.Parser:
     result.add_argument("--seeds", nargs="+", metavar="SEED", help="(default: the file's own seed)")
     result.add_argument("--data-dir", help="where the images are, if not where the file says")
     result.add_argument("--out", help="folder for weights and files (default: beside FILE)")
+    result.add_argument("--plugins", help="folder of the plug-ins that the search used")
     return result
 
 
@@ -30,13 +33,14 @@ def main(argv: Sequence[str]) -> int:
     """Return 0, or 1 where the file's own numbers should have come out and did not."""
     args = parser().parse_args(argv)
     path = Path(args.file).resolve()
-    exported = with_data_dir(Exported.read(path), args.data_dir)
-    seeds = [check("command line", "--seeds", seed, Seed) for seed in args.seeds or ()]
+    exported = Exported.read(path, load_plugins(args.plugins))
+    exported = with_data_dir(exported, args.data_dir)
+    seeds = [cli.number("--seeds", seed, Seed) for seed in args.seeds or ()]
     out = paths.writable_folder(Path(args.out) if args.out else path.parent, "--out")
     data = load_split(exported, path)
     results, same = [], True
     for seed in seeds or [exported.config.seed]:
-        config = replace(exported.config, seed=int(seed or 0))
+        config = replace(exported.config, seed=seed)
         again = _train(replace(exported, config=config), data, out / f"{path.stem}-seed{seed}.yaml")
         results.append(again)
         if config.seed == exported.config.seed:
@@ -45,10 +49,7 @@ def main(argv: Sequence[str]) -> int:
         values = [r.metrics.final.robust for r in results if r.metrics.final]
         spread = statistics.stdev(values)
         mean = statistics.mean(values)
-        print(
-            f"validation robust accuracy under APGD over {len(values)} seeds: mean {mean:.4f}, "
-            f"sd {spread:.4f}"
-        )
+        print(f"final_robust over {len(values)} seeds: mean {mean:.4f}, sd {spread:.4f}")
     return 0 if same else 1
 
 
@@ -68,7 +69,7 @@ def _train(exported: Exported, data: Split, path: Path) -> Exported:
         print(
             f"epoch {metrics.epoch:3d}/{exported.config.epochs}  loss {metrics.train_loss:.4f}  "
             f"clean {metrics.valid_clean:.4f}  robust {metrics.valid_robust:.4f}"
-            f"{'  COLLAPSED' if metrics.co_detected else ''}",
+            f"{'  CATASTROPHIC OVERFITTING' if metrics.co_detected else ''}",
             flush=True,
         )
     weights, best = path.with_suffix(".safetensors"), None
@@ -77,7 +78,7 @@ def _train(exported: Exported, data: Split, path: Path) -> Exported:
     if earlier is not None:
         best = path.with_suffix(".best.safetensors")
         checkpoint.save_weights(earlier, best)
-    _say(metrics)
+    _print_final(metrics)
     again = Exported(
         origin={"trained_again": exported.origin},
         config=exported.config,
@@ -85,6 +86,7 @@ def _train(exported: Exported, data: Split, path: Path) -> Exported:
         metrics=metrics,
         machine=machine(),
         versions=versions(),
+        plugins=exported.plugins,
         weights=weights,
         best_weights=best,
     )
@@ -93,12 +95,12 @@ def _train(exported: Exported, data: Split, path: Path) -> Exported:
     return again
 
 
-def _say(metrics: EpochMetrics) -> None:
-    """Print the judgement of the end, and what makes it doubtful."""
-    assert metrics.final is not None, "the last epoch is judged"
+def _print_final(metrics: EpochMetrics) -> None:
+    """Print the evaluation after the last epoch, and what makes it doubtful."""
+    assert metrics.final is not None, "the last epoch is evaluated"
     low, high = metrics.final.share.interval
     print(
-        f"under APGD: {metrics.final.robust:.4f} of {metrics.final.count} validation images "
+        f"final_robust: {metrics.final.robust:.4f} of {metrics.final.count} validation images "
         f"(95 % interval {low:.4f} to {high:.4f})"
     )
     for flag in metrics.final.masking.flags():
@@ -130,5 +132,10 @@ def _compare(recorded: Exported, again: Exported) -> bool:
     return False
 
 
+def run() -> int:
+    """Run the command as typed, see `pipeline.base.cli.run`."""
+    return cli.run("train", main)
+
+
 if __name__ == "__main__":
-    sys.exit(cli.run("train", main))
+    sys.exit(run())

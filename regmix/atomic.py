@@ -8,9 +8,13 @@ from pathlib import Path
 
 
 def write(path: Path, fill: Callable[[Path], object]) -> None:
-    """Let `fill` write under another name in the same folder, then rename to `path`.
+    """Write a file under another name in its folder, then rename it.
 
     A kill leaves the old file or the new one, never half of one.
+
+    Args:
+        path: file that there will be.
+        fill: function that writes the content to the path that it is given.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     os.close(handle)

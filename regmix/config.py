@@ -1,4 +1,4 @@
-"""One training run, said completely: frozen, typed, flat names in and flat names out."""
+"""One training run, described completely: frozen, typed, flat names in and flat names out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -17,6 +17,7 @@ from regmix.ranges import (
     Value,
     check,
 )
+from regmix.signature import Option
 
 if TYPE_CHECKING:
     from regmix.images import Images, Split
@@ -47,12 +48,10 @@ class TrainConfig:
     train_images: Count | None = None  # a stratified subset of the training images; None: all
     valid_images: Count = 1000  # held out of the training images; the search sees these
     split_seed: Seed = 0
-    eval_epsilon: PositiveUnitInterval = 8 / 255  # L-inf radius of the judgement, pixels in [0, 1]
+    eval_epsilon: PositiveUnitInterval = 8 / 255  # L-inf radius of evaluation, pixels in [0, 1]
     eval_steps: Count = 10  # of each PGD in the validation ensemble
     eval_seed: Seed = 0  # of the attacks' random starts: the same for all trials
-    judgement: Literal["trial", "finalist"] = (
-        "trial"  # of the end, see `regmix.evaluation.apgd_levels`
-    )
+    judgement: Literal["trial", "finalist"] = "trial"  # level at the end, see `apgd_levels`
     epochs: Count = 30
     seed: Seed = 0  # weights, order, augmentation and starting perturbations
 
@@ -65,11 +64,9 @@ class TrainConfig:
     reset_interval: Count = 10  # epochs between two resets of the memory
     align_history: bool = False  # the memory follows each image's crop and flip
     attack_mode: Literal["train", "eval"] = "train"  # of BN in the attack; eval costs a forward
-    averaging_decay: Decay = 0.999  # of the weights that are judged; 0 judges the raw ones
+    averaging_decay: Decay = 0.999  # of the weights that are evaluated; 0: the raw ones
     averaging_rule: Literal["growing", "constant", "pgk"] = "growing"  # of the decay over time
-    averaging_threshold: PositiveUnitInterval = (
-        0.82  # of pgk: right(final) / right(initial), or weak
-    )
+    averaging_threshold: PositiveUnitInterval = 0.82  # of pgk: correct(final) / correct(initial)
 
     # The optimiser.
     batch_size: Count = 128
@@ -86,12 +83,12 @@ class TrainConfig:
     def from_flat(
         cls, flat: Mapping[str, object], places: Mapping[str, str] | None = None
     ) -> "TrainConfig":
-        """Check a flat mapping of names to values and build the run that it says.
+        """Check a flat mapping of names to values and build the run that it describes.
 
         Args:
-            flat: a name for each kind (`data`, `model`, `attack`, `loss`), their options, and
+            flat: names of the variants (`data`, `model`, `attack`, `loss`), their options, and
                 fields of this class; what is missing takes its default.
-            places: where each key was written, for messages.
+            places: place that each key was written in, for messages.
 
         Raises:
             InputError: for an unknown key, a wrong type or a value out of range.
@@ -106,6 +103,11 @@ class TrainConfig:
             if name not in registry.names(kind):
                 raise unknown(at[kind], kind, name, registry.names(kind))
             parts[kind] = registry.options(kind, name)
+            for key in parts[kind].keys() & known.keys():
+                raise InputError(
+                    f"{kind} {name}: its option {key} must have a name of its own, but the run "
+                    "has another of that name; rename it"
+                )
             known = {**known, **parts[kind]}
         values = {}
         for key, value in flat.items():
@@ -131,6 +133,9 @@ class TrainConfig:
     def split(self, images: "Images") -> "Split":
         """Divide a data set's training part for training and validation, see `images.split`.
 
+        Args:
+            images: training part of the data set.
+
         Raises:
             InputError: where there are too few images.
         """
@@ -144,11 +149,11 @@ class TrainConfig:
         return self.epsilon_ratio * self.eval_epsilon
 
 
-def own_options() -> dict[str, registry.Option]:
-    """Return the options of the trainer itself, apart from those of its parts."""
+def own_options() -> dict[str, Option]:
+    """Return the options of the trainer itself, apart from those of its components."""
     hints = get_type_hints(TrainConfig, include_extras=True)
     return {
-        field.name: registry.Option(hints[field.name], field.default)  # type: ignore[arg-type]
+        field.name: Option(hints[field.name], field.default)  # type: ignore[arg-type]
         for field in fields(TrainConfig)
         if field.name not in registry.KINDS
     }

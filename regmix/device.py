@@ -1,4 +1,4 @@
-"""Where a run computes, and what its numbers therefore depend on."""
+"""The device that a run computes on, and what its numbers therefore depend on."""
 
 import torch
 

@@ -5,11 +5,18 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Something that the user gave is wrong: says place, rule, value and remedy in one line."""
+    """A mistake in what the user gave; its text is one line: place, rule, value, remedy."""
 
 
 def unknown(place: str, kind: str, name: str, known: Iterable[str]) -> InputError:
-    """Build the error for a name that is not among the known ones, with the nearest that is."""
+    """Build the error for an unknown name.
+
+    Args:
+        place: file or command line that the name was written in.
+        kind: kind of thing that is named, such as 'loss'.
+        name: name that is unknown.
+        known: names that there are; the nearest one is suggested.
+    """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""

@@ -31,13 +31,16 @@ class Images:
         return Images(self.images[index], self.labels[index], self.classes)
 
     def first(self, count: int) -> "Images":
-        """Return a stratified choice of `count` images: the same for the same count.
+        """Return a stratified choice of images: the same for the same count.
+
+        Args:
+            count: number of images.
 
         Raises:
             InputError: where there are fewer.
         """
         if count > len(self):
-            raise InputError(f"--images must be at most {len(self)}, but is {count}; lower it")
+            raise InputError(f"images must be at most {len(self)}, but is {count}; lower it")
         order = stratified_order(self.labels, np.random.default_rng(0))
         return self.take(np.sort(order[:count]))
 
@@ -51,7 +54,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Split:
-    """What a trial sees: images to train on, and images that choose between configurations."""
+    """Images that a trial trains on, and images by which configurations are compared."""
 
     train: Images
     valid: Images
@@ -63,10 +66,10 @@ def split(images: Images, *, valid: int, train: int | None, seed: int) -> Split:
     The held-out part depends on `valid` and `seed` alone: not on how many are trained on.
 
     Args:
-        images: a data set's training part.
-        valid: how many to hold out.
-        train: how many of the others to train on, stratified; None takes all.
-        seed: of the draw.
+        images: training part of a data set.
+        valid: number of images to hold out.
+        train: number of the others to train on, stratified; None takes all.
+        seed: seed of the draw.
 
     Raises:
         InputError: where there are too few images.

@@ -7,14 +7,19 @@ from torch import Tensor, nn
 class Normalized(nn.Module):
     """Shifts and scales each channel, then calls a network.
 
-    Mean and deviation are buffers: they travel with the weights, so a judge needs no data set.
+    Mean and deviation are buffers: they travel with the weights, so no data are needed later.
     """
 
     mean: Tensor
     deviation: Tensor
 
     def __init__(self, network: nn.Module, channels: int) -> None:
-        """Wrap `network`; until `fit` is called, nothing is changed."""
+        """Wrap a network; until `fit` is called, nothing is changed.
+
+        Args:
+            network: network from images (N, C, H, W) to logits (N, K).
+            channels: number of channels C.
+        """
         super().__init__()
         self.network = network
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))

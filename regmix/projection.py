@@ -8,7 +8,7 @@ def project(perturbation: Tensor, images: Tensor, epsilon: float) -> Tensor:
     """Return the nearest perturbation in the ball for which images + perturbation is in [0, 1].
 
     Args:
-        perturbation, images: (N, C, H, W), pixels in [0, 1].
+        perturbation, images: (N, C, H, W), pixels; those of the images in [0, 1].
         epsilon: radius of the ball, pixels in [0, 1].
     """
     inside = perturbation.clamp(-epsilon, epsilon)

@@ -8,10 +8,14 @@ import math
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from regmix.errors import InputError
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+T = TypeVar("T")
 Value = bool | int | float | str | None
 
 
@@ -63,19 +67,24 @@ def number(text: str) -> float:
         raise ValueError(f"not a number: {text!r}") from None
 
 
-def check(place: str, name: str, value: object, annotation: Any) -> Value:  # noqa: ANN401
+def check(place: str, name: str, value: object, annotation: "TypeForm[T]") -> T:
     """Return the value in the annotation's type.
 
     Args:
-        place: where the user wrote it, for the message.
-        name: the option's name.
-        value: as it came from YAML, a command line or Python.
+        place: file or command line that the user wrote it in, for the message.
+        name: name of the option.
+        value: value as it came from YAML, a command line or Python.
         annotation: `float`, `int`, `bool`, `str`, a `Literal`, an `Annotated` number with
             `Bounds`, or one of them `| None`.
 
     Raises:
         InputError: where type or range is wrong.
     """
+    result: T = _read(place, name, value, annotation)
+    return result
+
+
+def _read(place: str, name: str, value: object, annotation: Any) -> Any:  # noqa: ANN401
     kind, bounds = annotation, None
     if get_origin(kind) in (Union, types.UnionType):
         if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
@@ -85,7 +94,7 @@ def check(place: str, name: str, value: object, annotation: Any) -> Value:  # no
         kind, bounds = get_args(kind)
     if get_origin(kind) is Literal:
         return _one_of(place, name, value, get_args(kind))
-    result: Value = _READERS[kind](place, name, value)
+    result = _READERS[kind](place, name, value)
     if bounds is not None and not bounds.holds(result):
         raise InputError(f"{place}: {name} {bounds}, but is {value!r}; put it inside")
     return result

@@ -1,80 +1,207 @@
-"""A folder is a registry: file name = function name = name in YAML.
+"""Every variant that there is: file name = function name = name in YAML.
 
-What options a variant has is read from its signature in the source, without importing the
-file: an error in a user's input is then told within a second, not after torch is loaded.
+A kind of variant is a folder of the tool, to which a user's plug-ins of the same kind are added.
+What options a variant has is read from its source without importing it, see `signature`.
 """
 
-import ast
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from regmix import ranges
-from regmix.errors import unknown
-from regmix.ranges import Value
+from regmix import signature
+from regmix.errors import InputError, unknown
+from regmix.signature import Contract, Option
+from regmix.source_importer import SourceFile, SourceImporter
+
+if TYPE_CHECKING:  # a configuration is checked without loading torch
+    from regmix.interfaces import (
+        Attack,
+        Dataset,
+        Loss,
+        LossInputs,
+        Model,
+        PerturbationRadius,
+    )
 
 KINDS = ("data", "model", "attack", "loss")
-_FOLDERS = {"data": "data", "model": "models", "attack": "attacks", "loss": "losses"}
-_VOCABULARY = {**vars(ranges), "Literal": Literal}
+"""The kinds that a configuration consists of; `add_kind` adds others for other packages."""
 
 
 @dataclass(frozen=True)
-class Option:
-    """A keyword-only option of a variant: its rule and its default."""
+class _Kind:
+    folder: Path  # of the tool's own variants; its name is also that of a plug-in's folder
+    package: str
+    contract: Contract | None
 
-    annotation: Any
-    default: Value
+    def own(self) -> set[str]:
+        """Return the names of the tool's own variants."""
+        return {path.stem for path in self.folder.glob("[!_]*.py")}
+
+
+_kinds: dict[str, _Kind] = {}
+_plugins = SourceImporter("regmix_plugins")
+
+
+def add_kind(kind: str, folder: Path, package: str, contract: Contract | None = None) -> None:
+    """Add a kind of variant; the same one may be added again.
+
+    Args:
+        kind: name in messages and in `names`, such as 'pruner'.
+        folder: folder of the tool's own variants; plug-ins lie in one of the same name.
+        package: dotted name by which that folder is imported.
+        contract: parameters that a variant's function must take; None leaves them unchecked.
+
+    Raises:
+        InputError: where a plug-in has the name of one of the tool's variants.
+    """
+    added = _Kind(folder, package, contract)
+    if _kinds.setdefault(kind, added) != added:
+        raise ValueError(f"the kind {kind!r} is known as {_kinds[kind]}")
+    check_names(_plugins.files)
+
+
+def install(files: Mapping[str, SourceFile]) -> None:
+    """Make plug-ins known in this process; see `plugins.install`, which checks them first.
+
+    Args:
+        files: path within the plug-in folder, such as 'losses/mine.py', to its source.
+    """
+    _plugins.install(files)
+
+
+def check_names(paths: Mapping[str, object]) -> None:
+    """Prove that no plug-in has the name of one of the tool's own variants.
+
+    Args:
+        paths: paths within the plug-in folder, such as 'losses/mine.py'.
+
+    Raises:
+        InputError: for the first that does.
+    """
+    for name, kind in _kinds.items():
+        for variant in sorted(kind.own()):
+            if (path := f"{kind.folder.name}/{variant}.py") in paths:
+                article = "an" if name[0] in "aeiou" else "a"
+                raise InputError(
+                    f"{path}: the tool has {article} {name} of this name; rename the file"
+                )
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """Return the variants of a kind: 'data', 'model', 'attack' or 'loss'."""
-    folder = Path(__file__).parent / _FOLDERS[kind]
-    return tuple(sorted(path.stem for path in folder.glob("[!_]*.py")))
+    """Return the names of all variants of a kind, such as 'loss', in alphabetical order."""
+    folder = _kinds[kind].folder.name
+    plugged = {
+        path.stem
+        for path in map(Path, _plugins.files)
+        if path.parent.name == folder and not path.name.startswith("_")
+    }
+    return tuple(sorted(_kinds[kind].own() | plugged))
 
 
-@cache
 def options(kind: str, name: str) -> Mapping[str, Option]:
-    """Return the keyword-only options that have a default, in the order they are written.
-
-    Keyword-only arguments without a default (such as an attack's epsilon) are the trainer's to
-    give, not the user's.
+    """Return the options of a variant, in the order in which they are written.
 
     Raises:
-        InputError: where there is no such variant.
+        InputError: where there is no such variant, or its source breaks the kind's contract.
     """
     if name not in names(kind):
         raise unknown("configuration", kind, name, names(kind))
-    source = Path(__file__).parent / _FOLDERS[kind] / f"{name}.py"
-    function = next(
-        node
-        for node in ast.parse(source.read_text()).body
-        if isinstance(node, ast.FunctionDef) and node.name == name
-    )
-    pairs = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
-    return MappingProxyType(
-        {
-            argument.arg: Option(_evaluate(argument.annotation), ast.literal_eval(default))
-            for argument, default in pairs
-            if default is not None
-        }
-    )
-
-
-def _evaluate(annotation: ast.expr | None) -> Any:  # noqa: ANN401
-    """Evaluate an annotation of our own source in the vocabulary of `regmix.ranges`."""
-    assert annotation is not None, "every option is annotated"
-    return eval(compile(ast.Expression(annotation), "<annotation>", "eval"), _VOCABULARY)
+    known = _kinds[kind]
+    path = f"{known.folder.name}/{name}.py"
+    if path in _plugins.files:
+        text, place = _plugins.files[path].text, _plugins.files[path].place
+    else:
+        text, place = (known.folder / f"{name}.py").read_text("utf-8"), path
+    read = signature.read(text, place, name, known.contract)
+    for option in read:
+        if option in KINDS:
+            raise InputError(
+                f"{place}: an option must not be called {option}, which names a variant; rename it"
+            )
+    return read
 
 
 def module(kind: str, name: str) -> ModuleType:
-    """Import the file of a variant."""
-    return importlib.import_module(f"regmix.{_FOLDERS[kind]}.{name}")
+    """Import the file of a variant.
+
+    Raises:
+        InputError: where there is no such variant, its source breaks the kind's contract, or a
+            plug-in raises an error while it is imported.
+    """
+    options(kind, name)
+    known = _kinds[kind]
+    if f"{known.folder.name}/{name}.py" in _plugins.files:
+        return _plugins.load(known.folder.name, name)
+    return importlib.import_module(f"{known.package}.{name}")
 
 
-def find(kind: str, name: str) -> Callable[..., Any]:
-    """Import a variant and return its function."""
-    return getattr(module(kind, name), name)  # type: ignore[no-any-return]
+Options = Mapping[str, object]
+
+
+@overload
+def find(kind: Literal["data"], name: str, chosen: Options = ...) -> "Dataset": ...
+@overload
+def find(kind: Literal["model"], name: str, chosen: Options = ...) -> "Model": ...
+@overload
+def find(kind: Literal["attack"], name: str, chosen: Options = ...) -> "Attack": ...
+@overload
+def find(kind: Literal["loss"], name: str, chosen: Options = ...) -> "Loss": ...
+@overload
+def find(kind: str, name: str, chosen: Options = ...) -> Callable[..., Any]: ...
+def find(kind: str, name: str, chosen: Options = MappingProxyType({})) -> Any:
+    """Import a variant and return its function, a protocol of `interfaces`.
+
+    Args:
+        kind: one of `KINDS`, or one that was added.
+        name: name of the variant.
+        chosen: values of options, which the function is bound to; others keep their default.
+
+    Raises:
+        InputError: as `module` does.
+    """
+    function = getattr(module(kind, name), name)
+    return partial(function, **chosen) if chosen else function
+
+
+@overload
+def companion(kind: Literal["attack"], name: str) -> "Callable[..., PerturbationRadius]": ...
+@overload
+def companion(kind: Literal["loss"], name: str) -> "Callable[..., LossInputs]": ...
+def companion(kind: str, name: str) -> Callable[..., Any]:
+    """Import a variant and return the function that its kind demands beside it.
+
+    It is an attack's `radius` and a loss's `inputs`, see `interfaces`.
+
+    Raises:
+        InputError: as `module` does.
+    """
+    contract = _kinds[kind].contract
+    assert contract is not None and contract.companion, f"{kind} has no companion"
+    function: Callable[..., Any] = getattr(module(kind, name), contract.companion)
+    return function
+
+
+_HERE = Path(__file__).parent
+add_kind("data", _HERE / "data", "regmix.data", Contract(("part",)))
+add_kind("model", _HERE / "models", "regmix.models", Contract(("channels", "classes")))
+add_kind(
+    "attack",
+    _HERE / "attacks",
+    "regmix.attacks",
+    Contract(
+        ("model", "images", "start", "target"),
+        keywords=("epsilon", "keep_graph"),
+        companion="radius",
+        companion_keywords=("epsilon",),
+    ),
+)
+add_kind(
+    "loss",
+    _HERE / "losses",
+    "regmix.losses",
+    Contract(("final", "initial", "clean", "target"), companion="inputs"),
+)

@@ -1,36 +1,131 @@
 """What a command line asks of a search, checked."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from pipeline.driver.rules import Rules
+from pipeline.base import paths
 from pipeline.problem.problem import SearchProblem
+from regmix.errors import InputError
+from regmix.plugins import Plugins
+
+OBJECTIVES = ("robust", "robust,clean")
 
 
 @dataclass(frozen=True)
-class Request:
-    """Everything that `search.py` was told; None means the default."""
+class Rules:
+    """What may not change under a study's name, beside its problem.
 
-    question: SearchProblem
+    objective: 'robust', or 'robust,clean' for the front of both accuracies.
+    min_clean: clean accuracy below which a complete trial is no candidate; None for no limit.
+    deterministic: number of workers of the imagined machine in whose order results count; None
+        takes them as they arrive.
+    """
+
+    objective: str = "robust"
+    min_clean: float | None = None
+    deterministic: int | None = None
+
+    @property
+    def front(self) -> bool:
+        """Whether clean accuracy is an objective too."""
+        return self.objective != "robust"
+
+    def identity(self) -> dict[str, Any]:
+        """Return the rules in flat names, to compare them with those of an older study."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """Everything that `search.py` was told; None means the default.
+
+    problem: recipe, space and overrides.
+    study: name of the study.
+    runs: folder of studies, databases and artifacts.
+    trials: number of trials that the study shall have.
+    budget: time for the whole study, seconds.
+    seed: seed of the sampler and of every trial.
+    concurrency: number of trials at once.
+    gpus_per_trial: share of a GPU for each trial.
+    sampler, pruner: their names.
+    control_every: one trial in so many is a control trial; 0 for none.
+    rules: what is sought, and in which order results count.
+    enqueue: exported configurations to begin with.
+    storage: database URL or journal file of the study.
+    checkpoints: URL of an object store for the trials' files.
+    heartbeat: interval between the beats of a driver on a database, seconds.
+    tracking_uri: MLflow's database or server.
+    address: existing Ray cluster.
+    plugins: variants outside of the tool.
+    """
+
+    problem: SearchProblem
     study: str
     runs: Path
     trials: int | None
-    budget: float | None  # seconds for the whole study
+    budget: float | None
     seed: int
     concurrency: int | None
     gpus_per_trial: float | None
     sampler: str
     pruner: str
-    probes: int  # one trial in so many is not pruned; 0 for none
+    control_every: int
     rules: Rules
-    enqueue: tuple[Path, ...]  # exported configurations to begin with
+    enqueue: tuple[Path, ...]
     storage: str | None
-    checkpoints: str | None  # URL in an object store
-    heartbeat: int  # seconds, of a driver on a database
+    checkpoints: str | None
+    heartbeat: int
     tracking_uri: str
     address: str | None
+    plugins: Plugins | None
 
-    @property
-    def searched(self) -> tuple[str, ...]:
-        """Names of the searched parameters, in the space's order."""
-        return tuple(self.question.space.ranges)
+    def plugin_digests(self, pruners: tuple[str, ...]) -> Mapping[str, str]:
+        """Return the digests of the plug-ins that this search uses.
+
+        Args:
+            pruners: names of its pruners, those round others too.
+        """
+        if self.plugins is None:
+            return {}
+        used = [*self.problem.components(), ("sampler", self.sampler)]
+        return self.plugins.used([*used, *(("pruner", name) for name in pruners)])
+
+
+def with_data_dir(problem: SearchProblem, data_dir: str | None) -> SearchProblem:
+    """Return the problem with the folder of its images, as an absolute path.
+
+    Args:
+        problem: the problem.
+        data_dir: the folder; None takes what the recipe says, else the project's own `data/`.
+
+    Raises:
+        InputError: where the data set lies in no folder.
+    """
+    data = problem.config({}).data
+    if "data_dir" not in data.options:
+        if data_dir is not None:
+            raise InputError(f"--data-dir: the data set {data.name!r} needs none; leave it out")
+        return problem
+    if data_dir is not None:
+        path = Path(data_dir)
+    elif data.options["data_dir"]:
+        path = Path(str(data.options["data_dir"]))
+    else:
+        path = paths.writable_folder(paths.ROOT / "data", "--data-dir")
+    overrides = {**problem.overrides, "data_dir": str(path.resolve())}
+    return replace(problem, overrides=overrides)
+
+
+def choose_recipe() -> tuple[str, str]:
+    """Return the recipe that suits the hardware, and the reason in words.
+
+    Torch is only asked where there is a driver for a GPU: it takes seconds to load.
+    """
+    found = False
+    if Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists():
+        import torch
+
+        found = torch.cuda.is_available()
+    return ("cifar10", "CUDA is") if found else ("digits", "no CUDA device is")

@@ -5,103 +5,119 @@ import math
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from pipeline.base.paths import RUNS
+from pipeline.base import paths
 from pipeline.base.signals import INTERRUPTED, Interrupt
-from pipeline.driver.publish import close, tracker
-from pipeline.driver.request import Request
+from pipeline.driver.publish import make_tracker, publish
+from pipeline.driver.request import SearchRequest
+from pipeline.execution.ray_cluster import ClusterRequest, plan_resources, ray_session
 from pipeline.report import leaderboard
-from pipeline.report.live import Progress, console
+from pipeline.report.formatting import console
+from pipeline.report.live import LiveView
+from pipeline.study.controller import StudyController
+from pipeline.study.ranking import count_states
+from pipeline.study.result_order import Arrival, Lockstep
+from pipeline.study.retention import Retention
 from pipeline.tracking.tracker import Tracker
-from pipeline.trial_files.disk import Files, tidy
 from regmix.images import Images
+from regmix.plugins import Plugins
 
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-    from pipeline.study.controller import StudyController
-
-BEGUN = time.monotonic()  # of the process, but for Python's own start
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where trials run, and how many at once; None takes what there is."""
-
-    address: str | None
-    concurrency: int | None
-    gpus_per_trial: float | None
+PROCESS_START = time.monotonic()  # but for Python's own start
 
 
 @dataclass(frozen=True)
 class SessionResult:
-    """How a session ended: FINISHED, FAILED or KILLED, with so many trials at once."""
+    """How a session ended.
+
+    status: FINISHED, FAILED or KILLED.
+    concurrency: number of trials that ran at once.
+    """
 
     status: str
     concurrency: int
 
 
+@dataclass(frozen=True)
+class SessionPlan:
+    """How a session runs the trials of its study.
+
+    cluster: where trials run.
+    images: the training part of the data.
+    plugins: variants outside of the tool, if any.
+    lockstep: number of workers of the imagined machine in whose order results count; None takes
+        them as they arrive.
+    """
+
+    cluster: ClusterRequest
+    images: Images
+    plugins: Plugins | None
+    lockstep: int | None = None
+
+
 def execute(
-    bridge: "StudyController",
-    images: Images,
-    files: Files,
-    view: Tracker,
-    how: Machine,
-    width: int | None = None,
+    controller: StudyController, retention: Retention, tracker: Tracker, plan: SessionPlan
 ) -> SessionResult:
     """Run what is left of a study, and bring MLflow up to date.
 
     Args:
-        bridge: of the study.
-        images: training part of the data.
-        files: of its trials.
-        view: of the study.
-        how: where trials run.
-        width: see `pipeline.execution.ray_cluster.run`.
+        controller: the study.
+        retention: keeps the files of its trials that are needed.
+        tracker: MLflow's view of the study.
+        plan: how its trials run.
     """
-    from pipeline.execution import ray_cluster as executor
-
-    bugs, status = dict[int, str](), "FAILED"
+    study, status, bugs = controller.record, "FAILED", dict[int, str]()
     with (
         Interrupt() as interrupt,
-        executor.started(how.address, how.concurrency, images.images.nbytes) as scratch,
+        ray_session(plan.cluster, plan.images.images.nbytes) as scratch,
     ):
+        from pipeline.execution.tune import TuneSession, run_trials  # after Ray's environment
+
         interrupt.listen()  # Ray took SIGTERM for itself
-        slots = executor.slots(how.concurrency, how.gpus_per_trial)
+        resources = plan_resources(plan.cluster)
+        space, total = tuple(controller.problem.space.ranges), controller.queue.total
         try:
             with (
-                Progress(bridge, console()) as progress,
-                bridge.heartbeat or contextlib.nullcontext(),
+                LiveView(study, space, total, controller.budget, console()) as live,
+                controller.heartbeat or contextlib.nullcontext(),
             ):
-                bridge.changed = lambda trial: _changed(view, progress, trial)
-                asked, failed = interrupt.asked, bugs.setdefault
-                executor.run(bridge, images, files, slots, scratch, asked, failed, width)
-            status = "FAILED" if bridge.hopeless else "FINISHED"
+                order = (
+                    Arrival(controller)
+                    if plan.lockstep is None
+                    else Lockstep(controller, plan.lockstep)
+                )
+                listeners = (tracker, live)
+                session = TuneSession(
+                    controller, order, retention, resources, interrupt.asked, listeners, bugs
+                )
+                run_trials(session, plan.images, plan.plugins, scratch)
+            status = "FAILED" if controller.failing else "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
         finally:
-            bridge.release()
-            if status == "FINISHED" and not bridge.clock.open:
-                bridge.cut()
-            tidy(bridge.study, files, bridge.kept)
-            close(view, bridge.study, status, shared=bridge.heartbeat is not None)
+            controller.requeue_own()
+            if status == "FINISHED" and not controller.budget.has_time:
+                controller.close_unfinished()
+            retention.apply()
+            publish(tracker, study, status, shared=controller.heartbeat is not None)
     for number, trace in list(bugs.items())[:1]:
         print(f"trial {number} met a bug:\n{trace}", file=sys.stderr)
-    return SessionResult(status, slots.concurrency)
+    return SessionResult(status, resources.concurrency)
 
 
-def run(request: Request, bridge: "StudyController", images: Images, files: Files) -> int:
+def run(
+    request: SearchRequest, controller: StudyController, images: Images, retention: Retention
+) -> int:
     """Run what is left of the study, and show its end.
 
     Returns:
         0 when the study is complete, 1 when its first trials all failed, 130 when interrupted.
     """
-    how = Machine(request.address, request.concurrency, request.gpus_per_trial)
-    ended = execute(bridge, images, files, _view(request), how, request.rules.deterministic)
-    _show(request, bridge)
-    if bridge.clock.first_report:
-        print(_times(bridge, ended.concurrency))
+    cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
+    plan = SessionPlan(cluster, images, request.plugins, request.rules.deterministic)
+    ended = execute(controller, retention, _tracker(request), plan)
+    _show(request, controller)
+    if controller.budget.first_epoch:
+        print(_times(controller, ended.concurrency))
     if ended.status == "KILLED":
         print(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
         return INTERRUPTED
@@ -111,53 +127,48 @@ def run(request: Request, bridge: "StudyController", images: Images, files: File
     return 0
 
 
-def complete(request: Request, bridge: "StudyController") -> int:
+def complete(request: SearchRequest, controller: StudyController) -> int:
     """Show a complete study, bring MLflow up to date, and say how to extend it."""
-    if not bridge.clock.open:
-        bridge.cut()
-    _show(request, bridge)
-    more = f"--trials {round(2.5 * len(bridge.study.get_trials(deepcopy=False)))}"
-    clock = bridge.clock
-    if clock.budget < float("inf"):
-        more = f"--budget {math.ceil(2 * max(clock.budget, clock.seconds) / 60)}m"
+    if not controller.budget.has_time:
+        controller.close_unfinished()
+    _show(request, controller)
+    study, budget = controller.record, controller.budget
+    more = f"--trials {round(2.5 * len(study.trials()))}"
+    if budget.budget < float("inf"):
+        more = f"--budget {math.ceil(2 * max(budget.budget, budget.seconds) / 60)}m"
     print(f"\n{request.study} is complete; to extend it, add {more} to the command", flush=True)
-    close(_view(request), bridge.study, "FINISHED", shared=bridge.heartbeat is not None)
+    shared = controller.heartbeat is not None
+    publish(_tracker(request), study, "FINISHED", shared=shared)
     return 0
 
 
-def _view(request: Request) -> Tracker:
-    facts = request.question.facts()
-    return tracker(request.tracking_uri, request.runs, request.study, facts)
+def _tracker(request: SearchRequest) -> Tracker:
+    identity = request.problem.identity()
+    return make_tracker(request.tracking_uri, request.runs, request.study, identity)
 
 
-def _changed(view: Tracker, progress: Progress, trial: "FrozenTrial") -> None:
-    view.update(trial)
-    if trial.last_step:  # MLflow's start would hold up the first epoch
-        view.start()
-    progress.changed(trial)
-
-
-def _show(request: Request, bridge: "StudyController") -> None:
-    ours = "" if request.runs == RUNS else f" --runs {request.runs}"
-    ui = "" if request.runs == RUNS else f" RUNS={request.runs}"
+def _show(request: SearchRequest, controller: StudyController) -> None:
+    """Print the end of the study, and the commands that come next."""
+    runs = "" if request.runs == paths.RUNS else f" --runs {request.runs}"
+    ui = "" if request.runs == paths.RUNS else f" RUNS={request.runs}"
     storage = f" --storage '{request.storage}'" if request.storage else ""
-    commands = [f"make ui{ui}"]
-    if "COMPLETE" in leaderboard.counts(bridge.study):
+    study, commands = request.study, [f"make ui{ui}"]
+    if count_states(controller.record)["COMPLETE"]:
         commands += [
-            f"python pipeline/confirm.py --study {request.study} --top 5 --seeds 3{ours}{storage}",
-            f"python pipeline/export.py --study {request.study} --top 3{ours}{storage}",
-            f"python pipeline/train.py exported/{request.study}-1.yaml",
-            f"python pipeline/evaluate.py exported/{request.study}-1.yaml",
+            f"python pipeline/confirm.py --study {study} --top 5 --seeds 3{runs}{storage}",
+            f"python pipeline/export.py --study {study} --top 3{runs}{storage}",
+            f"python pipeline/train.py exported/{study}-1.yaml",
+            f"python pipeline/evaluate.py exported/{study}-1.yaml",
         ]
-    leaderboard.show(console(), bridge.study, request.searched, commands)
+    leaderboard.show(console(), controller.record, commands)
 
 
-def _times(bridge: "StudyController", slots: int) -> str:
+def _times(controller: StudyController, concurrency: int) -> str:
     """Say when this session's first epoch came, its length, and how much of it trained."""
-    now = time.monotonic()
-    first, whole = bridge.clock.first_report - BEGUN, now - BEGUN
-    share = bridge.clock.trained / (slots * whole)
+    budget, now = controller.budget, time.monotonic()
+    first, whole = budget.first_epoch - PROCESS_START, now - PROCESS_START
+    share = budget.trained / (concurrency * whole)
     return (
         f"\nfirst epoch after {first:.0f} s, end after {whole:.0f} s; "
-        f"{share:.0%} of the time of {slots} parallel trials went into epochs"
+        f"{share:.0%} of the time of {concurrency} parallel trials went into epochs"
     )

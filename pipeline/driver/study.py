@@ -1,151 +1,123 @@
-"""A study from its question to its end: begins it, continues it, or says that it is complete."""
+"""A study from its problem to its end: begins it, continues it, or says that it is complete."""
 
 import contextlib
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from pipeline import pruners
+from pipeline import pruners, samplers
 from pipeline.driver import session
-from pipeline.driver.request import Request
-from pipeline.problem.exported import load_part, versions
+from pipeline.driver.request import SearchRequest
+from pipeline.problem.environment import versions
+from pipeline.problem.exported import load_part
+from pipeline.problem.plugin_folder import check_plugins
 from pipeline.problem.problem import SearchProblem
+from pipeline.samplers.grid import grid_of
 from pipeline.study.budget import TimeBudget
-from pipeline.study.storage import exclusive, is_database, open_storage, study_folder
+from pipeline.study.controller import StudyController
+from pipeline.study.heartbeat import Heartbeat
+from pipeline.study.queue import SampledQueue
+from pipeline.study.records import StudyRecord
+from pipeline.study.retention import Retention, files_of
+from pipeline.study.storage import exclusive, is_database, open_storage, open_study, study_folder
 from pipeline.study.warm_start import enqueue
-from pipeline.trial_files.disk import files_of, tidy
-from regmix.errors import InputError
 from regmix.images import Images
 
-if TYPE_CHECKING:
-    from optuna.study import Study
 
-    from pipeline.study.controller import StudyController
-
-UNLIMITED = 10**6  # trials, where a budget in time ends the study
-
-
-def run_study(request: Request) -> int:
+def run_study(request: SearchRequest) -> int:
     """Begin the study, continue it, or say that it is complete.
 
     Returns:
         0 when the study is complete, 1 when its first trials all fail, 130 when interrupted.
 
     Raises:
-        InputError: where the study belongs to another question, data set or process.
+        InputError: where the study belongs to another problem, data set or process.
     """
     place = study_folder(request.runs, request.study)
     with contextlib.ExitStack() as held:
         held.enter_context(exclusive(place, request.storage))
         study = _open(request, place)
-        images = _load_images(request.question)
-        _hold(study, "data", {"fingerprint": images.fingerprint()})
-        bridge = _bridge(request, study)
-        bridge.recover()
-        files = files_of(study, place)
-        tidy(study, files, bridge.kept)
-        bridge.begin()
-        enqueue(study, request.question, request.enqueue)
+        images = _load_images(request.problem)
+        study.hold("data", {"fingerprint": images.fingerprint()})
+        controller = _controller(request, study)
+        controller.requeue_orphans()
+        retention = Retention(study, files_of(study, place))
+        retention.apply()
+        controller.enqueue_default(request.problem.default())
+        enqueue(study, request.problem, request.enqueue, request.plugins)
         if is_database(request.storage):
             held.close()  # others may come now
-        if not bridge.shared and (not bridge.remaining() or not bridge.clock.open):
-            return session.complete(request, bridge)
-        ended, begun = _progress(study)
-        if ended or begun:
-            print(f"continuing {request.study}: {ended} trials have ended, {begun} go on")
-        return session.run(request, bridge, images, files)
+        done = controller.queue.empty() or not controller.budget.has_time
+        if done and not controller.shared:
+            return session.complete(request, controller)
+        _say_progress(study)
+        return session.run(request, controller, images, retention)
 
 
-def _progress(study: "Study") -> tuple[int, int]:
-    """Return how many trials have ended, and how many were begun and wait to go on."""
-    everything = study.get_trials(deepcopy=False)
-    begun = [t for t in everything if not t.state.is_finished() and "config" in t.user_attrs]
-    return sum(trial.state.is_finished() for trial in everything), len(begun)
+def _say_progress(study: StudyRecord) -> None:
+    """Say how many trials have ended, and how many were begun and wait to go on."""
+    trials = study.trials()
+    ended = sum(trial.ended for trial in trials)
+    begun = sum(trial.begun and not trial.ended for trial in trials)
+    if ended or begun:
+        print(f"continuing {study.name}: {ended} trials have ended, {begun} go on")
 
 
-def _load_images(question: SearchProblem) -> Images:
+def _load_images(problem: SearchProblem) -> Images:
     """Load the training part, and prove that it can be split as the recipe says.
 
     The test part stays unread: a search can't learn from it.
     """
-    config = question.config({})
+    config = problem.config({})
     images = load_part(config, "train")
     config.split(images)
     return images
 
 
-def _open(request: Request, place: Path) -> "Study":
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # it beats for itself within its own loop alone; `pipeline.study.heartbeat` does here
-    warnings.filterwarnings("ignore", message="Heartbeat of storage")
+def _open(request: SearchRequest, place: Path) -> StudyRecord:
     storage = open_storage(request.storage, place, beat=request.heartbeat)
-    try:
-        study = optuna.load_study(study_name=request.study, storage=storage)
-    except KeyError:
-        study = optuna.create_study(study_name=request.study, storage=storage, direction="maximize")
-    _hold(study, "question", request.question.facts())
-    _hold(study, "rules", request.rules.facts())
-    _hold(study, "store", {"checkpoints": request.checkpoints})
-    if "versions" not in study.user_attrs:
-        study.set_user_attr("versions", versions())
+    study = open_study(request.study, storage)
+    study.begin_study(versions())
+    plugins = request.plugin_digests(tuple(pruners.split(_pruner(request))))
+    check_plugins(study.plugins, request.plugins, f"--study {request.study}")
+    study.hold("problem", request.problem.identity())
+    study.hold("rules", request.rules.identity())
+    study.hold("checkpoints", {"url": request.checkpoints})
+    study.hold("plugins", plugins)
     return study
 
 
-def _hold(study: "Study", key: str, facts: dict[str, Any]) -> None:
-    """Store what a study is about, or prove that it is still the same.
-
-    Raises:
-        InputError: naming what differs.
-    """
-    known = study.user_attrs.get(key)
-    if known is None:
-        study.set_user_attr(key, facts)
-        return
-    names = [name for name in {**known, **facts} if known.get(name) != facts.get(name)]
-    if names:
-        differ = "; ".join(f"{n} was {known.get(n)} and is {facts.get(n)}" for n in names)
-        raise InputError(
-            f"--study {study.study_name}: was begun with another {key} ({differ}); undo the "
-            "change, or choose a new name by --study"
-        )
-
-
-def _bridge(request: Request, study: "Study") -> "StudyController":
-    """Build the bridge; what an earlier session asked for holds until something else is asked."""
-    from pipeline.samplers._sequence import grid
-    from pipeline.study.controller import StudyController
-    from pipeline.study.heartbeat import Heartbeat
-
-    asked = {"trials": request.trials, "budget": request.budget}
-    known = study.user_attrs.get("extent", {})
-    extent = {**known, **{name: value for name, value in asked.items() if value}}
-    if extent != known:
-        study.set_user_attr("extent", extent)
-    default = UNLIMITED if extent.get("budget") else request.question.recipe.trials
-    if request.sampler == "grid":
-        default = 1 + grid(request.question.space.ranges, request.seed).size
+def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
+    """Build the controller; what an earlier session asked for holds until it is asked anew."""
+    extent = study.ask_for(request.trials, request.budget)
+    problem, budget = request.problem, extent.get("budget", float("inf"))
     return StudyController(
-        study,
-        request.question,
-        pruners.build(_pruner(request), request.question.config({}).epochs),
-        request.sampler,
-        request.seed,
-        trials=extent.get("trials", default),
-        clock=TimeBudget(
-            budget=extent.get("budget", float("inf")),
-            before=float(study.user_attrs.get("seconds", 0.0)),
-            begun=session.BEGUN,
-        ),
-        probes=request.probes,
-        heartbeat=Heartbeat(study, request.heartbeat) if is_database(request.storage) else None,
+        study.study,
+        problem,
+        pruners.build(_pruner(request), problem.config({}).epochs),
+        samplers.factory(request.sampler, request.seed, problem.space, front=request.rules.front),
+        SampledQueue(study.study, _total(request, extent.get("trials"), "budget" in extent)),
+        TimeBudget(budget, before=study.seconds, begun=session.PROCESS_START),
+        control_every=request.control_every,
         min_clean=request.rules.min_clean,
-        front=request.rules.front,
+        heartbeat=_heartbeat(request, study),
     )
 
 
-def _pruner(request: Request) -> str:
+def _total(request: SearchRequest, trials: float | None, timed: bool) -> int | None:
+    """Return the number of trials; None where time alone ends the study."""
+    if trials is not None:
+        return int(trials)
+    if request.sampler == "grid":
+        return 1 + grid_of(request.problem.space.ranges, request.seed).size
+    return None if timed else request.problem.recipe.trials
+
+
+def _heartbeat(request: SearchRequest, study: StudyRecord) -> Heartbeat | None:
+    if not is_database(request.storage):
+        return None
+    return Heartbeat(study.study, request.heartbeat)
+
+
+def _pruner(request: SearchRequest) -> str:
     """Return the pruner's name; where the front is sought, it spares what is on it."""
     outer, plus, inner = request.pruner.rpartition("+")
     if request.rules.front and "dominated" not in request.pruner:

@@ -1,24 +1,15 @@
-"""Ray Tune as an executor: it places and runs trials, and decides nothing."""
+"""Ray on this machine or an existing cluster: started, joined, left, and divided among trials."""
 
 import contextlib
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.base.paths import ROOT
-from pipeline.study.controller import StudyController
-from pipeline.trial_files.disk import Files
 from regmix.errors import InputError
-from regmix.images import Images
-
-if TYPE_CHECKING:
-    from ray import tune
-
-    from pipeline.execution.tune import TuneSession
 
 # Ray reads these when it is imported. Its ports are open on all interfaces: the token stays on.
 _ENVIRONMENT = {
@@ -34,32 +25,53 @@ _ENVIRONMENT = {
     "TUNE_RESULT_BUFFER_LENGTH": "1",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "86400",
 }
-
-
 _SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": "FATAL"}
 
 
 @dataclass(frozen=True)
+class ClusterRequest:
+    """Where trials shall run, and how many at once; None takes what there is.
+
+    address: HOST:PORT of an existing cluster's head, or 'auto'; None starts Ray here.
+    concurrency: number of trials at once.
+    gpus_per_trial: share of a GPU that a trial gets.
+    """
+
+    address: str | None
+    concurrency: int | None
+    gpus_per_trial: float | None
+
+
+@dataclass(frozen=True)
 class TrialResources:
-    """What one trial takes, and how many run at once."""
+    """What one trial gets, and how many run at once.
+
+    concurrency: number of trials at once.
+    cpus: cores of a trial.
+    gpus: share of a GPU of a trial; 0 without.
+    """
 
     concurrency: int
     cpus: float
     gpus: float
 
+    @property
+    def threads(self) -> int:
+        """Number of threads that a trial computes with."""
+        return int(self.cpus) if self.gpus else 1
+
 
 @contextlib.contextmanager
-def started(address: str | None, concurrency: int | None, memory: int) -> Iterator[str]:
-    """Start Ray on this machine, or join the cluster at `address`; leave it at the end.
+def ray_session(request: ClusterRequest, memory: int) -> Iterator[str]:
+    """Start Ray on this machine, or join a cluster; leave it at the end.
 
     Yields:
         a folder for the files that Ray insists on. It outlives Ray, whose threads and workers
         write there to their end, and one that ends late may leave something in it.
 
     Args:
-        address: of an existing cluster's head, 'auto' for one on this machine; None starts one.
-        concurrency: wanted trials at once; more than this machine has cores overbooks them.
-        memory: bytes of the data set, for the shared object store.
+        request: where trials shall run. More of them at once than there are cores overbook them.
+        memory: size of the data set, bytes, for the shared object store.
 
     Raises:
         InputError: where there is no such cluster, or it does not answer.
@@ -68,17 +80,17 @@ def started(address: str | None, concurrency: int | None, memory: int) -> Iterat
         os.environ.setdefault(name, value)
     path = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)
-    _answers(address)
+    _check_answers(request.address)
     import ray
 
-    if address is None:
-        _begin(max(os.cpu_count() or 1, concurrency or 1), 2 * memory + (128 << 20))
+    if request.address is None:
+        _start(max(os.cpu_count() or 1, request.concurrency or 1), 2 * memory + (128 << 20))
     else:
         try:
             environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-            ray.init(address=address, runtime_env=environment, **_SILENT)
+            ray.init(address=request.address, runtime_env=environment, **_SILENT)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise _no_cluster(address, error) from None
+            raise _no_cluster(request.address, error) from None
     with tempfile.TemporaryDirectory(prefix="regmix-", ignore_cleanup_errors=True) as scratch:
         try:
             yield scratch
@@ -86,7 +98,7 @@ def started(address: str | None, concurrency: int | None, memory: int) -> Iterat
             ray.shutdown()
 
 
-def _begin(cores: int, memory: int) -> None:
+def _start(cores: int, memory: int) -> None:
     """Start Ray on this machine; on a busy one its processes may need a second try.
 
     Raises:
@@ -127,7 +139,7 @@ def _long_folder() -> InputError:
     )
 
 
-def _answers(address: str | None) -> None:
+def _check_answers(address: str | None) -> None:
     """Prove that something listens at HOST:PORT; Ray itself would try for a minute."""
     host, colon, port = (address or "").rpartition(":")
     if colon and port.isdigit() and "://" not in host:
@@ -148,7 +160,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def slots(concurrency: int | None, gpus_per_trial: float | None) -> TrialResources:
+def plan_resources(request: ClusterRequest) -> TrialResources:
     """Divide what Ray has among trials: a core each, and a share of a GPU where there are any.
 
     Raises:
@@ -158,78 +170,12 @@ def slots(concurrency: int | None, gpus_per_trial: float | None) -> TrialResourc
 
     have = ray.cluster_resources()
     cores, cards = int(have.get("CPU", 0)), have.get("GPU", 0.0)
-    gpus = gpus_per_trial if gpus_per_trial is not None else float(cards > 0)
+    gpus = request.gpus_per_trial if request.gpus_per_trial is not None else float(cards > 0)
     fit = min(cores, int(cards / gpus + 1e-9)) if gpus else cores
     if fit < 1:
         raise InputError(
             f"--gpus-per-trial {gpus:g}: Ray has {cores} cores and {cards:g} GPUs, too few for one "
             "trial; ask for less"
         )
-    at_once = min(concurrency or fit, fit)
+    at_once = min(request.concurrency or fit, fit)
     return TrialResources(at_once, cpus=max(1, cores // at_once) if gpus else 1, gpus=gpus)
-
-
-def run(
-    bridge: StudyController,
-    images: Images,
-    files: Files,
-    slots: TrialResources,
-    scratch: str,
-    stop: Event,
-    failed: Callable[[int, str], object],
-    width: int | None = None,
-) -> None:
-    """Run the study's trials until it has all that it shall have.
-
-    Args:
-        bridge: asks, reports and tells.
-        images: the training part of the data, put into Ray's object store once.
-        files: of the study's trials.
-        slots: what a trial takes.
-        scratch: folder of `started`.
-        stop: set it to end early: KeyboardInterrupt is then raised between two events.
-        failed: called with number and traceback where a trial met a bug.
-        width: workers of the imagined machine whose order counts, see
-            `pipeline.study.result_order.Lockstep`; None takes results as they arrive.
-
-    Raises:
-        OSError: where the disk is full.
-        KeyboardInterrupt: after `stop` was set.
-    """
-    import logging
-
-    from pipeline.execution.tune import TuneSession
-
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots.concurrency)  # else starts are serial
-    calls = TuneSession(bridge, files, slots, stop, failed, width)
-    try:
-        _tuner(calls, images, scratch).fit()
-    except KeyboardInterrupt:
-        if not calls.spent:
-            raise
-    except Exception:
-        if calls.fault is not None:  # as it was, not as Ray wrapped it
-            raise calls.fault from None
-        raise
-
-
-def _tuner(calls: "TuneSession", images: Images, scratch: str) -> "tune.Tuner":
-    """Return Ray's tuner over our two faces."""
-    from ray import tune
-
-    from pipeline.execution.actor import TrialActor
-    from pipeline.execution.tune import StudyScheduler, StudySearcher
-
-    resources = {"cpu": calls.slots.cpus, "gpu": calls.slots.gpus}
-    actor = tune.with_resources(tune.with_parameters(TrialActor, images=images), resources)
-    return tune.Tuner(
-        actor,
-        tune_config=tune.TuneConfig(
-            search_alg=StudySearcher(calls),
-            scheduler=StudyScheduler(calls),
-            num_samples=-1,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(storage_path=scratch, name="search", verbose=0),
-    )

@@ -1,152 +1,186 @@
-"""Our Searcher and TrialScheduler: two faces of one study towards Ray Tune.
+"""Ray Tune as an executor: it places and runs trials, and decides nothing.
 
-Order of Ray's calls: a result goes to the scheduler, which may stop the trial; a trial's last
-result (done, or stopped) comes to the searcher as its completion.
+Ray asks two faces of one session: a searcher for trials, and a scheduler what becomes of them. A
+result goes to the scheduler, which may stop the trial; a trial's last result (done, or stopped)
+comes to the searcher as its completion.
 """
 
 import contextlib
-import json
-from collections.abc import Callable, Iterator
+import logging
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ray import tune
+from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from pipeline.study.controller import StudyController
-from pipeline.study.records import TrialOutcome
-from pipeline.study.result_order import Arrival, Epoch, Lockstep, Order
-from pipeline.trial_files.disk import Files, tidy
-from regmix.training.metrics import EpochMetrics
-
-if TYPE_CHECKING:
-    from ray.tune.execution.tune_controller import TuneController
-    from ray.tune.experiment import Trial
-
-    from pipeline.execution.ray_cluster import TrialResources
+from pipeline.execution.actor import TrialActor
+from pipeline.execution.messages import DiskFailure, Reply, TrialFailure, WorkerRequest
+from pipeline.execution.ray_cluster import TrialResources
+from pipeline.study.controller import StudyController, TrialListener
+from pipeline.study.events import EpochResult, TrialOutcome
+from pipeline.study.result_order import ResultOrder
+from pipeline.study.retention import Retention
+from regmix.images import Images
+from regmix.plugins import Plugins
 
 # What a trial may come to without its own fault, and how often it is tried again. Memory may
 # have been a neighbour's; a loss that is not finite comes again with the same seed.
-DIED, ALLOWED = "its worker process died", {"its worker process died": 3, "out of memory": 1}
+DIED = "its worker process died"
+RETRIES = {DIED: 3, "out of memory": 1}
 
 
 @dataclass
 class TuneSession:
-    """What both faces share: which Ray trial is which of the study, and how each ended."""
+    """What both faces share: which Ray trial is which of the study, and how each ended.
 
-    bridge: StudyController
-    files: Files
-    slots: "TrialResources"
+    controller: the study.
+    order: in which order results reach the study.
+    retention: keeps the files that are needed.
+    resources: what a trial gets.
+    stop: set from outside to end early.
+    listeners: are told of every change of a trial.
+    bugs: number of a trial -> traceback, of trials that met a bug.
+    """
+
+    controller: StudyController
+    order: ResultOrder
+    retention: Retention
+    resources: TrialResources
     stop: Event
-    failed: Callable[[int, str], object]
-    width: int | None = None  # of the imagined machine; None takes results as they arrive
-    fault: OSError | None = None  # Ray would wrap it: the executor raises it again
-    spent: bool = False  # the budget is
-    numbers: dict[str, int] = field(default_factory=dict)  # Ray's trial id -> study's number
-    endings: dict[int, TrialOutcome] = field(default_factory=dict)  # of trials that Ray still runs
-    order: Order = field(init=False)
-
-    def __post_init__(self) -> None:
-        if self.width is None:
-            self.order = Arrival(self.bridge, self._ended)
-        else:
-            self.order = Lockstep(self.bridge, self.width, self._ended)
+    listeners: Sequence[TrialListener] = ()
+    bugs: dict[int, str] = field(default_factory=dict)
+    out_of_time: bool = False
+    disk_error: OSError | None = None  # Ray would wrap it
+    _numbers: dict[str, int] = field(default_factory=dict)  # Ray's trial id -> study's number
+    _outcomes: dict[int, TrialOutcome] = field(default_factory=dict)  # Ray still runs these
 
     @contextlib.contextmanager
-    def remembering(self) -> Iterator[None]:
-        """Keep an error of the disk, which is the user's to mend, as it is."""
+    def event(self) -> Iterator[None]:
+        """Handle one of Ray's events: keep a disk's error as it is, and tell the listeners."""
         try:
             yield
         except OSError as error:
-            self.fault = error
+            self.disk_error = error
             raise
+        finally:
+            self.publish()
+
+    def publish(self) -> None:
+        """Tell the listeners what has changed."""
+        for trial in self.controller.drain_changes():
+            for listener in self.listeners:
+                listener.trial_changed(trial)
 
     def stop_if_asked(self) -> None:
         """Raise between two events, never within one: the study's file is whole then.
 
         An error raised within an event would be Ray's to handle: it would blame the trial.
         """
-        if self.fault is not None:
-            raise self.fault
-        self.spent = self.bridge.clock.over
-        if self.stop.is_set() or self.spent:
+        if self.disk_error is not None:
+            raise self.disk_error
+        self.out_of_time = self.controller.budget.exhausted
+        if self.stop.is_set() or self.out_of_time:
             raise KeyboardInterrupt
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+    @property
+    def full(self) -> bool:
+        """Whether as many trials run as shall run at once."""
+        return len(self._numbers) >= self.resources.concurrency
+
+    @property
+    def idle(self) -> bool:
+        """Whether no trial runs, here or at another driver."""
+        return not self._numbers and not self.controller.shared
+
+    def suggest(self, trial_id: str) -> WorkerRequest | None:
         """Return what a worker needs for the next trial, or None where there is none now."""
         request = self.order.suggest()
         if request is None:
             return None
-        self.numbers[trial_id] = request.number
-        return {
-            "number": request.number,
-            "config": request.config.flat(),
-            "reported": request.reported,
-            "files": self.files.place,
-            "threads": 1 if not self.slots.gpus else int(self.slots.cpus),
-        }
+        self._numbers[trial_id] = request.number
+        return WorkerRequest(
+            number=request.number,
+            config=request.config.flat(),
+            resume_epoch=request.resume_epoch,
+            files_uri=self.retention.files.uri,
+            threads=self.resources.threads,
+        )
 
-    def result(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Take what a worker returned; return whether its trial has ended."""
-        number = self.numbers[trial_id]
-        if number in self.endings:
+    def take(self, trial_id: str, reply: Reply) -> bool:
+        """Take what a worker replied; return whether its trial has ended.
+
+        Raises:
+            OSError: where the worker's disk refused.
+        """
+        number = self._numbers[trial_id]
+        if number in self._outcomes:
             return True
-        if "disk" in result:
-            raise OSError(result["disk"][0], "disk", result["disk"][1])
-        if "failure" in result:
-            self._failure(number, result)
-        else:
-            metrics = EpochMetrics.from_dict(json.loads(result["metrics"]))
-            known = self.bridge.frozen(number).intermediate_values
-            if metrics.epoch not in known:  # else its checkpoint was lost
-                self.order.take(number, Epoch(metrics, dict(result["machine"])))
-        return number in self.endings
+        if isinstance(reply, DiskFailure):
+            raise OSError(reply.errno, "disk", reply.filename)
+        if isinstance(reply, TrialFailure):
+            self._take_failure(number, reply)
+        elif reply.metrics.epoch not in self.controller.record.trial(number).values:
+            self._settle(number, reply)  # else its checkpoint was lost
+        return number in self._outcomes
 
-    def _failure(self, number: int, result: dict[str, Any]) -> None:
-        if result["traceback"]:
-            self.failed(number, result["traceback"])
-        if result["kind"] in ALLOWED:
-            self._retry(number, result["kind"])
+    def _take_failure(self, number: int, failure: TrialFailure) -> None:
+        if failure.traceback:
+            self.bugs.setdefault(number, failure.traceback)
+        if failure.kind in RETRIES:
+            self._retry(number, failure.kind)
         else:
-            self.order.take(number, TrialOutcome("FAIL", result["failure"]))
+            self._settle(number, TrialOutcome("FAIL", failure.reason))
 
     def _retry(self, number: int, reason: str) -> None:
-        ending = self.bridge.retry(number, reason, ALLOWED[reason])
+        outcome = self.controller.retry(number, reason, RETRIES[reason])
         self.order.forget(number)
-        if ending is not None:
-            self.order.take(number, ending)
+        if outcome is not None:
+            self._settle(number, outcome)
 
-    def complete(self, trial_id: str, result: dict[str, Any] | None, error: bool) -> None:
-        """Take the last result, which never reaches the scheduler, and forget the Ray trial."""
-        if self.fault is not None:  # the disk's, not the trial's: the study has it still to do
+    def _settle(self, number: int, event: EpochResult | TrialOutcome) -> None:
+        """Give an event to the study, and remember which trials ended by it."""
+        running = set(self._numbers.values())
+        for ended, outcome in self.order.take(number, event):
+            if ended in running:
+                self._outcomes[ended] = outcome
+            else:
+                self._retain()
+
+    def complete(self, trial_id: str, reply: Reply | None) -> None:
+        """Take the last reply, which never reaches the scheduler, and forget the Ray trial.
+
+        Args:
+            trial_id: Ray's name of the trial.
+            reply: what the worker replied; None where it died.
+        """
+        if self.disk_error is not None:  # the disk's fault: the study has the trial still to do
             return
-        number = self.numbers[trial_id]
-        if number not in self.endings:
-            if error or not result:
+        number = self._numbers[trial_id]
+        if number not in self._outcomes:
+            if reply is None:
                 self._retry(number, DIED)
             else:
-                self.result(trial_id, result)
-        del self.numbers[trial_id]
-        if self.endings.pop(number, None):
-            self._tidy()
+                self.take(trial_id, reply)
+        del self._numbers[trial_id]
+        if self._outcomes.pop(number, None):
+            self._retain()
 
-    def _ended(self, number: int, ending: TrialOutcome) -> None:
-        if number in self.numbers.values():
-            self.endings[number] = ending
-        else:
-            self._tidy()
-
-    def _tidy(self) -> None:
-        tidy(self.bridge.study, self.files, self.bridge.kept, busy=self.numbers.values())
+    def _retain(self) -> None:
+        self.retention.apply(busy=self._numbers.values())
 
 
 class StudySearcher(Searcher):
     """Asks the study for trials and tells it their ends."""
 
-    def __init__(self, calls: TuneSession) -> None:
+    def __init__(self, session: TuneSession) -> None:
         super().__init__()  # without a metric: values reach the study through the scheduler
-        self._calls = calls
+        self._session = session
 
     def set_search_properties(self, *_: object, **__: object) -> bool:
         """Accept whatever Ray sets: the space is the study's."""
@@ -154,14 +188,16 @@ class StudySearcher(Searcher):
 
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (Ray's FINISHED is a str)
         """Return a trial's worker configuration, None to wait, or FINISHED."""
-        self._calls.stop_if_asked()
-        if len(self._calls.numbers) >= self._calls.slots.concurrency:
+        session = self._session
+        session.stop_if_asked()
+        if session.full:
             return None
-        with self._calls.remembering():
-            found = self._calls.suggest(trial_id)
-        if found is None and not self._calls.numbers and not self._calls.bridge.shared:
-            return Searcher.FINISHED
-        return found  # while trials run, one may come back: its worker or driver may die
+        with session.event():
+            request = session.suggest(trial_id)
+        if request is not None:
+            return {"request": request}
+        # while trials run, one may come back: its worker or driver may die
+        return Searcher.FINISHED if session.idle else None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Do nothing: the scheduler reports."""
@@ -170,8 +206,9 @@ class StudySearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tell the study."""
-        with self._calls.remembering():
-            self._calls.complete(trial_id, result, error)
+        reply = None if error or not result else result["reply"]
+        with self._session.event():
+            self._session.complete(trial_id, reply)
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the study remembers."""
@@ -186,23 +223,62 @@ class StudySearcher(Searcher):
 class StudyScheduler(FIFOScheduler):
     """Reports each epoch to the study and stops a trial when the study says so."""
 
-    def __init__(self, calls: TuneSession) -> None:
+    def __init__(self, session: TuneSession) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._calls = calls
+        self._session = session
 
     def on_trial_result(
-        self, tune_controller: "TuneController", trial: "Trial", result: dict[str, Any]
+        self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Return STOP where the study has ended the trial."""
-        self._calls.stop_if_asked()
-        with self._calls.remembering():
-            ended = self._calls.result(trial.trial_id, result)
+        self._session.stop_if_asked()
+        with self._session.event():
+            ended = self._session.take(trial.trial_id, result["reply"])
         return str(TrialScheduler.STOP if ended else TrialScheduler.CONTINUE)
 
-    def choose_trial_to_run(self, tune_controller: "TuneController") -> "Trial | None":
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Choose as FIFO does; Ray calls this in every round, so an interrupt is seen soon."""
-        self._calls.stop_if_asked()
+        self._session.stop_if_asked()
         return super().choose_trial_to_run(tune_controller)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+def run_trials(session: TuneSession, images: Images, plugins: Plugins | None, scratch: str) -> None:
+    """Run the study's trials until it has all that it shall have.
+
+    Args:
+        session: the study and how its trials run; call it within `ray_session`.
+        images: the training part of the data, put into Ray's object store once.
+        plugins: variants outside of the tool, which workers are given.
+        scratch: the folder that `ray_session` yields.
+
+    Raises:
+        OSError: where the disk is full.
+        KeyboardInterrupt: after the session's `stop` was set.
+    """
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    limit = str(session.resources.concurrency)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = limit  # else starts are serial
+    resources = {"cpu": session.resources.cpus, "gpu": session.resources.gpus}
+    actor = tune.with_parameters(TrialActor, images=images, plugins=plugins)
+    tuner = tune.Tuner(
+        tune.with_resources(actor, resources),
+        tune_config=tune.TuneConfig(
+            search_alg=StudySearcher(session),
+            scheduler=StudyScheduler(session),
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(storage_path=scratch, name="search", verbose=0),
+    )
+    try:
+        tuner.fit()
+    except KeyboardInterrupt:
+        if not session.out_of_time:
+            raise
+    except Exception:
+        if session.disk_error is not None:  # as it was, not as Ray wrapped it
+            raise session.disk_error from None
+        raise

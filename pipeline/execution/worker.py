@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from pipeline.base.paths import DISK_ERRORS
-from pipeline.trial_files.disk import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, Files, open_files
+from pipeline.execution.messages import TrialFailure, WorkerRequest
+from pipeline.trial_files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, TrialFiles, open_files
 from regmix.config import TrainConfig
 from regmix.device import device
 from regmix.images import Images, Split
@@ -28,22 +29,18 @@ class Worker:
         torch.backends.cudnn.benchmark = True
         self._images, self._splits = images, dict[str, Split]()
 
-    def begin(self, request: dict[str, Any]) -> Iterator[EpochMetrics]:
+    def begin(self, request: WorkerRequest) -> Iterator[EpochMetrics]:
         """Return the epochs that the study does not know, each after its checkpoint is safe."""
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # so that a small trial doesn't keep a large one's memory
-        return self._run(
-            TrainConfig.from_flat(request["config"]),
-            open_files(request["files"]),
-            request["number"],
-            request["reported"],
-        )
+        config = TrainConfig.from_flat(request.config)
+        return self._run(config, open_files(request.files_uri), request)
 
     def _run(
-        self, config: TrainConfig, files: Files, number: int, reported: int
+        self, config: TrainConfig, files: TrialFiles, request: WorkerRequest
     ) -> Iterator[EpochMetrics]:
-        trainer = RegMixTrainer(config, self._split(config), device())
+        trainer, number = RegMixTrainer(config, self._split(config), device()), request.number
         history: list[dict[str, Any]] = []
         content = files.read(number, CHECKPOINT)
         state = None if content is None else checkpoint.unpack(content)
@@ -51,16 +48,12 @@ class Worker:
         if state is not None:
             trainer.load_state_dict(state["trainer"])
             history = state["history"]
-        for known in history[reported:]:  # a kill came between the checkpoint and the report
+        for known in history[request.resume_epoch :]:  # a kill came before their report
             yield EpochMetrics.from_dict(known)
         for metrics in trainer.epochs():
             history.append(asdict(metrics))
             if metrics.epoch == config.epochs:
-                average = trainer.average.model.state_dict()
-                files.write(number, WEIGHTS, checkpoint.pack_weights(average))
-                best = trainer.monitor.earlier_best(config.epochs)
-                if best is not None:
-                    files.write(number, BEST_WEIGHTS, checkpoint.pack_weights(best))
+                _write_weights(files, number, trainer)
             whole = {"trainer": trainer.state_dict(), "history": history}
             files.write(number, CHECKPOINT, checkpoint.pack(whole))
             yield metrics
@@ -72,8 +65,20 @@ class Worker:
         return self._splits[key]
 
 
-def failure(error: Exception) -> tuple[str, str]:
-    """Return of which kind a failure is (diverged, out of memory, bug), and in one line why.
+def _write_weights(files: TrialFiles, number: int, trainer: RegMixTrainer) -> None:
+    """Write the averaged weights, and the best ones where they are of an earlier epoch."""
+    files.write(number, WEIGHTS, checkpoint.pack_weights(trainer.average.model.state_dict()))
+    best = trainer.monitor.earlier_best(trainer.epoch)
+    if best is not None:
+        files.write(number, BEST_WEIGHTS, checkpoint.pack_weights(best))
+
+
+def failure(error: Exception, trace: str) -> TrialFailure:
+    """Return what a trial came to.
+
+    Args:
+        error: what was raised.
+        trace: its traceback, which is kept for a bug.
 
     Raises:
         OSError: the error itself where a disk is full: no trial is to blame for that.
@@ -82,7 +87,7 @@ def failure(error: Exception) -> tuple[str, str]:
         raise error
     first = (str(error).splitlines() or [""])[0]
     if isinstance(error, NonFiniteLossError):
-        return "diverged", f"diverged: {first}"
+        return TrialFailure("diverged", f"diverged: {first}")
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or _NO_MEMORY in str(error):
-        return "out of memory", f"out of memory: {first}"
-    return "bug", f"{type(error).__name__}: {first}"
+        return TrialFailure("out of memory", f"out of memory: {first}")
+    return TrialFailure("bug", f"{type(error).__name__}: {first}", trace)

@@ -1,25 +1,25 @@
 """The file of an exported configuration: everything that a run needs, and what it gave."""
 
 import hashlib
-import sys
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pipeline.problem import yaml_file
+from pipeline.problem.plugin_folder import check_plugins
 from regmix import atomic, registry
 from regmix.config import TrainConfig
 from regmix.errors import InputError, unknown
 from regmix.images import Images, PartName, Split
+from regmix.plugins import Plugins
 from regmix.training.metrics import EpochMetrics
 
 _KEYS = ("origin", "config", "data_fingerprint", "metrics", "machine", "versions", "weights")
-_BEST = "best_weights"
+_OPTIONAL = ("final_robust", "plugins", "best_weights")
 _HEADER = """\
 # A configuration found by a search, complete enough to train again to the same numbers:
 #   python pipeline/train.py {name}       trains it again
-#   python pipeline/evaluate.py {name}    judges its weights once, on test data
+#   python pipeline/evaluate.py {name}    evaluates its weights once, on test data
 """
 
 
@@ -33,30 +33,36 @@ class Exported:
     metrics: EpochMetrics  # of the last epoch
     machine: dict[str, Any]  # device and threads
     versions: dict[str, str]
+    plugins: dict[str, str]  # digests of the variants outside of the tool that it uses
     weights: Path  # of the averaged model after the last epoch, beside the file
     best_weights: Path | None = None  # after `metrics.best_epoch`, where that is an earlier one
 
     @classmethod
-    def read(cls, path: Path) -> "Exported":
+    def read(cls, path: Path, plugins: Plugins | None = None) -> "Exported":
         """Read and check a file.
 
+        Args:
+            path: the file.
+            plugins: variants outside of the tool, which are known in this process.
+
         Raises:
-            InputError: for an unknown or missing key, or a wrong value.
+            InputError: for an unknown or missing key, a wrong value, or another plug-in.
         """
         content = yaml_file.read(path)
-        for key in content.keys() - {*_KEYS, _BEST}:
-            raise unknown(str(path), "key", key, (*_KEYS, _BEST))
+        for key in content.keys() - {*_KEYS, *_OPTIONAL}:
+            raise unknown(str(path), "key", key, (*_KEYS, *_OPTIONAL))
         for key in _KEYS:
             if key not in content:
                 raise InputError(f"{path}: {key} is missing; export the configuration again")
-        for key in ("config", "metrics", "machine", "versions", "origin", "weights"):
-            if not isinstance(content[key], dict):
+        for key in ("config", "metrics", "machine", "versions", "origin", "weights", "plugins"):
+            if not isinstance(content.get(key, {}), dict):
                 raise InputError(f"{path}: {key} must be a mapping; export it again")
-        flat = content["config"]
+        flat, digests = content["config"], content.get("plugins", {})
+        check_plugins(digests, plugins, str(path), changed="restore it, or search again")
         config = TrainConfig.from_flat(flat, dict.fromkeys(flat, f"{path}: config"))
         try:
             metrics = EpochMetrics.from_dict(content["metrics"])
-            weights, best = (_named(path, content.get(key)) for key in ("weights", _BEST))
+            weights, best = (_named(path, content.get(key)) for key in ("weights", "best_weights"))
         except (TypeError, KeyError) as error:
             raise InputError(f"{path}: metrics or weights: {error}; export it again") from None
         assert weights is not None, "a mapping names a file"
@@ -67,24 +73,28 @@ class Exported:
             metrics,
             content["machine"],
             content["versions"],
+            digests,
             weights,
             best,
         )
 
     def write(self, path: Path) -> None:
         """Write the file; the weights lie beside it already."""
-        content = {
+        content: dict[str, Any] = {
             "origin": self.origin,
             "config": self.config.flat(),
             "data_fingerprint": self.data_fingerprint,
+            "final_robust": self.metrics.final.robust if self.metrics.final else None,
             "metrics": asdict(self.metrics),
             "machine": self.machine,
             "versions": self.versions,
             "weights": {"file": self.weights.name, "sha256": _digest(self.weights)},
         }
+        if self.plugins:
+            content["plugins"] = self.plugins
         if self.best_weights:
             best = self.best_weights
-            content[_BEST] = {"file": best.name, "sha256": _digest(best)}
+            content["best_weights"] = {"file": best.name, "sha256": _digest(best)}
         header = _HEADER.format(name=path.name)
         atomic.write(path, lambda file: file.write_text(header + yaml_file.dump(content)))
 
@@ -117,8 +127,7 @@ def load_split(exported: Exported, path: Path) -> Split:
 
 def load_part(config: TrainConfig, part: PartName) -> Images:
     """Read one part of the configuration's data set."""
-    images: Images = registry.find("data", config.data.name)(part, **config.data.options)
-    return images
+    return registry.find("data", config.data.name, config.data.options)(part)
 
 
 def with_data_dir(exported: Exported, data_dir: str | None) -> Exported:
@@ -136,13 +145,6 @@ def with_data_dir(exported: Exported, data_dir: str | None) -> Exported:
         )
     config = TrainConfig.from_flat({**flat, "data_dir": str(Path(data_dir).resolve())})
     return replace(exported, config=config)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what a result may depend on."""
-    packages = ("torch", "numpy", "optuna", "ray", "mlflow", "regmix-search")
-    python = ".".join(map(str, sys.version_info[:3]))
-    return {"python": python, **{name: version(name) for name in packages}}
 
 
 def _digest(path: Path) -> str:

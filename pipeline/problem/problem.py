@@ -1,4 +1,4 @@
-"""The whole question of a study: a recipe (the task), a space, and what was set by hand."""
+"""What a study is about: a recipe (the task), a space, and the user's overrides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from pipeline.problem.space import SearchSpace
 from regmix.config import TrainConfig
 from regmix.errors import InputError, unknown
 from regmix.ranges import Value, check
-from regmix.registry import names
+from regmix.registry import KINDS, names
 
 SPACES = ROOT / "search_spaces"
 RECIPES = SPACES / "recipes"
@@ -25,7 +25,7 @@ class Recipe:
     trials: int  # of a study, unless the command line says otherwise
     values: Mapping[str, object]
     losses: Mapping[str, Mapping[str, object]]  # loss -> starting values of its options
-    place: str
+    source: str  # the file it was read from
 
     @classmethod
     def from_yaml(cls, path: Path) -> "Recipe":
@@ -51,82 +51,90 @@ class SearchProblem:
 
     recipe: Recipe
     space: SearchSpace
-    by_hand: Mapping[str, object]  # from --set and --data-dir; stronger than the recipe
+    overrides: Mapping[str, object]  # from --set and --data-dir; stronger than the recipe
 
     @classmethod
-    def load(cls, space: str, recipe: str, by_hand: Mapping[str, object]) -> "SearchProblem":
+    def load(cls, space: str, recipe: str, overrides: Mapping[str, object]) -> "SearchProblem":
         """Read both files and prove that every value in the space's ranges would be accepted.
 
         Args:
             space, recipe: a name of `search_spaces/` or `search_spaces/recipes/`, or a path of a
                 YAML file.
-            by_hand: flat configuration values that replace the recipe's.
+            overrides: flat configuration values that replace the recipe's.
 
         Raises:
             InputError: where any of it is wrong.
         """
-        question = cls(
+        problem = cls(
             Recipe.from_yaml(_find("recipe", recipe, RECIPES)),
             SearchSpace.from_yaml(_find("space", space, SPACES)),
-            by_hand,
+            overrides,
         )
-        question._check()
-        return question
+        problem._check()
+        return problem
 
     def _check(self) -> None:
         decided = {"loss", *self.space.ranges, *self.space.fixed}
-        for name in sorted(self.by_hand.keys() & decided):
+        for name in sorted(self.overrides.keys() & decided):
             raise InputError(
                 f"--set: {name} is decided by the space {self.space.name!r}; choose another space, "
-                f"or copy {self.space.place} and change it there"
+                f"or copy {self.space.source} and change it there"
             )
-        flat, places = self._flat()
+        flat, sources = self._flat()
         for name, value in self.space.fixed.items():
-            flat[name], places[name] = value, f"{self.space.place}: fixed"
+            flat[name], sources[name] = value, f"{self.space.source}: fixed"
         for name, range_ in self.space.ranges.items():
             for end in range_.ends():
                 TrainConfig.from_flat(
-                    {**flat, name: end}, {**places, name: f"{self.space.place}: search"}
+                    {**flat, name: end}, {**sources, name: f"{self.space.source}: search"}
                 )
 
     def _flat(self) -> tuple[dict[str, object], dict[str, str]]:
         """Return the values that all trials share, and where each was written."""
-        sources: list[tuple[str, Mapping[str, object]]] = [
-            (self.recipe.place, self.recipe.values),
-            (f"{self.recipe.place}: losses", self.recipe.losses.get(self.space.loss, {})),
-            (f"{self.space.place}: loss", {"loss": self.space.loss}),
-            ("--set", self.by_hand),
-            (f"{self.space.place}: fixed", self.space.fixed),
+        written: list[tuple[str, Mapping[str, object]]] = [
+            (self.recipe.source, self.recipe.values),
+            (f"{self.recipe.source}: losses", self.recipe.losses.get(self.space.loss, {})),
+            (f"{self.space.source}: loss", {"loss": self.space.loss}),
+            ("--set", self.overrides),
+            (f"{self.space.source}: fixed", self.space.fixed),
         ]
         flat: dict[str, object] = {}
-        places: dict[str, str] = {}
-        for place, values in sources:
+        sources: dict[str, str] = {}
+        for source, values in written:
             flat |= values
-            places |= dict.fromkeys(values, place)
-        return flat, places
+            sources |= dict.fromkeys(values, source)
+        return flat, sources
 
     def config(self, params: Mapping[str, Value]) -> TrainConfig:
         """Return the run that these sampled parameters mean."""
-        flat, places = self._flat()
-        return TrainConfig.from_flat({**flat, **params}, places)
+        flat, sources = self._flat()
+        return TrainConfig.from_flat({**flat, **params}, sources)
 
     def default(self) -> dict[str, Value]:
         """Return the recipe's own values of what is searched, inside the ranges: trial 0."""
         flat = self.config({}).flat()
         return {name: range_.clip(flat[name]) for name, range_ in self.space.ranges.items()}
 
-    def facts(self) -> dict[str, Any]:
+    def components(self) -> list[tuple[str, str]]:
+        """Return kind and name of every component that some trial may use."""
+        flat = self.config({}).flat()
+        found = [(kind, str(flat[kind])) for kind in KINDS]
+        for kind in self.space.ranges.keys() & set(KINDS):
+            found += [(kind, str(name)) for name in self.space.ranges[kind].ends()]
+        return found
+
+    def identity(self) -> dict[str, Any]:
         """Return what may not change under a study's name, in flat names.
 
         Where the data lies may change; that it is the same data is held by its fingerprint.
         """
         shared = self.config({}).flat()
         kept = {k: v for k, v in shared.items() if k not in self.space.ranges and k != "data_dir"}
-        return {"space": self.space.name, "recipe": self.recipe.name} | kept | self.space.facts()
+        return {"space": self.space.name, "recipe": self.recipe.name} | kept | self.space.identity()
 
     def with_seed(self, seed: int) -> "SearchProblem":
-        """Return the question with this seed for the trials, unless --set gave one."""
-        return replace(self, by_hand={"seed": seed, **self.by_hand})
+        """Return the problem with this seed for the trials, unless --set gave one."""
+        return replace(self, overrides={"seed": seed, **self.overrides})
 
 
 def _find(kind: str, name: str, folder: Path) -> Path:

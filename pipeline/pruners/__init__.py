@@ -1,77 +1,71 @@
 """Pruners, one per file: file name = function name = name on the command line.
 
-Each function takes the number of epochs of a full run and returns a pruner that can also say why.
-Some, marked by a parameter `inner`, go round another one: `collapse+halving` is halving within
-collapse. A pruner reads nothing but what the study has stored, so it forgets nothing when a driver
-dies.
+Each function takes the number of epochs of a full run and returns a pruner that can also say why,
+or any of Optuna's pruners. Some, marked by a parameter `inner`, go round another one:
+`collapse+halving` is halving within collapse. A pruner reads nothing but what the study has
+stored, so it forgets nothing when a driver dies.
 """
 
-import importlib
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.pruners import BasePruner
 
+from pipeline.pruners._optuna import OptunaPruner
+from pipeline.study.contracts import Pruner
+from regmix import registry
 from regmix.errors import InputError, unknown
+from regmix.signature import Contract
 
-
-@dataclass(frozen=True)
-class Stop:
-    """Why a trial should stop.
-
-    certain: whether it holds for the default configuration and for probes as well, since it does
-        not depend on how the others fare.
-    """
-
-    reason: str
-    certain: bool = False
-
-
-class Pruner(Protocol):
-    """Decides over a running trial, in words."""
-
-    def stop(self, study: Study, trial: FrozenTrial) -> Stop | None:
-        """Return why the trial should stop at its last reported epoch, or None to go on."""
+KIND = "pruner"
+registry.add_kind(KIND, Path(__file__).parent, __name__, Contract(("epochs",), optional=("inner",)))
 
 
 def names() -> tuple[str, ...]:
-    """Return the pruners that there are."""
-    return tuple(sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py")))
+    """Return the pruners that there are, those of plug-ins too."""
+    return registry.names(KIND)
 
 
-def _find(name: str) -> Callable[..., Pruner]:
-    made: Callable[..., Pruner] = getattr(importlib.import_module(f"pipeline.pruners.{name}"), name)
-    return made
+def split(spec: str) -> list[str]:
+    """Return the names in a specification such as 'collapse+halving', the outermost first.
 
-
-def _wraps(name: str) -> bool:
-    return "inner" in inspect.signature(_find(name)).parameters
+    Raises:
+        InputError: for an unknown name.
+    """
+    found = spec.split("+")
+    for name in found:
+        if name not in names():
+            raise unknown("command line", KIND, name, names())
+    return found
 
 
 def build(spec: str, epochs: int) -> Pruner:
-    """Build a pruner for runs of `epochs` epochs.
+    """Build a pruner.
 
     Args:
         spec: names joined by '+', the outermost first, such as 'collapse+halving'.
-        epochs: of a full run.
+        epochs: number of epochs of a full run.
 
     Raises:
         InputError: for an unknown name, or one inside another that goes round nothing.
     """
-    *outer, inner = spec.split("+")
-    for name in (*outer, inner):
-        if name not in names():
-            raise unknown("command line", "pruner", name, names())
+    *outer, inner = split(spec)
     for name in outer:
-        if not _wraps(name):
+        if "inner" not in inspect.signature(_find(name)).parameters:
             raise InputError(
                 f"command line: --pruner {spec}: {name} goes round no other pruner; put it last"
             )
-    pruner = _find(inner)(epochs)
+    pruner = _with_reason(inner, _find(inner)(epochs))
     for name in reversed(outer):
         pruner = _find(name)(epochs, inner=pruner)
     return pruner
+
+
+def _find(name: str) -> Callable[..., Pruner]:
+    found: Callable[..., Pruner] = registry.find(KIND, name)
+    return found
+
+
+def _with_reason(name: str, pruner: Pruner | BasePruner) -> Pruner:
+    return OptunaPruner(name, pruner) if isinstance(pruner, BasePruner) else pruner

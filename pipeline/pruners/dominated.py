@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from pipeline.pruners import Pruner, Stop
 from pipeline.pruners.halving import halving
+from pipeline.study.contracts import Pruner, Stop
+from pipeline.study.records import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Dominated:
 
 
 def _accuracies(trial: FrozenTrial, epoch: int) -> tuple[float, float]:
-    return trial.intermediate_values[epoch], trial.user_attrs[f"epoch_{epoch}"]["valid_clean"]
+    return trial.intermediate_values[epoch], TrialRecord(trial).metrics(epoch).valid_clean
 
 
 def dominated(epochs: int, inner: Pruner | None = None) -> Dominated:

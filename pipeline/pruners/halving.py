@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from pipeline.pruners import Stop
+from pipeline.study.contracts import Stop
 
 
 @dataclass(frozen=True)

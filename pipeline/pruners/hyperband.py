@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from pipeline.pruners import Stop
 from pipeline.pruners.halving import Halving, halving
+from pipeline.study.contracts import Stop
 
 KEEP = 1 / 3
 """Share of a bracket's trials that goes on at a rung: the later brackets are the hedge."""

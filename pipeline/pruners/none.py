@@ -3,7 +3,7 @@
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from pipeline.pruners import Stop
+from pipeline.study.contracts import Stop
 
 
 class _None:

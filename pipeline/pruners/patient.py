@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from pipeline.pruners import Pruner, Stop
 from pipeline.pruners.median import median
+from pipeline.study.contracts import Pruner, Stop
 
 
 @dataclass(frozen=True)

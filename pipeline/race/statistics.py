@@ -16,7 +16,7 @@ FIRST_LEVEL, FIRST_MARGIN = 0.001, 0.1
 """After one seed nothing is known of the noise between seeds: then only a difference beyond this
 level and this size is enough: five times what seeds differ by on digits (0.02)."""
 
-Outcomes = Mapping[int, NDArray[np.bool_]]
+Survivors = Mapping[int, NDArray[np.bool_]]
 """Configuration -> (seeds, images): which images survive each of its trainings."""
 
 
@@ -37,17 +37,17 @@ class Standing:
     gain_interval: tuple[float, float]
 
 
-def seed_noise(outcomes: Outcomes) -> tuple[float, int]:
+def seed_noise(survivors: Survivors) -> tuple[float, int]:
     """Return the standard deviation between seeds, pooled, and its degrees of freedom."""
     squares, freedom = 0.0, 0
-    for runs in outcomes.values():
+    for runs in survivors.values():
         means = runs.mean(axis=1)
         squares += float(((means - means.mean()) ** 2).sum())
         freedom += len(means) - 1
     return (float(np.sqrt(squares / freedom)), freedom) if freedom else (0.0, 0)
 
 
-def worse(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+def p_value(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """Return the p-value of `one` surviving on no fewer images than `other`, one-sided.
 
     The exact sign test over images (McNemar, 1947, where there is one seed each): images count
@@ -61,7 +61,7 @@ def worse(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float(binomtest(against, both, 0.5, alternative="greater").pvalue) if both else 1.0
 
 
-def hopeless(outcomes: Outcomes, kept: int) -> dict[int, str]:
+def eliminated(survivors: Survivors, reference: int) -> dict[int, str]:
     """Return which configurations can't be the best any more, and why in words.
 
     A configuration must lie behind the leader on the same images, and by more than seeds make;
@@ -69,27 +69,27 @@ def hopeless(outcomes: Outcomes, kept: int) -> dict[int, str]:
     chance, so any two may meet here either way.
 
     Args:
-        outcomes: of those still in the race.
-        kept: one that is never dropped.
+        survivors: the images that survive, of those still in the race.
+        reference: a configuration that is never dropped.
     """
     from scipy.stats import t as student
 
-    means = {name: float(runs.mean()) for name, runs in outcomes.items()}
+    means = {name: float(runs.mean()) for name, runs in survivors.items()}
     leader = max(means, key=lambda name: means[name])
-    noise, freedom = seed_noise(outcomes)
-    pairs = len(outcomes) * (len(outcomes) - 1)
+    noise, freedom = seed_noise(survivors)
+    pairs = len(survivors) * (len(survivors) - 1)
     dropped = {}
-    for name in outcomes.keys() - {leader, kept}:
+    for name in survivors.keys() - {leader, reference}:
         gap = means[leader] - means[name]
         if freedom:
             level = LEVEL / pairs
-            scale = np.sqrt(1 / len(outcomes[leader]) + 1 / len(outcomes[name]))
+            scale = np.sqrt(1 / len(survivors[leader]) + 1 / len(survivors[name]))
             margin = float(student.ppf(1 - level, freedom)) * noise * float(scale)
         else:
             level, margin = FIRST_LEVEL / pairs, FIRST_MARGIN
-        p = worse(outcomes[name], outcomes[leader])
+        p = p_value(survivors[name], survivors[leader])
         if gap > margin and p < level:
-            seeds = len(outcomes[name])
+            seeds = len(survivors[name])
             dropped[name] = (
                 f"{gap:.3f} behind after {seeds} seed{'s' * (seeds > 1)}: beyond the noise of "
                 f"seeds ({margin:.3f}), and p = {p:.1g} on the same images"
@@ -97,7 +97,7 @@ def hopeless(outcomes: Outcomes, kept: int) -> dict[int, str]:
     return dropped
 
 
-def standings(outcomes: Outcomes, reference: int, draws: int = 20000) -> dict[int, Standing]:
+def standings(survivors: Survivors, reference: int, draws: int = 20000) -> dict[int, Standing]:
     """Return what is known of each configuration, those that were dropped too.
 
     A mean over seeds and images is drawn as Student's t around what was seen: its scale is the
@@ -106,15 +106,15 @@ def standings(outcomes: Outcomes, reference: int, draws: int = 20000) -> dict[in
     seed each there is no noise between seeds to be seen, and the intervals are too narrow.
 
     Args:
-        outcomes: of every configuration.
-        reference: the one that gains are counted from.
-        draws: of the probability.
+        survivors: the images that survive, of every configuration.
+        reference: the configuration that gains are counted from.
+        draws: number of draws for the probability.
     """
-    names = list(outcomes)
-    runs = np.array([outcomes[name].mean(axis=0) for name in names])  # (configurations, images)
+    names = list(survivors)
+    runs = np.array([survivors[name].mean(axis=0) for name in names])  # (configurations, images)
     means, images = runs.mean(axis=1), runs.shape[1]
-    noise, freedom = seed_noise(outcomes)
-    seeds = np.array([len(outcomes[name]) for name in names])
+    noise, freedom = seed_noise(survivors)
+    seeds = np.array([len(survivors[name]) for name in names])
     covariance = np.atleast_2d(np.cov(runs)) / images + np.diag(noise**2 / seeds)
     generator = np.random.default_rng(0)
     spread = _draw(generator, covariance, freedom, draws)

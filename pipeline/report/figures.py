@@ -1,33 +1,28 @@
 """The plots of a study as one page."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from optuna.study import Study
+from pipeline.study.records import StudyRecord
 
 
-def page(study: "Study", names: tuple[str, ...]) -> str:
+def page(study: StudyRecord) -> str:
     """Return a page with history, parallel coordinates and slices; '' before 2 trials are complete.
 
     The page holds its script, so it opens without a network.
     """
-    complete = [t for t in study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
-    if len(complete) < 2:
+    if sum(trial.state == "COMPLETE" for trial in study.trials()) < 2:
         return ""
     from optuna import visualization
 
-    figures = [visualization.plot_optimization_history(study, target_name="robust accuracy")]
-    figures.append(visualization.plot_intermediate_values(study))
-    figures.append(visualization.plot_slice(study, list(names), target_name="robust accuracy"))
+    names, target = list(study.searched), "final_robust"
+    figures = [visualization.plot_optimization_history(study.study, target_name=target)]
+    figures.append(visualization.plot_intermediate_values(study.study))
+    figures.append(visualization.plot_slice(study.study, names, target_name=target))
     if len(names) > 1:
         figures.append(
-            visualization.plot_parallel_coordinate(
-                study, list(names), target_name="robust accuracy"
-            )
+            visualization.plot_parallel_coordinate(study.study, names, target_name=target)
         )
     parts = [
         figure.to_html(full_html=False, include_plotlyjs=place == 0)
         for place, figure in enumerate(figures)
     ]
-    title = f"<title>{study.study_name}</title>"
+    title = f"<title>{study.name}</title>"
     return f"<!doctype html><meta charset=utf-8>{title}{''.join(parts)}"

@@ -1,40 +1,45 @@
 """What a running search shows: a live table in a terminal, plain lines elsewhere."""
 
-import sys
 import threading
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-    from pipeline.study.controller import StudyController
-
-
-def duration(seconds: float) -> str:
-    """Return '0:41', '12:05' or '3:02:10'."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+from pipeline.report.formatting import duration, trial_cells
+from pipeline.study.budget import TimeBudget
+from pipeline.study.records import StudyRecord, TrialRecord
 
 
-class Progress:
-    """Follows the trials of a bridge; give `changed` to it."""
+class LiveView:
+    """Follows the trials of a study: a `TrialListener`."""
 
-    def __init__(self, bridge: "StudyController", console: Console) -> None:
-        """Prepare; nothing is shown before the context is entered."""
-        self._bridge, self._console = bridge, console
-        self._lock = threading.Lock()
-        self._trials: dict[int, FrozenTrial] = {}
+    def __init__(
+        self,
+        study: StudyRecord,
+        names: tuple[str, ...],
+        total: int | None,
+        budget: TimeBudget,
+        console: Console,
+    ) -> None:
+        """Prepare; nothing is shown before the context is entered.
+
+        Args:
+            study: the study.
+            names: names of the searched parameters.
+            total: number of trials that the study shall have; None where time alone ends it.
+            budget: the time that the study may take.
+            console: where it is shown.
+        """
+        self._study, self._names, self._total, self._budget = study, names, total, budget
+        self._console, self._lock = console, threading.Lock()
+        self._trials: dict[int, TrialRecord] = {}
         self._begun = time.monotonic()
         self._ended_here = 0
-        self.first_epoch: float | None = None  # time.monotonic() of the first report
         self._live = Live(
             get_renderable=self.table,
             console=console,
@@ -44,8 +49,7 @@ class Progress:
         )
 
     def __enter__(self) -> Self:
-        for trial in self._bridge.study.get_trials(deepcopy=False):
-            self._trials[trial.number] = trial
+        self._trials = {trial.number: trial for trial in self._study.trials()}
         if self._console.is_terminal:
             self._live.start()
         return self
@@ -59,80 +63,54 @@ class Progress:
         if self._console.is_terminal:
             self._live.stop()
 
-    def changed(self, trial: "FrozenTrial") -> None:
+    def trial_changed(self, trial: TrialRecord) -> None:
         """Take over a trial's new state."""
         with self._lock:
             self._trials[trial.number] = trial
-            if self.first_epoch is None and trial.last_step:
-                self.first_epoch = time.monotonic()
-            self._ended_here += trial.state.is_finished()
-        if trial.state.is_finished() and not self._console.is_terminal:
+            self._ended_here += trial.ended
+        if trial.ended and not self._console.is_terminal:
             print(self._line(trial), flush=True)
 
-    def _line(self, trial: "FrozenTrial") -> str:
-        last = trial.last_step
-        value = f"robust {trial.intermediate_values[last]:.3f}" if last else "no epoch"
-        if trial.state.name == "COMPLETE":
-            value = f"judged {trial.value:.3f}"
-        reason = trial.user_attrs.get("reason")
-        head = f"trial {trial.number:3d} {trial.state.name:8s} epoch {last or 0:2d} {value}"
-        return f"{head}  {self._headline()}{f'  ({reason})' if reason else ''}"
+    def _line(self, trial: TrialRecord) -> str:
+        last = trial.last_epoch
+        value = f"robust {trial.values[last]:.3f}" if last else "no epoch"
+        if trial.final_robust is not None:
+            value = f"final_robust {trial.final_robust:.3f}"
+        head = f"trial {trial.number:3d} {trial.state:8s} epoch {last:2d} {value}"
+        return f"{head}  {self._headline()}{f'  ({trial.reason})' if trial.reason else ''}"
 
     def _headline(self) -> str:
         with self._lock:
             trials = list(self._trials.values())
-        ended = [t for t in trials if t.state.is_finished()]
-        complete = [t for t in ended if t.state.name == "COMPLETE"]
-        best = max(complete, key=lambda t: t.value or 0.0, default=None)
-        shown = f"best {best.value:.3f} (trial {best.number})" if best else "no best yet"
-        left = self._time_left()
-        total = "" if self._bridge.trials >= 10**6 else f" of {self._bridge.trials}"
-        return f"{len(ended)}{total} trials ended, {shown}, {left}"
+        ended = [trial for trial in trials if trial.ended]
+        complete = [trial for trial in ended if trial.final_robust is not None]
+        best = max(complete, key=lambda trial: trial.final_robust or 0.0, default=None)
+        shown = f"best {best.final_robust:.3f} (trial {best.number})" if best else "no best yet"
+        total = "" if self._total is None else f" of {self._total}"
+        return f"{len(ended)}{total} trials ended, {shown}, {self._time_left(trials)}"
 
-    def _time_left(self) -> str:
-        spent = time.monotonic() - self._begun
-        budget = self._bridge.clock.budget - self._bridge.clock.seconds
+    def _time_left(self, trials: list[TrialRecord]) -> str:
+        left = self._budget.budget - self._budget.seconds
         if not self._ended_here:
-            return "time left not known yet" if budget == float("inf") else "within the budget"
-        waiting = sum(t.state.name == "WAITING" for t in self._trials.values())
-        missing = max(0, self._bridge.trials - len(self._trials)) + waiting
-        running = sum(t.state.name == "RUNNING" for t in self._trials.values())
-        guess = spent / self._ended_here * (missing + running / 2)
-        return f"about {duration(max(0.0, min(guess, budget)))} left"
+            return "time left not known yet" if left == float("inf") else "within the budget"
+        if self._total is None:
+            return f"about {duration(max(0.0, left))} left"
+        waiting = sum(trial.state == "WAITING" for trial in trials)
+        running = sum(trial.state == "RUNNING" for trial in trials)
+        missing = max(0, self._total - len(trials)) + waiting + running / 2
+        guess = (time.monotonic() - self._begun) / self._ended_here * missing
+        return f"about {duration(max(0.0, min(guess, left)))} left"
 
     def table(self) -> Group:
         """Return the headline and a row for each running trial."""
-        names = tuple(self._bridge.question.space.ranges)
         table = Table(box=None, pad_edge=False)
-        for name in ("trial", "epoch", "robust", "clean", *names):
+        for name in ("trial", "epoch", "robust", "clean", *self._names):
             table.add_column(name, justify="right")
         with self._lock:
             trials = list(self._trials.values())
         for trial in trials:
-            if trial.state.name == "RUNNING":
-                table.add_row(*cells(trial, names))
-        title = f"{self._bridge.study.study_name}: {self._headline()}"
-        spent = f", {duration(self._bridge.clock.seconds)} spent"
+            if trial.state == "RUNNING":
+                table.add_row(*trial_cells(trial, self._names))
+        title = f"{self._study.name}: {self._headline()}"
+        spent = f", {duration(self._budget.seconds)} spent"
         return Group(Text(title + spent, style="bold"), table)
-
-
-def cells(trial: "FrozenTrial", names: tuple[str, ...]) -> list[str]:
-    """Return number, epoch, robust and clean accuracy, and the parameters `names` as text."""
-    last = trial.last_step
-    total = trial.user_attrs.get("config", {}).get("epochs", "?")
-    robust = clean = "-"
-    if last:
-        robust = f"{trial.intermediate_values[last]:.3f}"
-        clean = f"{trial.user_attrs[f'epoch_{last}']['valid_clean']:.3f}"
-    params = [short(trial.params.get(name, "-")) for name in names]
-    return [str(trial.number), f"{last or 0}/{total}", robust, clean, *params]
-
-
-def short(value: object) -> str:
-    """Return a number in three significant digits, anything else as it is."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def console() -> Console:
-    """Return a console on standard output, wide enough for its tables where it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)

@@ -1,41 +1,38 @@
 """What a race of finalists says: its table, and its end in a line."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from rich.table import Table
 
-from pipeline.driver.publish import searched
-from pipeline.report.live import short
-
-if TYPE_CHECKING:
-    from optuna.study import Study
-
-    from pipeline.race.statistics import Standing
+from pipeline.race.statistics import Standing
+from pipeline.report.formatting import short
+from pipeline.study.records import StudyRecord
 
 
 def table(
-    source: "Study",
-    found: dict[int, "Standing"],
+    source: StudyRecord,
+    found: dict[int, Standing],
     order: list[int],
-    gone: dict[int, str],
+    gone: Mapping[int, str],
     reference: int,
 ) -> Table:
     """Return a row for each finalist.
 
     Args:
-        source: the study that found them.
-        found: how each stands, by its number there.
-        order: the numbers, the best first.
-        gone: why those that were dropped were.
-        reference: the number that `found` compares with: the recipe's default, if it is there.
+        source: the study that found the finalists.
+        found: standing of each finalist, by its number there.
+        order: numbers of the finalists, the best first.
+        gone: reason of each finalist that dropped out.
+        reference: number of the finalist that `found` compares with: the recipe's default, if it
+            is there.
     """
-    names = searched(source.user_attrs["question"])
-    title = f"{source.study_name}: robust accuracy of the finalists, fresh seeds, validation images"
+    names = source.searched
+    title = f"{source.name}: robust accuracy of the finalists, fresh seeds, validation images"
     result = Table(title=title, box=None, pad_edge=False, title_justify="left")
     for name in ("trial", *names, "seeds", "mean", "95 % interval", "best", "over the default"):
         result.add_column(name, justify="right", no_wrap=True)
     result.add_column("why", overflow="fold")
-    trials = {trial.number: trial for trial in source.get_trials(deepcopy=False)}
+    trials = source.trials()
     for number in order:
         one = found[number]
         low, high = one.gain_interval
@@ -54,10 +51,14 @@ def table(
     return result
 
 
-def verdict(found: dict[int, "Standing"], winner: int, reference: int, seeds: int) -> str:
+def verdict(found: dict[int, Standing], winner: int, reference: int, seeds: int) -> str:
     """Say in a line whether the winner is better than the reference, and how surely.
 
-    seeds: with how many fresh seeds each was trained.
+    Args:
+        found: standing of each finalist, by its number.
+        winner: number of the best one.
+        reference: number of the finalist that `found` compares with.
+        seeds: number of fresh seeds that each was trained with.
     """
     one = found[winner]
     if winner == reference:

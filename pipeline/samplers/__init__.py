@@ -1,60 +1,73 @@
-"""Optuna's samplers by name, seeded so that a study continued later never repeats itself."""
+"""Samplers, one per file: file name = function name = name on the command line.
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+Each function takes a `SamplerContext` and returns an Optuna sampler. It is called anew for every
+trial: one random stream for the whole study would start again whenever a killed search goes on,
+and propose its first trials a second time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import optuna
 from optuna.samplers import BaseSampler
 
-from pipeline.samplers._derived import ShownSampler, at_common_epoch
-from pipeline.samplers._sequence import SequenceSampler, Sobol, grid
-from pipeline.study.pareto import with_both
+from pipeline.problem.space import SearchSpace
+from pipeline.samplers._derived import DerivedSampler, with_both_accuracies
+from pipeline.study.contracts import SamplerFactory
+from regmix import registry
+from regmix.errors import unknown
+from regmix.signature import Contract
 
-if TYPE_CHECKING:
-    from pipeline.problem.space import SearchSpace
+KIND = "sampler"
+registry.add_kind(KIND, Path(__file__).parent, __name__, Contract(("context",)))
 
 
-# Each takes a seed of the trial, the seed of the study, and the space.
-_SAMPLERS: Mapping[str, Callable[[int, int, "SearchSpace"], BaseSampler]] = {
-    "random": lambda own, study, space: optuna.samplers.RandomSampler(seed=own),
-    "tpe": lambda own, study, space: optuna.samplers.TPESampler(seed=own, constant_liar=True),
-    # settings by the tuning tasks of `benchmarks/search.py`
-    "bohb": lambda own, study, space: ShownSampler(
-        optuna.samplers.TPESampler(seed=own, multivariate=False, n_startup_trials=16),
-        at_common_epoch,
-    ),
-    # of complete trials alone; it imports torch into the driver
-    "gp": lambda own, study, space: optuna.samplers.GPSampler(seed=own),
-    # keeps its state in the study's storage, as a pickle of its own
-    "cmaes": lambda own, study, space: optuna.samplers.CmaEsSampler(seed=own),
-    "qmc": lambda own, study, space: SequenceSampler(Sobol(len(space.ranges), study), space.ranges),
-    "grid": lambda own, study, space: SequenceSampler(grid(space.ranges, study), space.ranges),
-}
+@dataclass(frozen=True)
+class SamplerContext:
+    """What a sampler is built for.
+
+    seed: seed of this trial's random stream, which follows from the study's and the number.
+    study_seed: seed of the study, the same for all of its trials.
+    space: ranges of the parameters.
+    """
+
+    seed: int
+    study_seed: int
+    space: SearchSpace
 
 
 def names() -> tuple[str, ...]:
-    """Return the samplers that there are."""
-    return tuple(_SAMPLERS)
+    """Return the samplers that there are, those of plug-ins too."""
+    return registry.names(KIND)
 
 
-def build(
-    name: str, seed: int, number: int, space: "SearchSpace", *, front: bool = False
-) -> BaseSampler:
-    """Build the sampler for trial `number`.
+def check_name(name: str) -> None:
+    """Raise InputError where there is no such sampler."""
+    if name not in names():
+        raise unknown("command line", KIND, name, names())
 
-    Its random stream depends on seed and number alone. One stream for the whole study would
-    start again whenever a killed search goes on, and propose its first trials a second time.
+
+def factory(name: str, seed: int, space: SearchSpace, *, front: bool = False) -> SamplerFactory:
+    """Return what builds the sampler of each trial.
 
     Args:
-        name: of the sampler.
-        seed: of the study.
-        number: of the trial.
-        space: that is sampled.
-        front: whether it is to seek the front of robust and clean accuracy.
+        name: name of the sampler.
+        seed: seed of the study.
+        space: ranges of the parameters.
+        front: whether the front of robust and clean accuracy is sought.
+
+    Raises:
+        InputError: where there is no such sampler.
     """
-    stream = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    if front and name == "bohb":  # epochs have one value
+    if front and name == "bohb":  # it learns from epochs, which have one value
         name = "tpe"
-    sampler = _SAMPLERS[name](stream, seed, space)
-    return ShownSampler(sampler, with_both) if front else sampler
+    check_name(name)
+    make: Callable[[SamplerContext], BaseSampler] = registry.find(KIND, name)
+
+    def build(number: int) -> BaseSampler:
+        stream = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        sampler = make(SamplerContext(stream, seed, space))
+        return DerivedSampler(sampler, with_both_accuracies) if front else sampler
+
+    return build

@@ -1,7 +1,7 @@
-"""Samplers that are shown another study than the real one.
+"""Samplers that learn from a study derived from the real one.
 
-Optuna's samplers read a study; what they should learn from a trial is decided here, and the study
-itself stays the truth.
+Optuna's samplers read a study. What they should learn from a trial is decided here, and the real
+study stays the truth.
 """
 
 from collections.abc import Callable
@@ -13,29 +13,33 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from pipeline.study import optuna_private
+from pipeline.study.ranking import accuracies
+from pipeline.study.records import TrialRecord
+
 ENOUGH = 8
-"""So many trials must have reached an epoch before all are ranked by their values there."""
+"""Number of trials that must have reached an epoch before all are ranked by their values there."""
 
 
-class ShownSampler(BaseSampler):
-    """Lets a sampler see what `show` makes of the study, once for all parameters of a trial."""
+class DerivedSampler(BaseSampler):
+    """Lets a sampler read a derived study, made once for all parameters of a trial."""
 
-    def __init__(self, inner: BaseSampler, show: Callable[[Study], Study]) -> None:
-        """Sample as `inner` does."""
-        self._inner, self._make = inner, show
-        self._shown: tuple[int, Study] | None = None  # the trial that it was shown for
+    def __init__(self, inner: BaseSampler, derive: Callable[[Study], Study]) -> None:
+        """Sample as `inner` does from what `derive` makes of the study."""
+        self._inner, self._derive = inner, derive
+        self._derived: tuple[int, Study] | None = None  # the trial that it was made for
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return what the inner sampler samples together."""
-        return self._inner.infer_relative_search_space(self._show(study, trial), trial)
+        return self._inner.infer_relative_search_space(self._study(study, trial), trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Sample these parameters."""
-        return self._inner.sample_relative(self._show(study, trial), trial, search_space)
+        return self._inner.sample_relative(self._study(study, trial), trial, search_space)
 
     def sample_independent(
         self,
@@ -45,13 +49,13 @@ class ShownSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:  # noqa: ANN401
         """Sample one parameter."""
-        shown = self._show(study, trial)
-        return self._inner.sample_independent(shown, trial, param_name, param_distribution)
+        derived = self._study(study, trial)
+        return self._inner.sample_independent(derived, trial, param_name, param_distribution)
 
-    def _show(self, study: Study, trial: FrozenTrial) -> Study:
-        if self._shown is None or self._shown[0] != trial.number:
-            self._shown = trial.number, self._make(study)
-        return self._shown[1]
+    def _study(self, study: Study, trial: FrozenTrial) -> Study:
+        if self._derived is None or self._derived[0] != trial.number:
+            self._derived = trial.number, self._derive(study)
+        return self._derived[1]
 
 
 def rebuilt(
@@ -61,33 +65,20 @@ def rebuilt(
 
     Args:
         study: the real one.
-        values: of a trial that is shown as complete, one for each objective; None for one that
-            is shown as it is, but without epochs where there are several objectives.
-        objectives: how many, all to be maximised.
+        values: returns the values of a trial that is shown as complete, one for each objective;
+            None for a trial that is shown as it is, but without epochs where there are several
+            objectives.
+        objectives: number of objectives, all to be maximised.
     """
-    shown = optuna.create_study(directions=["maximize"] * objectives)
+    derived = optuna.create_study(directions=["maximize"] * objectives)
     for trial in study.get_trials(deepcopy=False):
         found = values(trial)
         hidden = found is None and trial.state == TrialState.COMPLETE
         state = trial.state if found is None else TrialState.COMPLETE
-        ended = trial.datetime_complete
-        shown.add_trial(
-            FrozenTrial(
-                number=trial.number,
-                trial_id=trial.number,
-                state=TrialState.PRUNED if hidden else state,
-                value=None,
-                values=found,
-                datetime_start=trial.datetime_start,
-                datetime_complete=ended if found is None else ended or trial.datetime_start,
-                params=trial.params,
-                distributions=trial.distributions,
-                user_attrs={},
-                system_attrs=trial.system_attrs,
-                intermediate_values=trial.intermediate_values if objectives == 1 else {},
-            )
-        )
-    return shown
+        state = TrialState.PRUNED if hidden else state
+        epochs = trial.intermediate_values if objectives == 1 else {}
+        derived.add_trial(optuna_private.in_other_state(trial, state, found, epochs))
+    return derived
 
 
 def at_common_epoch(study: Study) -> Study:
@@ -111,3 +102,18 @@ def at_common_epoch(study: Study) -> Study:
         return [trial.intermediate_values[common]]
 
     return rebuilt(study, value, objectives=1)
+
+
+def with_both_accuracies(study: Study) -> Study:
+    """Show complete trials with robust and clean accuracy, and the others without epochs.
+
+    The study itself keeps one value, robust accuracy, and its epochs: Optuna reports no epochs of
+    a study with two objectives.
+    """
+
+    def values(trial: FrozenTrial) -> list[float] | None:
+        if trial.state != TrialState.COMPLETE:
+            return None
+        return list(accuracies(TrialRecord(trial)))
+
+    return rebuilt(study, values, objectives=2)

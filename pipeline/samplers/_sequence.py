@@ -1,11 +1,12 @@
-"""Samplers whose points follow from the number of a trial alone: a grid, and Sobol's sequence."""
+"""Samplers whose points follow from the number of a trial alone.
 
-import math
+Optuna's own grid and Sobol samplers keep their place in a study's attributes or in memory: after
+a kill, with several trials under way, they repeat or leave out points.
+"""
+
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
@@ -13,55 +14,12 @@ from optuna.trial import FrozenTrial
 
 from pipeline.problem.space import Range
 
-GRID = 4
-"""Values on each axis of the grid, both ends included; a choice has all of its own."""
-
 
 class Points(Protocol):
     """Where a trial lies in the unit cube."""
 
     def at(self, number: int) -> list[float]:
         """Return a share in [0, 1] for each parameter."""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Every combination of a few values, in an order shuffled by the seed.
-
-    steps: values of each parameter. Trial 0 is the default configuration, so the grid begins
-        with trial 1; after its end it begins again.
-    """
-
-    steps: tuple[int, ...]
-    seed: int
-
-    @property
-    def size(self) -> int:
-        """How many combinations there are."""
-        return math.prod(self.steps)
-
-    def at(self, number: int) -> list[float]:
-        """Return the combination of a trial."""
-        order = np.random.default_rng(self.seed).permutation(self.size)
-        place = np.unravel_index(order[(number - 1) % self.size], self.steps)
-        return [int(k) / max(1, n - 1) for k, n in zip(place, self.steps, strict=True)]
-
-
-@dataclass(frozen=True)
-class Sobol:
-    """Sobol's sequence with Owen's scrambling: even in every number of trials."""
-
-    dimensions: int
-    seed: int
-
-    def at(self, number: int) -> list[float]:
-        """Return the point of a trial."""
-        from scipy.stats import qmc
-
-        sequence = qmc.Sobol(self.dimensions, scramble=True, rng=self.seed)
-        if number:  # none is too few for it
-            sequence.fast_forward(number)
-        return [float(x) for x in sequence.random(1)[0]]
 
 
 class SequenceSampler(BaseSampler):
@@ -93,8 +51,3 @@ class SequenceSampler(BaseSampler):
         """Return the value at the trial's share of the parameter."""
         share = self._points.at(trial.number)[list(self._ranges).index(param_name)]
         return self._ranges[param_name].at(share)
-
-
-def grid(ranges: Mapping[str, Range], seed: int) -> Grid:
-    """Return the grid over a space."""
-    return Grid(tuple(range_.steps(GRID) for range_ in ranges.values()), seed)

@@ -15,8 +15,8 @@ class TimeBudget:
     before: seconds of earlier sessions.
     begun: `time.monotonic()` at the start of this one.
     trained: seconds that workers spent in epochs, in this session.
-    epochs: that they were spent in.
-    first_report: `time.monotonic()` of the first epoch of this session; 0 before.
+    epochs: number of epochs of this session.
+    first_epoch: `time.monotonic()` of the first epoch of this session; 0 before.
     """
 
     budget: float = float("inf")
@@ -24,7 +24,7 @@ class TimeBudget:
     begun: float = field(default_factory=time.monotonic)
     trained: float = 0.0
     epochs: int = 0
-    first_report: float = 0.0
+    first_epoch: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -32,23 +32,23 @@ class TimeBudget:
         return self.before + time.monotonic() - self.begun
 
     @property
-    def pace(self) -> float:
+    def seconds_per_epoch(self) -> float:
         """Mean seconds of an epoch in this session; 0 while none is known."""
         return self.trained / self.epochs if self.epochs else 0.0
 
     @property
-    def open(self) -> bool:
+    def has_time(self) -> bool:
         """Whether a trial that begins now can report an epoch."""
-        return self.seconds + self.pace < self.budget
+        return self.seconds + self.seconds_per_epoch < self.budget
 
     @property
-    def over(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether even a trial that is nearly complete must end now."""
         return self.seconds >= self.budget * (1 + GRACE)
 
-    def saw(self, seconds: float) -> None:
+    def record_epoch(self, seconds: float) -> None:
         """Count an epoch that took so many seconds."""
-        self.first_report = self.first_report or time.monotonic()
+        self.first_epoch = self.first_epoch or time.monotonic()
         self.trained += seconds
         self.epochs += 1
 
@@ -56,4 +56,4 @@ class TimeBudget:
         """Tell whether a running trial may go on for so many more epochs."""
         if self.seconds < self.budget:
             return True
-        return self.seconds + epochs * self.pace < self.budget * (1 + GRACE)
+        return self.seconds + epochs * self.seconds_per_epoch < self.budget * (1 + GRACE)

@@ -6,33 +6,33 @@ ask and tell the beating is done here. A journal file has no heartbeats: it has 
 
 import threading
 import time
-from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+from optuna.study import Study
 from optuna.trial import TrialState
 
-if TYPE_CHECKING:
-    from optuna.study import Study
+from pipeline.study import optuna_private
+from pipeline.study.records import TrialRecord
 
 GRACE = 3
-"""So many beats may be missing before a driver is taken for dead."""
+"""Number of beats that may be missing before a driver is taken for dead."""
 
 
 @dataclass
 class Heartbeat:
     """Beats for the trials of this driver, in a thread of its own.
 
-    study: in a database opened with an interval.
-    seconds: that interval.
-    mine: returns the numbers of the trials that this driver runs.
+    study: a study in a database that was opened with an interval.
+    seconds: the interval between two beats.
     """
 
-    study: "Study"
+    study: Study
     seconds: float
-    mine: Callable[[], Collection[int]] = tuple
-    _seen: dict[int, float] = field(default_factory=dict)
+    _own: set[int] = field(default_factory=set)  # trials of this driver
+    _first_seen: dict[int, float] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -51,10 +51,26 @@ class Heartbeat:
         if self._thread is not None:
             self._thread.join()
 
+    @property
+    def own(self) -> frozenset[int]:
+        """Numbers of the trials that this driver runs."""
+        with self._lock:
+            return frozenset(self._own)
+
+    def adopt(self, number: int) -> None:
+        """Beat for a trial, now and from now on."""
+        self.beat(number)
+        with self._lock:
+            self._own.add(number)
+
+    def drop(self, number: int) -> None:
+        """Beat for a trial no longer."""
+        with self._lock:
+            self._own.discard(number)
+
     def beat(self, number: int) -> None:
         """Say that a trial's driver lives."""
-        trial = self.study.get_trials(deepcopy=False)[number]
-        self.study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+        optuna_private.beat(self.study, self.study.get_trials(deepcopy=False)[number])
 
     def stale(self) -> list[int]:
         """Return the numbers of RUNNING trials whose driver is dead.
@@ -62,21 +78,21 @@ class Heartbeat:
         A driver that died before its first beat is told by a trial that stays without a
         configuration for as long as it is watched from here.
         """
-        silent = set(self.study._storage._get_stale_trial_ids(self.study._study_id))  # type: ignore[attr-defined]
+        silent, own = optuna_private.silent(self.study), self.own
         now, found = time.monotonic(), []
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if trial.number in self.mine():
+            if trial.number in own:
                 continue
-            blank = "config" not in trial.user_attrs
-            since = self._seen.setdefault(trial.number, now)
-            if trial._trial_id in silent or (blank and now - since > GRACE * self.seconds):
+            since = self._first_seen.setdefault(trial.number, now)
+            blank = not TrialRecord(trial).begun and now - since > GRACE * self.seconds
+            if trial.number in silent or blank:
                 found.append(trial.number)
-                self._seen.pop(trial.number)
+                self._first_seen.pop(trial.number)
         return found
 
     def _work(self) -> None:
         while not self._stop.wait(self.seconds):
-            for number in tuple(self.mine()):
+            for number in self.own:
                 try:
                     self.beat(number)
                 except Exception:  # the database is away: the next beat may reach it

@@ -1,57 +1,386 @@
-"""How a trial ends: what was decided, what it breaks, and what an epoch counts for."""
+"""What a study stores of itself and of its trials beside Optuna's own fields: all of it, typed.
+
+Nobody else reads or writes a user attribute. The attributes of a trial, and who writes them:
+
+    config         flat configuration of the run                  StudyController.ask
+    origin         where its parameters come from; absent: sampled  whoever enqueues it
+    epoch_N        metrics of epoch N                             StudyController.report
+    machine        device and threads of the last epoch           StudyController.report
+    would_prune    reason of a stop that a control trial ignored  StudyController.report
+    outcome        epoch, state and reason of its end             StudyController.report, tell
+    retries        reasons for which it was tried again           StudyController.retry
+
+and of a study:
+
+    format         number of this format                          begin_study
+    problem        identity of recipe, space and overrides        hold
+    rules          what is sought, and in which order             hold
+    data           fingerprint of the training images             hold
+    checkpoints    URL of the object store, if any                hold
+    plugins        digests of the plug-ins that it uses           hold
+    versions       versions of what a result may depend on        begin_study
+    extent         trials and seconds that were asked for         ask_for
+    seconds        seconds that it took, over all sessions        StudyController.report, tell
+    eliminated_N   finalists that dropped out after seed N        RoundQueue
+
+The outcome is stored before the state changes, and with a stop before the epoch is told: what was
+decided is decided once, and a kill between two writes does not decide it again.
+"""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any
 
-from optuna.trial import FrozenTrial
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
 
-from pipeline.study.remarks import latest
-from regmix.training.catastrophic_overfitting import RATIO
+from pipeline.study.events import TrialOutcome
+from regmix.errors import InputError
+from regmix.evaluation.results import FinalEvaluation
+from regmix.ranges import Value
 from regmix.training.metrics import EpochMetrics
+
+FORMAT = 2
+"""Number of the format; version 0.1.0 had none. Increase it when an attribute changes."""
+
+DEFAULT = "default"
+"""Origin of the trial with the recipe's own values."""
+
+_ELIMINATED = "eliminated_"
 
 
 @dataclass(frozen=True)
-class TrialOutcome:
-    """How a trial ended, and why where it did not reach its end."""
+class TrialRecord:
+    """A trial as its study knows it."""
 
-    state: Literal["COMPLETE", "PRUNED", "FAIL"]
-    reason: str = ""
+    frozen: FrozenTrial
+
+    @property
+    def number(self) -> int:
+        """Number of the trial in its study, from 0."""
+        return self.frozen.number
+
+    @property
+    def state(self) -> str:
+        """WAITING, RUNNING, COMPLETE, PRUNED or FAIL."""
+        return self.frozen.state.name
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is COMPLETE, PRUNED or FAIL."""
+        return self.frozen.state.is_finished()
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Searched parameters; empty before the trial is begun."""
+        return self.frozen.params
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was ever handed out; a trial may wait without."""
+        return "config" in self.frozen.user_attrs
+
+    @property
+    def config(self) -> Mapping[str, Value]:
+        """Flat configuration of the run."""
+        found: Mapping[str, Value] = self.frozen.user_attrs["config"]
+        return found
+
+    @property
+    def total_epochs(self) -> int:
+        """Number of epochs of the whole run."""
+        return int(self.config["epochs"] or 0)
+
+    @property
+    def last_epoch(self) -> int:
+        """Last epoch that was reported; 0 before the first."""
+        return self.frozen.last_step or 0
+
+    @property
+    def values(self) -> Mapping[int, float]:
+        """Epoch -> value by which trials are compared, in [0, 1]."""
+        return self.frozen.intermediate_values
+
+    @cached_property
+    def epochs(self) -> Mapping[int, EpochMetrics]:
+        """Epoch -> all that was measured, in the order of the epochs."""
+        return {epoch: self.metrics(epoch) for epoch in sorted(self.values)}
+
+    def metrics(self, epoch: int) -> EpochMetrics:
+        """Return what was measured after an epoch."""
+        return EpochMetrics.from_dict(self.frozen.user_attrs[f"epoch_{epoch}"])
+
+    @property
+    def latest(self) -> EpochMetrics:
+        """What was measured after the last epoch; only for a trial that reported one."""
+        return self.metrics(self.last_epoch)
+
+    @property
+    def final(self) -> FinalEvaluation:
+        """The evaluation after the last epoch of a complete trial."""
+        found = self.latest.final
+        assert found is not None, "a complete trial is evaluated"
+        return found
+
+    @property
+    def final_robust(self) -> float | None:
+        """The objective, in [0, 1]; None for a trial that is not complete."""
+        return self.frozen.value if self.frozen.state == TrialState.COMPLETE else None
+
+    @property
+    def outcome(self) -> TrialOutcome | None:
+        """How it ends with the last epoch that the study knows; None while it goes on."""
+        stored = self.frozen.user_attrs.get("outcome")
+        if stored is None or stored["epoch"] != self.last_epoch:
+            return None
+        return TrialOutcome(stored["state"], stored["reason"])
+
+    @property
+    def reason(self) -> str:
+        """Why it ended before its last epoch; '' for all others."""
+        return self.outcome.reason if self.outcome else ""
+
+    @property
+    def origin(self) -> str:
+        """Where its parameters come from: 'sampled', DEFAULT, or in words."""
+        return str(self.frozen.user_attrs.get("origin", "sampled"))
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it has the recipe's own values."""
+        return self.origin == DEFAULT
+
+    @property
+    def would_prune(self) -> str:
+        """Reason of a stop that this control trial ignored; '' where there was none."""
+        return str(self.frozen.user_attrs.get("would_prune", ""))
+
+    @property
+    def retries(self) -> list[str]:
+        """Reasons for which it was tried again, in order."""
+        return list(self.frozen.user_attrs.get("retries", []))
+
+    @property
+    def machine(self) -> Mapping[str, Any] | None:
+        """Device and threads of the last epoch, see `regmix.device.machine`."""
+        found: Mapping[str, Any] | None = self.frozen.user_attrs.get("machine")
+        return found
+
+    @property
+    def constraints(self) -> Mapping[str, float]:
+        """Constraint -> by how much it is violated; 0 or less where it holds."""
+        return self.frozen.constraints
+
+    def copy(self) -> "TrialRecord":
+        """Return a copy that stays as it is, for whoever reads it in another thread."""
+        return TrialRecord(copy.deepcopy(self.frozen))
+
+    def as_waiting(self) -> "TrialRecord":
+        """Return a copy that is WAITING: what a trial is that a kill left RUNNING."""
+        result = copy.copy(self.frozen)
+        result.state = TrialState.WAITING
+        return TrialRecord(result)
+
+    def with_epoch(self, metrics: EpochMetrics, value: float) -> "TrialRecord":
+        """Return a copy that has an epoch already, for whoever decides before it is stored."""
+        result = copy.copy(self.frozen)
+        result.intermediate_values = {**self.values, metrics.epoch: value}
+        result.user_attrs = {**self.frozen.user_attrs, f"epoch_{metrics.epoch}": asdict(metrics)}
+        return TrialRecord(result)
 
 
-def decided(trial: FrozenTrial) -> TrialOutcome | None:
-    """Return how a trial ends with the last epoch that the study knows, None where it goes on."""
-    ending = trial.user_attrs.get("ending")
-    if ending is None or ending["epoch"] != trial.last_step:
-        return None
-    return TrialOutcome(ending["state"], ending["reason"])
+@dataclass(frozen=True)
+class TrialWriter:
+    """The attributes of a running trial, to be written."""
+
+    live: Trial
+
+    def config(self, flat: Mapping[str, Value]) -> None:
+        """Store the flat configuration of the run."""
+        self.live.set_user_attr("config", dict(flat))
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        """Store what was measured after an epoch."""
+        self.live.set_user_attr(f"epoch_{metrics.epoch}", asdict(metrics))
+
+    def machine(self, machine: Mapping[str, Any]) -> None:
+        """Store what the last epoch was computed on."""
+        self.live.set_user_attr("machine", dict(machine))
+
+    def outcome(self, epoch: int, outcome: TrialOutcome) -> None:
+        """Store how the trial ends with an epoch."""
+        self.live.set_user_attr("outcome", {"epoch": epoch, **asdict(outcome)})
+
+    def would_prune(self, reason: str) -> None:
+        """Store why a control trial would have been stopped."""
+        self.live.set_user_attr("would_prune", reason)
+
+    def retries(self, reasons: list[str]) -> None:
+        """Store the reasons for which the trial was tried again."""
+        self.live.set_user_attr("retries", reasons)
 
 
-def with_epoch(trial: FrozenTrial, metrics: EpochMetrics) -> FrozenTrial:
-    """Return a copy that has the epoch already.
+@dataclass(frozen=True)
+class StudyRecord:
+    """A study: its trials, and what is stored of the study itself."""
 
-    A collapsed epoch counts with what the present weights are worth: their average lags behind.
-    """
-    result, robust = copy.copy(trial), metrics.valid_robust
-    value = min(robust, metrics.raw_pgd) if metrics.co_detected else robust
-    result.intermediate_values = {**trial.intermediate_values, metrics.epoch: value}
-    result.user_attrs = {**trial.user_attrs, f"epoch_{metrics.epoch}": asdict(metrics)}
-    return result
+    study: Study
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.study.study_name
+
+    def trials(self) -> list[TrialRecord]:
+        """Return all trials by number."""
+        return [TrialRecord(trial) for trial in self.study.get_trials(deepcopy=False)]
+
+    def trial(self, number: int) -> TrialRecord:
+        """Return one trial as the storage knows it."""
+        return TrialRecord(self.study.get_trials(deepcopy=False)[number])
+
+    @property
+    def problem(self) -> Mapping[str, Any]:
+        """Identity of the problem in flat names."""
+        return self._mapping("problem")
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """Names of the searched parameters, in the order of the space."""
+        return searched_names(self.problem)
+
+    @property
+    def objective(self) -> str:
+        """'robust', or 'robust,clean' for the front of both accuracies."""
+        return str(self._mapping("rules").get("objective", "robust"))
+
+    @property
+    def data_fingerprint(self) -> str:
+        """Fingerprint of the training images."""
+        return str(self._mapping("data")["fingerprint"])
+
+    @property
+    def checkpoints(self) -> str | None:
+        """URL of the object store with the trials' files; None for the study's own folder."""
+        found = self._mapping("checkpoints").get("url")
+        return None if found is None else str(found)
+
+    @property
+    def plugins(self) -> Mapping[str, str]:
+        """Digests of the plug-ins that it uses, by their paths in the plug-in folder."""
+        return self._mapping("plugins")
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Versions of what a result may depend on."""
+        return self._mapping("versions")
+
+    @property
+    def extent(self) -> Mapping[str, float]:
+        """What was asked for last: number of `trials`, seconds of `budget`, if any."""
+        return self._mapping("extent")
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the study took, over all its sessions."""
+        return float(self.study.user_attrs.get("seconds", 0.0))
+
+    @property
+    def eliminated(self) -> Mapping[int, str]:
+        """Finalist that dropped out of a race -> why."""
+        attributes = self.study.user_attrs.items()
+        rounds = [found for key, found in attributes if key.startswith(_ELIMINATED)]
+        return {int(name): reason for found in rounds for name, reason in found.items()}
+
+    def round_is_over(self, seed: int) -> bool:
+        """Tell whether it is stored who dropped out after a seed."""
+        return f"{_ELIMINATED}{seed}" in self.study.user_attrs
+
+    def end_round(self, seed: int, eliminated: Mapping[int, str]) -> None:
+        """Store who drops out after a seed, and why."""
+        found = {str(name): reason for name, reason in eliminated.items()}
+        self.study.set_user_attr(f"{_ELIMINATED}{seed}", found)
+
+    def begin_study(self, versions: Mapping[str, str]) -> None:
+        """Store format and versions in a new study.
+
+        Raises:
+            InputError: where the study has another format.
+        """
+        if not self.study.user_attrs:
+            self.study.set_user_attr("format", FORMAT)
+        self.check_format()
+        if not self.versions:  # a kill may have come between the two
+            self.study.set_user_attr("versions", dict(versions))
+
+    def check_format(self) -> None:
+        """Raise InputError where another version of this project wrote the study."""
+        found = self.study.user_attrs.get("format")
+        if found != FORMAT:
+            raise InputError(
+                f"--study {self.name}: has format {found or 1}, and this version reads format "
+                f"{FORMAT}; begin a new study by --study, or use the version that wrote it"
+            )
+
+    def hold(self, key: str, identity: Mapping[str, Any]) -> None:
+        """Store what may not change under a study's name, or prove that it is still the same.
+
+        Args:
+            key: problem, rules, data, checkpoints or plugins.
+            identity: flat names and values.
+
+        Raises:
+            InputError: naming what differs.
+        """
+        known = self.study.user_attrs.get(key)
+        if known is None:
+            self.study.set_user_attr(key, dict(identity))
+            return
+        names = [n for n in {**known, **identity} if known.get(n) != identity.get(n)]
+        if names:
+            differ = "; ".join(f"{n} was {known.get(n)} and is {identity.get(n)}" for n in names)
+            raise InputError(
+                f"--study {self.name}: was begun with another {_NOUNS[key]} ({differ}); undo the "
+                "change, or choose a new name by --study"
+            )
+
+    def ask_for(self, trials: int | None, budget: float | None) -> Mapping[str, float]:
+        """Store how long the study shall be; what is None stays as it was asked for before.
+
+        Returns:
+            the extent that holds now.
+        """
+        asked = {"trials": trials, "budget": budget}
+        extent = {**self.extent, **{name: value for name, value in asked.items() if value}}
+        if extent != self.extent:
+            self.study.set_user_attr("extent", extent)
+        return extent
+
+    def set_seconds(self, seconds: float) -> None:
+        """Store the seconds that the study has taken so far."""
+        self.study.set_user_attr("seconds", seconds)
+
+    def enqueue(self, params: Mapping[str, Value], origin: str) -> None:
+        """Put a configuration into the study, to be begun before any is sampled."""
+        self.study.enqueue_trial(dict(params), user_attrs={"origin": origin})
+
+    def _mapping(self, key: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.study.user_attrs.get(key, {})
+        return found
 
 
-def violations(
-    trial: FrozenTrial, ending: TrialOutcome, min_clean: float | None
-) -> dict[str, float]:
-    """Return by how much a trial breaks each constraint; 0 or less where it holds it.
+_NOUNS = {
+    "problem": "problem",
+    "rules": "rules",
+    "data": "data",
+    "checkpoints": "place of checkpoints",
+    "plugins": "plug-ins",
+}
 
-    Args:
-        trial: with its epochs.
-        ending: of it.
-        min_clean: clean accuracy that a complete trial must have; None asks for none.
-    """
-    epochs = [trial.user_attrs[f"epoch_{epoch}"] for epoch in trial.intermediate_values]
-    ratios = [epoch["co_ratio"] for epoch in epochs if epoch["co_detected"]]
-    found = {"co_detected": RATIO - min(ratios)} if ratios else {}
-    if min_clean is not None and ending.state == "COMPLETE":
-        found["clean"] = min_clean - latest(trial).valid_clean
-    return found
+
+def searched_names(problem: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the searched parameters from the identity of a problem."""
+    prefix = "search."
+    return tuple(name.removeprefix(prefix) for name in problem if name.startswith(prefix))

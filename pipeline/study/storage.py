@@ -1,7 +1,6 @@
 """Where a study lives: its folder, its lock, and the storage that remembers it."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -11,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 from pipeline.base.paths import writable_folder
+from pipeline.study.records import StudyRecord
 from regmix.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
-    from optuna.study import Study
 
 
 def study_folder(runs: Path, study: str) -> Path:
@@ -54,19 +55,18 @@ def exclusive(place: Path, storage: str | None) -> Iterator[None]:
             raise InputError(f"--storage {storage}: no such folder; make {journal.parent} first")
         locks.append(journal.with_name(f"{journal.name}.driver"))
     with contextlib.ExitStack() as stack:
-        for lock in locks:
-            file = stack.enter_context(open(lock, "a+"))
+        for path in locks:
+            # as a timeout, -1 waits for as long as it takes
+            lock = FileLock(path, timeout=-1 if is_database(storage) else 0)
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if is_database(storage) else fcntl.LOCK_NB))
-            except OSError:
-                file.seek(0)
+                stack.enter_context(lock)
+            except Timeout:
+                holder = path.read_text().strip() or "another process"
                 raise InputError(
-                    f"--study {place.name}: {file.read().strip() or 'another process'} is running "
-                    "it; wait for its end, or choose another name by --study"
+                    f"--study {place.name}: {holder} is running it; wait for its end, or choose "
+                    "another name by --study"
                 ) from None
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+            path.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         yield
 
 
@@ -76,11 +76,11 @@ def open_storage(
     """Open an Optuna storage.
 
     Args:
-        spec: None for the journal file in the study's folder, a path of another journal file, or
-            any database URL that SQLAlchemy knows.
+        spec: database URL that SQLAlchemy knows, or path of a journal file; None for the journal
+            in the study's folder.
         place: the study's folder.
-        beat: seconds between the heartbeats of a driver on a database; None for a mere reader.
         mend: whether this process may repair a journal, since it alone writes to the study.
+        beat: seconds between the heartbeats of a driver on a database; None for a mere reader.
 
     Raises:
         InputError: where it can't be opened.
@@ -106,11 +106,29 @@ def open_storage(
         ) from None
 
 
-def find_study(name: str, storage: str | None, place: Path) -> "Study":
+def open_study(name: str, storage: "BaseStorage") -> StudyRecord:
+    """Load a study to write to it, or create it."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # it beats for itself within its own loop alone; `pipeline.study.heartbeat` does here
+    warnings.filterwarnings("ignore", message="Heartbeat of storage")
+    study = optuna.create_study(
+        study_name=name, storage=storage, direction="maximize", load_if_exists=True
+    )
+    return StudyRecord(study)
+
+
+def find_study(name: str, storage: str | None, place: Path) -> StudyRecord:
     """Load a study to read it.
 
+    Args:
+        name: the study's name.
+        storage: database URL or journal file; None for the journal in the study's folder.
+        place: the study's folder.
+
     Raises:
-        InputError: where there is none of this name.
+        InputError: where there is none of this name, or one of another format.
     """
     import optuna
 
@@ -119,9 +137,12 @@ def find_study(name: str, storage: str | None, place: Path) -> "Study":
         known = [path.parent.name for path in place.parent.glob("*/journal.log")]
         raise unknown("--study", "study", name, known or ["(none yet: make search)"])
     try:
-        return optuna.load_study(study_name=name, storage=open_storage(storage, place, mend=False))
+        found = optuna.load_study(study_name=name, storage=open_storage(storage, place, mend=False))
     except KeyError:
         raise InputError(f"--study {name}: is not in this storage; check --storage") from None
+    study = StudyRecord(found)
+    study.check_format()
+    return study
 
 
 def mend_journal(path: Path) -> None:

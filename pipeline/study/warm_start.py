@@ -2,45 +2,49 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.problem.exported import Exported
+from pipeline.problem.problem import SearchProblem
+from pipeline.study import optuna_private
+from pipeline.study.records import StudyRecord
 from regmix.errors import InputError
+from regmix.plugins import Plugins
 from regmix.ranges import Value
 
-if TYPE_CHECKING:
-    from optuna.study import Study
 
-    from pipeline.problem.problem import SearchProblem
-
-
-def enqueue(study: "Study", question: "SearchProblem", files: Sequence[Path]) -> None:
+def enqueue(
+    study: StudyRecord, problem: SearchProblem, files: Sequence[Path], plugins: Plugins | None
+) -> None:
     """Put the configurations of these files into the study, each once.
+
+    Args:
+        study: the study.
+        problem: what it is about.
+        files: exported configurations.
+        plugins: variants outside of the tool.
 
     Raises:
         InputError: where a file is no exported one, or its values lie outside the space.
     """
-    wanted = [(path, _params(question, path)) for path in files]
-    known = study.get_trials(deepcopy=False)
-    given = [t.system_attrs.get("fixed_params", t.params) for t in known]
+    wanted = [(path, _params(problem, path, plugins)) for path in files]
+    given = [optuna_private.enqueued_params(trial.frozen) for trial in study.trials()]
     for path, params in wanted:
         if params not in given:
-            study.enqueue_trial(params, user_attrs={"origin": f"from {path.name}"})
+            study.enqueue(params, f"from {path.name}")
             given.append(params)
 
 
-def _params(question: "SearchProblem", path: Path) -> dict[str, Value]:
+def _params(problem: SearchProblem, path: Path, plugins: Plugins | None) -> dict[str, Value]:
     """Return the file's values of what the study searches."""
-    flat, params = Exported.read(path).config.flat(), dict[str, Value]()
-    for name, range_ in question.space.ranges.items():
+    flat, params = Exported.read(path, plugins).config.flat(), dict[str, Value]()
+    space = problem.space
+    for name, range_ in space.ranges.items():
         if name not in flat:
-            raise InputError(
-                f"--enqueue {path}: has no {name}, which {question.space.name} searches"
-            )
+            raise InputError(f"--enqueue {path}: has no {name}, which {space.name} searches")
         if range_.clip(flat[name]) != flat[name]:
             raise InputError(
-                f"--enqueue {path}: {name} is {flat[name]}, outside the range of "
-                f"{question.space.name}; widen it in a copy of {question.space.place}"
+                f"--enqueue {path}: {name} is {flat[name]}, outside the range of {space.name}; "
+                f"widen it in a copy of {space.source}"
             )
         params[name] = flat[name]
     return params

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.problem import yaml_file
-from pipeline.tracking import mlflow_page as views
+from pipeline.study.records import TrialRecord
+from pipeline.tracking import mlflow_page
 from pipeline.tracking.uri import connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-    from optuna.trial import FrozenTrial
 
 _STATUS = {
     "RUNNING": "RUNNING",
@@ -42,14 +42,14 @@ class _Shown:
 class Experiment:
     """What MLflow shows of a study.
 
-    client: of the tracking database or server.
+    client: client of the tracking database or server.
     identity: MLflow's id of the experiment.
-    facts: the question in flat names.
+    problem: identity of the problem in flat names.
     """
 
     client: "MlflowClient"
     identity: str
-    facts: Mapping[str, Any]
+    problem: Mapping[str, Any]
     _runs: dict[int, _Shown] = field(default_factory=dict)
     _summary: str = ""
 
@@ -59,18 +59,16 @@ class Experiment:
         uri: str,
         study: str,
         artifacts: Path | None,
-        facts: Mapping[str, Any],
-        searched: tuple[str, ...],
+        problem: Mapping[str, Any],
     ) -> Self:
         """Find the study's experiment, or create it; one that was deleted comes back.
 
         Args:
-            uri: of the tracking database or server.
+            uri: tracking database or server.
             study: name of study and experiment.
             artifacts: folder for files, where the database is a local one; None lets a server
                 decide.
-            facts: the question in flat names.
-            searched: names of the searched parameters.
+            problem: identity of the problem in flat names.
         """
         client = connect(uri)
         found = client.get_experiment_by_name(study)
@@ -82,10 +80,10 @@ class Experiment:
             place = (artifacts / study).as_uri() if artifacts else None
             identity = str(client.create_experiment(study, artifact_location=place))
         known = {} if found is None else found.tags
-        for key, value in views.study_tags(searched).items():
+        for key, value in mlflow_page.study_tags(problem).items():
             if key not in known:  # a person may have changed it
                 client.set_experiment_tag(identity, key, value)
-        opened = cls(client, identity, facts)
+        opened = cls(client, identity, problem)
         opened.find()
         return opened
 
@@ -106,24 +104,24 @@ class Experiment:
             self._describe_summary()
         self.client.update_run(self._summary, status="RUNNING")
 
-    def show(self, trial: "FrozenTrial") -> None:
+    def show(self, trial: TrialRecord) -> None:
         """Bring a trial's run up to date with this state of it."""
-        if "config" not in trial.user_attrs:
-            return  # waiting, and never begun
-        state, run = trial.state.name, self._run(trial)
+        if not trial.begun:
+            return
+        state, run = trial.state, self._run(trial)
         if not run.state:
             self._log(run.run_id, params=trial.params)
-            config = yaml_file.dump(trial.user_attrs["config"])
+            config = yaml_file.dump(dict(trial.config))
             self.client.log_text(run.run_id, config, "config.yaml")
-        epochs = [e for e in sorted(trial.intermediate_values) if e > run.epochs]
+        epochs = [e for e in trial.epochs if e > run.epochs]
         if epochs or state != run.state:
-            metrics, tags = views.trial_metrics(trial, epochs), views.trial_tags(trial)
+            metrics, tags = mlflow_page.trial_metrics(trial, epochs), mlflow_page.trial_tags(trial)
             self._log(run.run_id, metrics=metrics, tags=tags)
         if run.status != _STATUS[state]:
             if state == "RUNNING":
                 self.client.update_run(run.run_id, status="RUNNING")
             else:
-                ended = trial.datetime_complete
+                ended = trial.frozen.datetime_complete
                 when = int(ended.timestamp() * 1000) if ended else None
                 self.client.set_terminated(run.run_id, _STATUS[state], when)
         run.status, run.state = _STATUS[state], state
@@ -138,7 +136,7 @@ class Experiment:
             self.client.log_text(self._summary, figures, "figures.html")
         self.client.set_terminated(self._summary, status)
 
-    def _run(self, trial: "FrozenTrial") -> _Shown:
+    def _run(self, trial: TrialRecord) -> _Shown:
         run = self._runs.get(trial.number)
         if run is None or run.state == "WAITING":  # another driver may have had it meanwhile
             found = self._search(f"tags.trial = '{trial.number}'")
@@ -164,24 +162,24 @@ class Experiment:
             epochs = max(metric.step for metric in history)
         return _Shown(run.info.run_id, run.info.status, state, epochs)
 
-    def _create(self, trial: "FrozenTrial") -> _Shown:
-        begun = trial.datetime_start
+    def _create(self, trial: TrialRecord) -> _Shown:
+        begun = trial.frozen.datetime_start
         tags = {
             "trial": str(trial.number),
             "mlflow.runName": f"trial {trial.number:03d}",
-            "space": str(self.facts["space"]),
-            "recipe": str(self.facts["recipe"]),
-            "origin": trial.user_attrs.get("origin", "sampled"),
+            "space": str(self.problem["space"]),
+            "recipe": str(self.problem["recipe"]),
+            "origin": trial.origin,
         }
         when = int(begun.timestamp() * 1000) if begun else None
         run = self.client.create_run(self.identity, start_time=when, tags=tags)
         return _Shown(run.info.run_id, "RUNNING", "", 0)
 
     def _describe_summary(self) -> None:
-        space, recipe = str(self.facts["space"]), str(self.facts["recipe"])
-        note = views.study_note(space, recipe, self.identity, self._summary)
-        self.client.set_experiment_tag(self.identity, views.NOTE_TAG, note)
-        self._log(self._summary, params=self.facts, tags={views.NOTE_TAG: note})
+        space, recipe = str(self.problem["space"]), str(self.problem["recipe"])
+        note = mlflow_page.study_note(space, recipe, self.identity, self._summary)
+        self.client.set_experiment_tag(self.identity, mlflow_page.NOTE_TAG, note)
+        self._log(self._summary, params=self.problem, tags={mlflow_page.NOTE_TAG: note})
 
     def _log(
         self,

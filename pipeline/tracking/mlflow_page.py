@@ -7,16 +7,14 @@ and shows its plain table: no number is lost, but columns, order and charts are 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline.study.remarks import doubts, latest, notes
+from pipeline.study.records import TrialRecord, searched_names
+from pipeline.study.remarks import remarks, warnings
 
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-RANKED = "final_robust"  # only complete trials have it, so it ranks like with like
+OBJECTIVE = "final_robust"  # only complete trials have it, so it ranks like with like
 METRICS = (
     "valid_robust",
     "valid_clean",
@@ -44,7 +42,7 @@ _WIDTHS = {
     "runDateAndNestInfo": 140,  # the column "Created"
     "tags.`state`": 100,
     "tags.`epochs`": 75,
-    f"metrics.`{RANKED}`": 115,
+    f"metrics.`{OBJECTIVE}`": 115,
     "attributes.`Description`": 420,
 }
 
@@ -60,44 +58,42 @@ def study_note(space: str, recipe: str, experiment: str, summary: str) -> str:
     """Return the description of a study's experiment; its first line is always in sight.
 
     Args:
-        space, recipe: the question's names.
+        space, recipe: names of the problem's files.
         experiment, summary: MLflow's ids of the experiment and of its summary run.
     """
     files = f"#/experiments/{experiment}/runs/{summary}/artifacts"
     return (
         f"Space {space} on recipe {recipe}: [trials, the best first]({address(experiment)}), "
         f"[charts]({address(experiment, charts=True)}), [leaderboard and figures]({files})\n\n"
-        f"`{RANKED}` is the share of the validation images that survive, after the last epoch, "
+        f"`{OBJECTIVE}` is the share of the validation images that survive, after the last epoch, "
         "every attack of `valid_robust` and then APGD. Pruned trials have none; MLflow calls them "
-        "killed. `masking_*` are signs of gradient masking, `co_detected` of catastrophic overfitting."
+        "killed. `masking_*` are signs of gradient masking, `co_detected` means catastrophic "
+        "overfitting."
     )
 
 
-def trial_tags(trial: "FrozenTrial") -> dict[str, str]:
+def trial_tags(trial: TrialRecord) -> dict[str, str]:
     """Return the tags that change while a trial runs; the last is shown as its description."""
-    state, reason = trial.state.name, trial.user_attrs.get("reason", "")
-    note = notes(trial)
+    state, reason, note = trial.state, trial.reason, remarks(trial)
     if state == "WAITING":
         note = "interrupted; the same search command continues it"
     elif reason:
         note = f"{'failed' if state == 'FAIL' else state.lower()}: {note}"
-    epochs = f"{trial.last_step or 0}/{trial.user_attrs['config']['epochs']}"
-    told = {"state": state, "epochs": epochs, "reason": reason, "doubts": "; ".join(doubts(trial))}
-    return {**told, NOTE_TAG: note}
+    epochs = f"{trial.last_epoch}/{trial.total_epochs}"
+    told = {"state": state, "epochs": epochs, "reason": reason}
+    return {**told, "warnings": "; ".join(warnings(trial)), NOTE_TAG: note}
 
 
-def trial_metrics(trial: "FrozenTrial", epochs: Iterable[int]) -> list[tuple[str, float, int]]:
+def trial_metrics(trial: TrialRecord, epochs: Iterable[int]) -> list[tuple[str, float, int]]:
     """Return name, value and step of all that is to be logged of these epochs."""
     result = [
-        (name, float(trial.user_attrs[f"epoch_{epoch}"][name]), epoch)
+        (name, float(getattr(trial.epochs[epoch], name)), epoch)
         for epoch in epochs
         for name in METRICS
     ]
-    if trial.state.name == "COMPLETE":  # Optuna gives a pruned trial a value too
-        final = latest(trial).final
-        assert final is not None, "a complete trial is evaluated"
-        once = {RANKED: final.robust}
-        for name, value in asdict(final.masking).items():
+    if trial.state == "COMPLETE":
+        once = {OBJECTIVE: trial.final.robust}
+        for name, value in asdict(trial.final.masking).items():
             if value is not None:  # what was not asked
                 once[f"masking_{name}"] = float(value)
         # at a later step the page would draw a curve
@@ -105,12 +101,13 @@ def trial_metrics(trial: "FrozenTrial", epochs: Iterable[int]) -> list[tuple[str
     return result
 
 
-def study_tags(searched: tuple[str, ...]) -> dict[str, str]:
+def study_tags(problem: Mapping[str, Any]) -> dict[str, str]:
     """Return the experiment tags that make the page show a study well.
 
     Args:
-        searched: the names of the searched parameters.
+        problem: identity of the problem in flat names.
     """
+    searched = searched_names(problem)
     view = {"name": "Trials, the best first", "createdAt": 0, "state": json.dumps(_state(searched))}
     return {VIEW_TAG: json.dumps(view)}
 
@@ -119,13 +116,13 @@ def _state(searched: tuple[str, ...]) -> dict[str, Any]:
     """Return all that the page would otherwise keep in the browser; it needs every field."""
     columns = [
         *("tags.`state`", "tags.`epochs`"),
-        *(f"metrics.`{name}`" for name in (RANKED, "valid_robust", "valid_clean")),
+        *(f"metrics.`{name}`" for name in (OBJECTIVE, "valid_robust", "valid_clean")),
         *(f"params.`{name}`" for name in searched),
         "attributes.`Description`",
     ]
     return {
         "searchFilter": "tags.trial != ''",  # all but the summary run
-        "orderByKey": f"metrics.`{RANKED}`",
+        "orderByKey": f"metrics.`{OBJECTIVE}`",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -148,13 +145,13 @@ def _state(searched: tuple[str, ...]) -> dict[str, Any]:
 def _charts(searched: tuple[str, ...]) -> dict[str, Any]:
     parallel = {
         "selectedParams": list(searched),
-        "selectedMetrics": [RANKED],
+        "selectedMetrics": [OBJECTIVE],
         "showAllRuns": True,
     }
     cards = [
         _card("parallel", "PARALLEL", "search", parallel),
         *(_curve(name, "search") for name in METRICS[:_CURVES]),
-        _card("ranking", "BAR", "search", {"metricKey": RANKED}),
+        _card("ranking", "BAR", "search", {"metricKey": OBJECTIVE}),
         *(_curve(name, "details") for name in METRICS[_CURVES:]),
     ]
     sections = [("search", "Search", True), ("details", "Model metrics", False)]

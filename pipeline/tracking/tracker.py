@@ -9,12 +9,10 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pipeline.study.records import TrialRecord
 from pipeline.tracking.experiment import Experiment
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
 
 _FLUSH_SECONDS = 2.0
 
@@ -23,19 +21,18 @@ _FLUSH_SECONDS = 2.0
 class Tracker:
     """Shows trials in the experiment of their study.
 
-    uri: of the tracking database or server.
+    uri: tracking database or server.
     study: name of study and experiment.
     artifacts: folder for files, where the database is a local one; None lets a server decide.
-    facts: the question in flat names, for the summary run.
+    problem: identity of the problem in flat names, for the summary run.
     """
 
     uri: str
     study: str
     artifacts: Path | None
-    facts: Mapping[str, Any]
-    searched: tuple[str, ...]
+    problem: Mapping[str, Any]
     error: str = ""
-    _pending: dict[int, "FrozenTrial"] = field(default_factory=dict)
+    _pending: dict[int, TrialRecord] = field(default_factory=dict)
     _wake: threading.Condition = field(default_factory=threading.Condition)
     _closing: bool = False
     _thread: threading.Thread | None = None
@@ -48,7 +45,13 @@ class Tracker:
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
 
-    def update(self, trial: "FrozenTrial") -> None:
+    def trial_changed(self, trial: TrialRecord) -> None:
+        """Show a change soon; MLflow is loaded after the first epoch, which it would hold up."""
+        self.update(trial)
+        if trial.last_epoch:
+            self.start()
+
+    def update(self, trial: TrialRecord) -> None:
         """Show this state of a trial soon; a later state replaces it."""
         with self._wake:
             self._pending[trial.number] = trial
@@ -100,9 +103,7 @@ class Tracker:
 
     def _opened(self) -> Experiment:
         if self._experiment is None:
-            self._experiment = Experiment.open(
-                self.uri, self.study, self.artifacts, self.facts, self.searched
-            )
+            self._experiment = Experiment.open(self.uri, self.study, self.artifacts, self.problem)
         return self._experiment
 
 

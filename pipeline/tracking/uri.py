@@ -1,7 +1,6 @@
 """Where MLflow keeps its view: proved before a search starts, opened without noise."""
 
 import contextlib
-import fcntl
 import logging
 import os
 import sqlite3
@@ -10,10 +9,19 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from regmix.errors import InputError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+DATABASE = "mlflow.db"
+
+
+def default_uri(runs: Path) -> str:
+    """Return MLflow's database in a folder of studies."""
+    return f"sqlite:///{runs / DATABASE}"
 
 
 def check_uri(uri: str) -> None:
@@ -67,8 +75,7 @@ def connect(uri: str) -> "MlflowClient":
     if not uri.startswith("sqlite:///"):
         return MlflowClient(tracking_uri=uri)
     path = Path(uri.removeprefix("sqlite:///"))
-    with open(path.with_name(f"{path.name}.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(path.with_name(f"{path.name}.lock")):
         if _unfinished(path):
             for file in (
                 path,

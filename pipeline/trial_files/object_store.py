@@ -27,22 +27,22 @@ class StoreUnavailableError(OSError):
 
 
 @dataclass(frozen=True)
-class ObjectStore:
+class ObjectStoreFiles:
     """A prefix of a bucket; credentials come from each machine's environment.
 
     An object appears when it is complete, so a kill in the middle of a write leaves the old one.
 
-    place: the URL, such as s3://bucket/prefix?region=eu-west-1; the query is the store's.
+    uri: the URL, such as s3://bucket/prefix?region=eu-west-1; the query is the store's.
     """
 
-    place: str
+    uri: str
 
-    def listed(self) -> Iterator[tuple[int, str]]:
+    def list(self) -> Iterator[tuple[int, str]]:
         """Ask once for all objects under the prefix."""
         from pyarrow.fs import FileSelector
 
         def ask() -> list[str]:
-            files, root = _system(self.place)
+            files, root = _system(self.uri)
             under = FileSelector(root, recursive=True, allow_not_found=True)
             found = [info for info in files.get_file_info(under) if info.is_file]
             return [info.path.removeprefix(f"{root}/") for info in found]
@@ -84,7 +84,7 @@ class ObjectStore:
         self._asked(delete)
 
     def _object(self, number: int, name: str) -> tuple["FileSystem", str]:
-        files, root = _system(self.place)
+        files, root = _system(self.uri)
         return files, f"{root}/{number:04d}/{name}"
 
     def _asked(self, call: Callable[[], _T]) -> _T:
@@ -93,7 +93,7 @@ class ObjectStore:
         except OSError as error:
             reason = (str(error).strip().splitlines() or ["no reason given"])[0]
             reason = reason.partition("; Details")[0]
-            raise StoreUnavailableError(self.place, reason) from None
+            raise StoreUnavailableError(self.uri, reason) from None
 
 
 @cache
@@ -134,7 +134,7 @@ def check_url(url: str) -> str:
         )
     url = urllib.parse.urlunsplit(parts._replace(path=parts.path.rstrip("/")))
     try:
-        store = ObjectStore(url)
+        store = ObjectStoreFiles(url)
         store.write(0, _PROBE, b"x")
         store.remove(0, _PROBE)
     except StoreUnavailableError as error:
@@ -144,7 +144,7 @@ def check_url(url: str) -> str:
     return url
 
 
-def below(url: str, name: str) -> str:
+def subfolder(url: str, name: str) -> str:
     """Return the URL of a folder within another one's."""
     parts = urllib.parse.urlsplit(url)
     return urllib.parse.urlunsplit(parts._replace(path=f"{parts.path}/{name}"))

@@ -27,12 +27,12 @@ def fgsm(
     prior-guided step of FGSM-MEP (Jia et al., ECCV 2022), which RegMix builds on.
 
     Args:
-        model: images to logits, in the mode in which it trains.
+        model: network from images to logits, in the mode that it is attacked in.
         images: (N, C, H, W), pixels in [0, 1].
         start: (N, C, H, W) initial perturbation.
         target: (N, K) class probabilities.
         epsilon: radius of the ball, pixels in [0, 1].
-        keep_graph: keep the initial logits' graph, for a loss that trains through them.
+        keep_graph: whether the initial logits keep their graph, for a loss that uses them.
         step_ratio: step length over epsilon; above 2 it only invites catastrophic overfitting.
 
     Returns:
@@ -61,6 +61,6 @@ def signed_step(
     return AttackResult(final, initial if keep_graph else initial.detach(), gradient)
 
 
-def reach(*, epsilon: float, **_: object) -> PerturbationRadius:
+def radius(*, epsilon: float, **_: object) -> PerturbationRadius:
     """Return that start and end lie in the ball of `epsilon`."""
     return PerturbationRadius(start=epsilon, final=epsilon)

@@ -27,13 +27,13 @@ def n_fgsm(
     to the ball of epsilon as it does for every attack. Only pixels are cut, to [0, 1].
 
     Args:
-        model: images to logits, in the mode in which it trains.
+        model: network from images to logits, in the mode that it is attacked in.
         images: (N, C, H, W), pixels in [0, 1].
         start: (N, C, H, W) initial perturbation; what lies outside the noise's range can end
             no farther away than a step from it.
         target: (N, K) class probabilities.
         epsilon: radius that the noise and the step are measured by, pixels in [0, 1].
-        keep_graph: keep the initial logits' graph, for a loss that trains through them.
+        keep_graph: whether the initial logits keep their graph, for a loss that uses them.
         noise_ratio: half width of the noise over epsilon.
         step_ratio: step length over epsilon.
 
@@ -41,12 +41,12 @@ def n_fgsm(
         The final perturbation, with the initial logits and the gradient on the way.
     """
     # the ball that a step from the noise can't leave: for such starts the projection is idle
-    widest = reach(epsilon=epsilon, noise_ratio=noise_ratio, step_ratio=step_ratio).final
+    widest = radius(epsilon=epsilon, noise_ratio=noise_ratio, step_ratio=step_ratio).final
     step = step_ratio * epsilon
     return signed_step(model, images, start, target, widest, step=step, keep_graph=keep_graph)
 
 
-def reach(*, epsilon: float, noise_ratio: float, step_ratio: float) -> PerturbationRadius:
+def radius(*, epsilon: float, noise_ratio: float, step_ratio: float) -> PerturbationRadius:
     """Return the noise's half width, and one step more."""
     return PerturbationRadius(
         start=noise_ratio * epsilon, final=(noise_ratio + step_ratio) * epsilon

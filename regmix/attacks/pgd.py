@@ -25,12 +25,12 @@ def pgd(
     sees each of these points. One step is `fgsm`.
 
     Args:
-        model: images to logits, in the mode in which it trains.
+        model: network from images to logits, in the mode that it is attacked in.
         images: (N, C, H, W), pixels in [0, 1].
         start: (N, C, H, W) initial perturbation.
         target: (N, K) class probabilities.
         epsilon: radius of the ball, pixels in [0, 1].
-        keep_graph: keep the initial logits' graph, for a loss that trains through them.
+        keep_graph: whether the initial logits keep their graph, for a loss that uses them.
         steps: number of steps.
         step_ratio: length of each step over epsilon.
 
@@ -46,6 +46,6 @@ def pgd(
     return first._replace(perturbation=perturbation)
 
 
-def reach(*, epsilon: float, **_: object) -> PerturbationRadius:
+def radius(*, epsilon: float, **_: object) -> PerturbationRadius:
     """Return that start and end lie in the ball of `epsilon`."""
     return PerturbationRadius(start=epsilon, final=epsilon)

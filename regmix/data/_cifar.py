@@ -14,10 +14,10 @@ def cifar(part: PartName, data_dir: str, *, classes: int) -> Images:
     """Return a part of CIFAR-10 or CIFAR-100.
 
     Args:
-        part: which of the two.
-        data_dir: with train/ and test/ inside, an image folder is read; otherwise the archive
-            is looked for there, and downloaded from its authors' host where it is missing.
-        classes: 10 or 100, which is also the name of the data set.
+        part: `train` or `test`.
+        data_dir: image folder with train/ and test/ inside, or folder of the archive, which is
+            downloaded into it from its authors' host where it is missing.
+        classes: number of classes, 10 or 100, which is also in the data set's name.
 
     Raises:
         InputError: where the images can't be had, or a folder has another number of classes.
@@ -48,7 +48,7 @@ def _archive(part: PartName, root: Path, classes: int) -> Images:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"{root}: CIFAR-{classes} can't be had ({reason}); download it there, or give an "
-            "image folder with train/ and test/ by --data-dir"
+            "image folder with train/ and test/ as data_dir"
         ) from None
     pixels = np.ascontiguousarray(data.data.transpose(0, 3, 1, 2))
     return Images(pixels, np.asarray(data.targets, np.int64), tuple(data.classes))

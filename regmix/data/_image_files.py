@@ -15,7 +15,7 @@ def decode(paths: Sequence[Path]) -> NDArray[np.uint8]:
     """Read image files of one size as (N, 3, H, W); grey ones get three equal channels.
 
     Args:
-        paths: at least one.
+        paths: files of the images, at least one.
 
     Raises:
         InputError: for a file that is unreadable or of another size than the first.

@@ -14,11 +14,15 @@ _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm"})
 def image_folder(part: PartName, *, data_dir: str = "") -> Images:
     """Read every image of a part as (3, H, W); classes are numbered in alphabetical order.
 
+    Args:
+        part: `train` or `test`.
+        data_dir: folder with train/<class>/ and test/<class>/.
+
     Raises:
         InputError: for a missing folder, differing classes, an unreadable image or size.
     """
     if not data_dir:
-        raise InputError("data_dir: image_folder needs a folder; give --data-dir FOLDER")
+        raise InputError("data_dir: image_folder needs a folder, but none is given; set data_dir")
     root = Path(data_dir)
     classes = _classes(root / "train")
     if _classes(root / "test") != classes:

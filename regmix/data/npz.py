@@ -26,8 +26,8 @@ def npz(part: PartName, *, data_dir: str = "") -> Images:
     training part only the shape of the test images is read; other arrays are passed over.
 
     Args:
-        part: which of the two.
-        data_dir: the file, or a folder that holds no other .npz file.
+        part: `train` or `test`.
+        data_dir: file, or folder that holds no other .npz file.
 
     Raises:
         InputError: for a missing or damaged file or array, or a wrong kind, shape or label.
@@ -55,18 +55,18 @@ def npz(part: PartName, *, data_dir: str = "") -> Images:
 
 def _file(data_dir: str) -> Path:
     if not data_dir:
-        raise InputError("data_dir: npz needs a file; give --data-dir FILE.npz")
+        raise InputError("data_dir: npz needs a file, but none is given; set data_dir")
     path = Path(data_dir)
     if path.is_dir():
         found = sorted(path.glob("*.npz"))
         if len(found) != 1:
             raise InputError(
                 f"{path}: must hold one .npz file, but holds {len(found)}; "
-                "give the file itself by --data-dir"
+                "set data_dir to the file itself"
             )
         return found[0]
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give an .npz file by --data-dir")
+        raise InputError(f"{path}: no such file; set data_dir to an .npz file")
     return path
 
 

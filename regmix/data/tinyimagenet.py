@@ -21,14 +21,14 @@ def tinyimagenet(part: PartName, *, data_dir: str = "") -> Images:
     numbered in the order of their WordNet names. Either part is read without the other.
 
     Args:
-        part: which of the two.
-        data_dir: the unpacked archive, or the folder in which it was unpacked.
+        part: `train` or `test`.
+        data_dir: unpacked archive, or folder in which it was unpacked.
 
     Raises:
         InputError: for a missing or damaged file, or one of another size.
     """
     if not data_dir:
-        raise InputError("data_dir: tinyimagenet needs its folder; give --data-dir FOLDER")
+        raise InputError("data_dir: tinyimagenet needs its folder, but none is given; set data_dir")
     root = Path(data_dir)
     if (root / _ARCHIVE).is_dir():
         root = root / _ARCHIVE

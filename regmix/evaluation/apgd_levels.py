@@ -1,11 +1,11 @@
-"""Levels of judging between an epoch's ensemble and AutoAttack: each asks the survivors again."""
+"""Levels of evaluation between an epoch's ensemble and AutoAttack, each for the survivors."""
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.autoattack import apgd, square
 from regmix.evaluation.masking import masking
 from regmix.evaluation.pgd_ensemble import Validation
@@ -18,24 +18,18 @@ def evaluate_trial(
     labels: Tensor,
     start: Tensor,
     known: Validation,
-    *,
-    epsilon: float,
-    seed: int,
-    batch_size: int = 500,
+    settings: AttackSettings,
 ) -> FinalEvaluation:
-    """Judge at the end of a trial: APGD-CE with 20 steps, APGD-T with 20 towards 3 classes.
+    """Evaluate at the end of a trial: APGD-CE with 20 steps, APGD-T with 20 towards 3 classes.
 
     Args:
-        model: images in [0, 1] to logits, in eval mode.
-        images, labels, start: as `validate` had them.
-        known: what `validate` returned for them; only its survivors are attacked again.
-        epsilon: radius, pixels in [0, 1].
-        seed: of the attacks' random starts.
-        batch_size: images at once; halved where memory runs out.
+        model: network from pixels in [0, 1] to logits, in eval mode.
+        images, labels, start: (N, C, H, W), (N,) and (N, C, H, W), as `validate` had them.
+        known: result of `validate` for them; only its survivors are attacked again.
+        settings: radius, seed and batch size of the attacks.
     """
-    how = {"epsilon": epsilon, "seed": seed, "batch_size": batch_size}
-    alive = after_apgd(model, images, labels, known.robust_mask, steps=20, targets=3, **how)
-    signs = masking(model, images, labels, start, known, epsilon=epsilon, batch_size=batch_size)
+    alive = after_apgd(model, images, labels, known.robust_mask, settings, steps=20, targets=3)
+    signs = masking(model, images, labels, start, known, settings)
     return FinalEvaluation(int(alive.sum()), len(images), signs, pack(alive.tolist()))
 
 
@@ -45,22 +39,18 @@ def evaluate_finalist(
     labels: Tensor,
     start: Tensor,
     known: Validation,
-    *,
-    epsilon: float,
-    seed: int,
-    batch_size: int = 500,
+    settings: AttackSettings,
 ) -> FinalEvaluation:
-    """Judge one of the few best: APGD-CE with 100 steps, APGD-T with 100 towards 9 classes.
+    """Evaluate one of the few best: APGD-CE with 100 steps, APGD-T with 100 towards 9 classes.
 
     These two are AutoAttack's first two, which find nearly all that it finds at a fifth of its
-    cost. Square with 1,000 queries then asks what is left, and counts as a sign of masking where
-    it finds more. Takes what `evaluate_trial` takes.
+    cost. Square with 1,000 queries then attacks what is left, and counts as a sign of masking
+    where it finds more. Takes what `evaluate_trial` takes.
     """
-    how = {"epsilon": epsilon, "seed": seed, "batch_size": batch_size}
-    alive = after_apgd(model, images, labels, known.robust_mask, steps=100, targets=9, **how)
+    alive = after_apgd(model, images, labels, known.robust_mask, settings, steps=100, targets=9)
     left = alive.clone()
-    left[alive] = square(model, images[alive], labels[alive], queries=1000, **how)  # type: ignore[arg-type]
-    signs = masking(model, images, labels, start, known, epsilon=epsilon, batch_size=batch_size)
+    left[alive] = square(model, images[alive], labels[alive], settings, queries=1000)
+    signs = masking(model, images, labels, start, known, settings)
     more = int((alive & ~left).sum()) / len(images)
     signs = replace(signs, without_gradient=more)
     return FinalEvaluation(int(left.sum()), len(images), signs, pack(left.tolist()))
@@ -71,15 +61,26 @@ def after_apgd(
     images: Tensor,
     labels: Tensor,
     alive: Tensor,
+    settings: AttackSettings,
     *,
     steps: int,
     targets: int,
-    **how: Any,  # noqa: ANN401
 ) -> Tensor:
-    """Return (N,) bool: who of `alive` survives APGD-CE and then APGD-T."""
+    """Return (N,) bool: which images of `alive` survive APGD-CE and then APGD-T.
+
+    Args:
+        model: network from pixels in [0, 1] to logits, in eval mode.
+        images, labels: (N, C, H, W) and (N,).
+        alive: (N,) bool, the images that are attacked.
+        settings: radius, seed and batch size of both attacks.
+        steps: number of steps of APGD-CE, and of APGD-T for each target.
+        targets: number of wrong classes that APGD-T aims at.
+    """
     alive = alive.clone()
     for towards in (0, targets):
         keep = alive.nonzero().squeeze(1)
-        alive[keep] = apgd(model, images[keep], labels[keep], steps=steps, targets=towards, **how)
+        alive[keep] = apgd(
+            model, images[keep], labels[keep], settings, steps=steps, targets=towards
+        )
     assert alive.dtype == torch.bool
     return alive

@@ -11,6 +11,7 @@ from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from pyautoattack.square import SquareAttack
 from torch import Tensor, nn
 
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.batching import batched
 
 Perturb = Callable[[Tensor, Tensor], Tensor]  # images (N, C, H, W), labels (N,) -> worse images
@@ -20,62 +21,62 @@ def apgd(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
+    settings: AttackSettings,
     *,
-    epsilon: float,
     steps: int,
     targets: int = 0,
-    seed: int,
-    batch_size: int,
 ) -> Tensor:
     """Run Auto-PGD (Croce and Hein, ICML 2020): a PGD that chooses its own step lengths.
 
     Args:
-        model: images in [0, 1] to logits, in eval mode.
+        model: network from pixels in [0, 1] to logits, in eval mode.
         images, labels: (N, C, H, W) and (N,) on the model's device.
-        epsilon: radius, pixels in [0, 1].
-        steps: for each target.
-        targets: 0 raises the cross-entropy (APGD-CE); otherwise the targeted DLR loss towards
-            so many of the likeliest wrong classes, one after the other (APGD-T). That loss does
-            not exist for fewer than 4 classes: then every image survives.
-        seed: of the random start.
-        batch_size: images at once; halved where memory runs out.
+        settings: radius, seed and batch size.
+        steps: number of steps for each target.
+        targets: 0 raises the cross-entropy (APGD-CE); a higher number is that of the likeliest
+            wrong classes which the targeted DLR loss aims at, one after the other (APGD-T).
+            That loss does not exist for fewer than 4 classes: then every image survives.
 
     Returns:
         (N,) bool, True where the image survived.
     """
-    how = {"n_iter": steps, "eps": epsilon, "seed": seed, "device": images.device}
+    common = {
+        "n_iter": steps,
+        "eps": settings.epsilon,
+        "seed": settings.seed,
+        "device": images.device,
+    }
     if not targets:
-        attack = APGDAttack(model, **how)
+        attack = APGDAttack(model, **common)
     else:
         classes = _classes(model, images)
         if classes < 4:
             return torch.ones_like(labels, dtype=torch.bool)
-        attack = APGDAttack_targeted(model, n_target_classes=min(targets, classes - 1), **how)
-    return _survived(model, attack.perturb, images, labels, epsilon, batch_size)
+        attack = APGDAttack_targeted(model, n_target_classes=min(targets, classes - 1), **common)
+    return _survived(model, attack.perturb, images, labels, settings)
 
 
 def square(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    epsilon: float,
-    queries: int,
-    seed: int,
-    batch_size: int,
+    model: nn.Module, images: Tensor, labels: Tensor, settings: AttackSettings, *, queries: int
 ) -> Tensor:
     """Run Square (Andriushchenko et al., ECCV 2020), which asks for answers only, no gradients.
 
-    Takes and returns what `apgd` does; `queries` forward passes for an image that survives.
+    Takes and returns what `apgd` does; `queries` is the number of forward passes for an image
+    that survives.
     """
     attack = SquareAttack(
-        model, n_queries=queries, eps=epsilon, seed=seed, device=images.device, verbose=False
+        model,
+        n_queries=queries,
+        eps=settings.epsilon,
+        seed=settings.seed,
+        device=images.device,
+        verbose=False,
     )
-    return _survived(model, attack.perturb, images, labels, epsilon, batch_size)
+    return _survived(model, attack.perturb, images, labels, settings)
 
 
 def autoattack(
-    model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float, seed: int, batch_size: int
+    model: nn.Module, images: Tensor, labels: Tensor, settings: AttackSettings
 ) -> Tensor:
     """Run AutoAttack's standard L-inf ensemble (Croce and Hein, ICML 2020).
 
@@ -85,7 +86,9 @@ def autoattack(
     """
     classes = _classes(model, images)
     few = {"version": "custom", "attacks": ["apgd-ce", "fab", "square"]} if classes < 4 else {}
-    attack = AutoAttack(model, device=images.device, eps=epsilon, seed=seed, **few)
+    attack = AutoAttack(
+        model, device=images.device, eps=settings.epsilon, seed=settings.seed, **few
+    )
     for targeted in (attack.apgd_targeted, attack.fab):
         targeted.n_target_classes = min(9, classes - 1)
 
@@ -93,7 +96,7 @@ def autoattack(
         worst: Tensor = attack.run_standard_evaluation(x, y, batch_size=len(x))[0]
         return worst
 
-    return _survived(model, perturb, images, labels, epsilon, batch_size)
+    return _survived(model, perturb, images, labels, settings)
 
 
 def _survived(
@@ -101,23 +104,22 @@ def _survived(
     perturb: Perturb,
     images: Tensor,
     labels: Tensor,
-    epsilon: float,
-    batch_size: int,
+    settings: AttackSettings,
 ) -> Tensor:
     """Ask the model itself about the points that an attack returns."""
 
     def run(part: Tensor) -> Tensor:
         with _traceless(), _frozen(model), _own_randomness(images), warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of zero gradients, which `regmix.evaluation.masking` counts
+            warnings.simplefilter("ignore")  # of zero gradients, which `masking` counts
             worst = perturb(images[part], labels[part]).to(images.device)
-        assert (worst - images[part]).abs().max() <= epsilon + 1e-5, "an attack left the ball"
+        assert (worst - images[part]).abs().max() <= settings.epsilon + 1e-5, (
+            "an attack left the ball"
+        )
         with torch.no_grad():
             survived: Tensor = model(worst).argmax(1) == labels[part]
         return survived
 
-    return batched(run, torch.arange(len(images), device=images.device), batch_size)
+    return batched(run, torch.arange(len(images), device=images.device), settings.batch_size)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Many images through a model in parts that fit into memory."""
+"""Many images through a model, in batches that fit into memory."""
 
 from collections.abc import Callable
 
@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 def batched(run: Callable[[Tensor], Tensor], index: Tensor, batch_size: int) -> Tensor:
-    """Return (N,) bool, what `run` answers for the images at `index` (N,), part after part.
+    """Return (N,) bool, the answers of `run` for all images, batch by batch.
 
     Args:
-        run: takes a part of the index (M,), returns (M,) bool.
-        index: int64.
-        batch_size: M at most; halved where memory runs out.
+        run: function from indices (M,) of a batch to its answers (M,) bool.
+        index: (N,) int64 indices of the images.
+        batch_size: largest M; halved where memory runs out.
 
     Raises:
         torch.OutOfMemoryError: where it does not suffice for one image.

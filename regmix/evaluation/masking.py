@@ -1,14 +1,14 @@
 """Looking for signs of gradient masking, where a model hides its gradients from attacks."""
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.batching import batched
-from regmix.evaluation.pgd_ensemble import Validation, pgd
+from regmix.evaluation.pgd_ensemble import Objective, Validation, pgd
 from regmix.evaluation.results import Masking
 
 
@@ -18,30 +18,48 @@ def masking(
     labels: Tensor,
     start: Tensor,
     known: Validation,
-    *,
-    epsilon: float,
-    batch_size: int,
+    settings: AttackSettings,
 ) -> Masking:
     """Look for signs of masking by what `validate` does not run; costs about as much as it.
 
     Args:
-        model: in eval mode.
-        images, labels, start, epsilon: as `validate` had them.
-        known: what `validate` returned for them.
-        batch_size: images at once; halved where memory runs out.
+        model: network from pixels in [0, 1] to logits, in eval mode.
+        images, labels, start: (N, C, H, W), (N,) and (N, C, H, W), as `validate` had them.
+        known: result of `validate` for them.
+        settings: radius, as `validate` had it, and batch size; the seed is not used.
     """
+    epsilon, batch_size = settings.epsilon, settings.batch_size
 
     def among(some: Tensor, run: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return (N,) bool: what `run` answers for `some` (N,) bool, False for the others."""
+        """Return (N,) bool: the answers of `run` for `some` (N,) bool, False for the others."""
         index = some.nonzero().squeeze(1)
         result = torch.zeros_like(some)
         result[index] = batched(run, index, batch_size)
         return result
 
-    def survivors(some: Tensor, **how: Any) -> Tensor:  # noqa: ANN401
-        """Return who of `some` survives a PGD, of step epsilon / 4 unless `how` says otherwise."""
-        options = {"epsilon": epsilon, "step": epsilon / 4, **how}
-        return among(some, lambda i: pgd(model, images[i], labels[i], start[i], **options)[0])
+    def survivors(
+        some: Tensor,
+        *,
+        steps: int,
+        objective: Objective = "cross_entropy",
+        radius: float = epsilon,
+        step: float = epsilon / 4,
+    ) -> Tensor:
+        """Return which images of `some` (N,) bool survive a PGD."""
+
+        def run(part: Tensor) -> Tensor:
+            return pgd(
+                model,
+                images[part],
+                labels[part],
+                start[part],
+                epsilon=radius,
+                step=step,
+                steps=steps,
+                objective=objective,
+            )[0]
+
+        return among(some, run)
 
     count = len(images)
     by_margin = known.robust_mask | survivors(
@@ -49,7 +67,7 @@ def masking(
     )
     longer = survivors(known.pgd_mask, steps=50)
     still = among(known.clean_mask, lambda i: _zero_gradient(model, images[i], labels[i]))
-    larger = survivors(known.robust_mask, steps=10, epsilon=4 * epsilon, step=epsilon)
+    larger = survivors(known.robust_mask, steps=10, radius=4 * epsilon, step=epsilon)
     with torch.no_grad():
         logits, again = (model(images[:batch_size]) for _ in range(2))
     sums = logits.sum(1)

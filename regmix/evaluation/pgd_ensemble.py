@@ -1,4 +1,4 @@
-"""How robust a model is: the share of images that survive every attack of an ensemble."""
+"""PGD, and the ensemble of two of them that each epoch of training is evaluated by."""
 
 import math
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from regmix.projection import project
 
 Objective = Literal["cross_entropy", "margin"]
+_ENSEMBLE: dict[int, Objective] = {2: "cross_entropy", 3: "margin"}  # row among the masks
 
 
 def random_start(images: Tensor, epsilon: float, seed: int) -> Tensor:
@@ -41,19 +42,19 @@ def pgd(
     survivors. Leaves no gradient behind; in eval mode BN statistics are safe.
 
     Args:
-        model: images in [0, 1] to logits, in eval mode.
-        images: (N, C, H, W) in [0, 1].
+        model: network from pixels in [0, 1] to logits, in eval mode.
+        images: (N, C, H, W), pixels in [0, 1].
         labels: (N,) int64.
-        start: (N, C, H, W), projected before the first step.
-        epsilon, step: radius and step length, pixels in [0, 1].
-        steps: number of steps; the point after the last one is judged too.
+        start: (N, C, H, W) initial perturbations, projected before the first step.
+        epsilon, step: radius of the L-inf ball and step length, pixels in [0, 1].
+        steps: number of steps; the point after the last one is tried too.
         objective: `cross_entropy`, or `margin`, max_{k != y} z_k - z_y (Carlini and Wagner's,
             which smoothed labels and logit penalties can't flatten).
 
     Returns:
         (N,) bool, True where the image survived, and (N, C, H, W) the last perturbations.
     """
-    assert not model.training, "judge in eval mode, or answers depend on the batch"
+    assert not model.training, "evaluate in eval mode, or answers depend on the batch"
     perturbation = project(start, images, epsilon)
     alive = torch.arange(len(images), device=images.device)
     survived = torch.zeros(len(images), dtype=torch.bool, device=images.device)
@@ -62,14 +63,14 @@ def pgd(
         x, y = images[alive], labels[alive]
         with torch.set_grad_enabled(taken < steps):
             logits = model(x + point).float()
-        right = logits.argmax(1) == y
+        robust = logits.argmax(1) == y
         if taken == steps:
-            survived[alive[right]] = True
-        elif right.any():
+            survived[alive[robust]] = True
+        elif robust.any():
             (gradient,) = torch.autograd.grad(_ascended(logits, y, objective), point)
             moved = project(point.detach() + step * gradient.sign(), x, epsilon)
-            alive = alive[right]
-            perturbation[alive] = moved[right]
+            alive = alive[robust]
+            perturbation[alive] = moved[robust]
         else:
             break
     return survived, perturbation
@@ -86,29 +87,29 @@ def _ascended(logits: Tensor, labels: Tensor, objective: Objective) -> Tensor:
 
 @torch.no_grad()
 def correct(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """Return (N,) bool, True where the model in eval mode is right on the image itself."""
-    right: Tensor = model(images).argmax(1) == labels
-    return right
+    """Return (N,) bool, True where the model in eval mode is correct on the image itself."""
+    found: Tensor = model(images).argmax(1) == labels
+    return found
 
 
 @dataclass(frozen=True, eq=False)  # tensors have no single answer to ==
 class Validation:
-    """Which validation images stay right, each (N,) bool; and in how many steps of a PGD."""
+    """Validation images that are classified correctly under attack, each mask (N,) bool."""
 
     clean_mask: Tensor
     fgsm_mask: Tensor  # after one full step from the image itself
     pgd_mask: Tensor  # after PGD on cross-entropy
     robust_mask: Tensor  # after every attack of the ensemble: that PGD, then one on the margin
-    steps: int
+    steps: int  # number of steps of each PGD
 
     @property
     def clean(self) -> float:
-        """Share of images, in [0, 1], that are right without an attack."""
+        """Share of images, in [0, 1], that are correct without an attack."""
         return _share(self.clean_mask)
 
     @property
     def fgsm(self) -> float:
-        """Share that is right after one full step."""
+        """Share that is correct after one full step."""
         return _share(self.fgsm_mask)
 
     @property
@@ -136,21 +137,22 @@ def validate(
     steps: int,
     batch_size: int = 1000,
 ) -> Validation:
-    """Judge a model each epoch: the first level, by which a search prunes.
+    """Evaluate a model after an epoch: the first level, by which a search prunes.
 
     Args:
-        model: in eval mode.
-        images, labels, start: (N, C, H, W) in [0, 1], (N,) and (N, C, H, W).
-        epsilon: radius, pixels in [0, 1].
-        steps: of each PGD, of length epsilon / 4 (2/255 at 8/255, the field's custom).
-        batch_size: images at once; changes speed and memory only.
+        model: network from pixels in [0, 1] to logits, in eval mode.
+        images, labels: (N, C, H, W), pixels in [0, 1], and (N,) int64.
+        start: (N, C, H, W) initial perturbations of each PGD.
+        epsilon: radius of the L-inf ball, pixels in [0, 1].
+        steps: number of steps of each PGD, of length epsilon / 4 (2/255 at 8/255, the custom).
+        batch_size: number of images at once; changes speed and memory only.
     """
     masks = torch.zeros(4, len(images), dtype=torch.bool, device=images.device)
     for batch in torch.arange(len(images), device=images.device).split(batch_size):
         keep = batch[correct(model, images[batch], labels[batch])]
         masks[0, keep] = True
         masks[1, keep] = full_step(model, images[keep], labels[keep], epsilon=epsilon)
-        for place, objective in ((2, "cross_entropy"), (3, "margin")):
+        for place, objective in _ENSEMBLE.items():
             alive, _ = pgd(
                 model,
                 images[keep],
@@ -159,12 +161,12 @@ def validate(
                 epsilon=epsilon,
                 step=epsilon / 4,
                 steps=steps,
-                objective=objective,  # type: ignore[arg-type]
+                objective=objective,
             )
             keep = keep[alive]
             masks[place, keep] = True
-    right, single, by_entropy, by_all = masks
-    return Validation(right, single, by_entropy, by_all, steps)
+    clean, fgsm, by_entropy, by_all = masks
+    return Validation(clean, fgsm, by_entropy, by_all, steps)
 
 
 def full_step(model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float) -> Tensor:

@@ -8,14 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Proportion:
-    """`hits` of `count` images."""
+    """A number of images out of all of them."""
 
-    hits: int
-    count: int
+    hits: int  # number of images that the proportion counts, such as survivors
+    count: int  # number of all images, at least 1
 
     @property
     def value(self) -> float:
-        """The share itself, in [0, 1]."""
+        """Share of the images, in [0, 1]."""
         return self.hits / self.count
 
     @property
@@ -44,17 +44,17 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class Masking:
-    """What was found; shares of the judged images, in [0, 1], unless said otherwise."""
+    """Signs of gradient masking; shares of the images, in [0, 1], unless said otherwise."""
 
     more_steps: float  # (a) accuracy under PGD-10 minus that under PGD-50
     single_step: float  # (b) under FGSM minus under PGD
     objectives: float  # (c) between PGD on cross-entropy and PGD on the margin, either way
     large_epsilon: float  # (e) at four times the radius
-    zero_gradient: float  # (f) right, and the loss has no gradient there
+    zero_gradient: float  # (f) correct, and the loss has no gradient there
     not_logits: bool  # (f)
     random: float  # (f) largest difference of a logit between two passes
     half_precision: bool  # (f)
-    without_gradient: float | None = None  # (d) only asked of finalists: what Square found more
+    without_gradient: float | None = None  # (d) what Square found more; of finalists alone
 
     def flags(self) -> tuple[str, ...]:
         """Return a sentence for each limit that is exceeded."""
@@ -67,33 +67,42 @@ class Masking:
 
 
 def pack(survived: Sequence[bool]) -> str:
-    """Return a hexadecimal number with a bit for each image, the first image's highest."""
+    """Return a hexadecimal number with a bit for each image, the first image's the highest.
+
+    Args:
+        survived: one truth value for each image.
+    """
     bits = "".join("1" if one else "0" for one in survived)
     return f"{int(bits, 2):0{-(-len(bits) // 4)}x}" if bits else ""
 
 
 def unpack(packed: str, count: int) -> list[bool]:
-    """Return what `pack` was given, of so many images."""
+    """Return what `pack` was given.
+
+    Args:
+        packed: hexadecimal number that `pack` returned.
+        count: number of images.
+    """
     return [bit == "1" for bit in f"{int(packed, 16):0{count}b}"]
 
 
 @dataclass(frozen=True)
 class FinalEvaluation:
-    """A judgement that is not limited to a few steps, with what makes it doubtful."""
+    """Result of a level above the epochs' ensemble, with what makes it doubtful."""
 
-    hits: int  # images that survive every attack
-    count: int  # of so many
+    hits: int  # number of images that survive every attack
+    count: int  # number of all images
     masking: Masking
-    survivors: str = ""  # which: a bit for each image, as `pack` writes them
+    survivors: str = ""  # a bit for each image, as `pack` writes them
 
     @property
     def robust(self) -> float:
-        """The share that survives, in [0, 1]."""
+        """Share that survives, in [0, 1]."""
         return self.hits / self.count
 
     @property
     def share(self) -> Proportion:
-        """The same with its interval."""
+        """The same share with its interval."""
         return Proportion(self.hits, self.count)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""A run's validation images, and all that is asked of a model on them."""
+"""A run's validation images, and every evaluation of a model on them."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from regmix.config import TrainConfig
 from regmix.evaluation.apgd_levels import evaluate_finalist, evaluate_trial
+from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.pgd_ensemble import (
     Validation,
     correct,
@@ -19,7 +20,7 @@ from regmix.evaluation.results import FinalEvaluation
 from regmix.images import Images
 
 WATCHED = 256
-"""So many images tell whether a model has collapsed: the rule's limits lie far apart."""
+"""Number of images on which catastrophic overfitting is looked for: its limits lie far apart."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,16 @@ class SingleStep:
 
 
 class Validator:
-    """Judges models on the same images from the same starts, whatever the trial."""
+    """Evaluates models on the same images from the same starts, whatever the trial."""
 
     def __init__(self, config: TrainConfig, images: Images, device: torch.device) -> None:
-        """Take the images to the device."""
+        """Take the images to the device.
+
+        Args:
+            config: configuration of the run, for radius, steps, seed and level of evaluation.
+            images: validation images.
+            device: device of the models.
+        """
         self._config = config
         self.images = torch.from_numpy(images.images).to(device).float() / 255
         self.labels = torch.from_numpy(images.labels).to(device)
@@ -43,7 +50,7 @@ class Validator:
         self._watched = torch.linspace(0, len(images) - 1, count).long().to(device)
 
     def per_epoch(self, model: nn.Module) -> Validation:
-        """Judge by the first level: each epoch, on the averaged weights."""
+        """Evaluate by the first level, as each epoch does on its averaged weights."""
         config = self._config
         return validate(
             model,
@@ -55,24 +62,22 @@ class Validator:
         )
 
     def final(self, model: nn.Module, known: Validation) -> FinalEvaluation:
-        """Judge at the end by the configuration's level, who survived the first."""
+        """Evaluate by the configuration's level at the end of a run.
+
+        Args:
+            model: network with the averaged weights, in eval mode.
+            known: result of `per_epoch` for it; only its survivors are attacked again.
+        """
         config = self._config
-        judge = evaluate_finalist if config.judgement == "finalist" else evaluate_trial
-        return judge(
-            model,
-            self.images,
-            self.labels,
-            self._start,
-            known,
-            epsilon=config.eval_epsilon,
-            seed=config.eval_seed,
-        )
+        evaluate = evaluate_finalist if config.judgement == "finalist" else evaluate_trial
+        settings = AttackSettings(config.eval_epsilon, config.eval_seed)
+        return evaluate(model, self.images, self.labels, self._start, known, settings)
 
     def overfitting_check(self, model: nn.Module) -> SingleStep:
-        """Attack the present weights by FGSM and by PGD-10, on 256 of the images.
+        """Attack the present weights by FGSM and by PGD-10, on at most 256 of the images.
 
-        At the epsilon of training, which is what a model overfits to; at the evaluation's where
-        that is smaller, since at a large one PGD fools a sound model too.
+        The radius is that of training, which is what a model overfits to, or the evaluation's
+        where that is smaller, since at a large one PGD fools a sound model too.
         """
         epsilon = min(self._config.train_epsilon, self._config.eval_epsilon)
         images, labels = self.images[self._watched], self.labels[self._watched]

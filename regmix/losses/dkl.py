@@ -43,7 +43,7 @@ def dkl(
     Returns:
         () the mean over the batch, in fp32 or wider.
     """
-    assert clean is not None, "branches() asked for the clean output"
+    assert clean is not None, "inputs() asked for the clean output"
     final, clean = _widened(final), _widened(clean)
     probability = clean.softmax(1).detach()
     loss = F.cross_entropy(clean, target.to(clean.dtype))
@@ -69,6 +69,6 @@ def _widened(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype.itemsize < 4 else logits
 
 
-def branches(*, dkl_mse_weight: float, dkl_ce_weight: float, mse_flow: str) -> LossInputs:  # noqa: ARG001
+def inputs(*, dkl_mse_weight: float, dkl_ce_weight: float, mse_flow: str) -> LossInputs:  # noqa: ARG001
     """Return that the clean output is used, whatever the weights: it is what is fitted."""
     return LossInputs(initial=False, clean=True)

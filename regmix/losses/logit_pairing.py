@@ -33,11 +33,11 @@ def logit_pairing(
     """
     loss = F.cross_entropy(final, target)
     if pairing_weight:
-        assert clean is not None, "branches() asked for the clean output"
+        assert clean is not None, "inputs() asked for the clean output"
         loss = loss + pairing_weight * F.mse_loss(final, clean)
     return loss
 
 
-def branches(*, pairing_weight: float) -> LossInputs:
+def inputs(*, pairing_weight: float) -> LossInputs:
     """Return which outputs this weight uses."""
     return LossInputs(initial=False, clean=pairing_weight > 0)

@@ -39,7 +39,7 @@ def mart(
     label = target.argmax(1, keepdim=True)
     loss = F.cross_entropy(final, target) + _margin(final, label).mean()
     if mart_weight:
-        assert clean is not None, "branches() asked for the clean output"
+        assert clean is not None, "inputs() asked for the clean output"
         doubt = 1 - clean.softmax(1).gather(1, label).squeeze(1)
         loss = loss + mart_weight * (kl_each(clean, final) * doubt).mean()
     return loss
@@ -52,6 +52,6 @@ def _margin(final: Tensor, label: Tensor) -> Tensor:
     return final.logsumexp(1) - others.logsumexp(1)
 
 
-def branches(*, mart_weight: float) -> LossInputs:
+def inputs(*, mart_weight: float) -> LossInputs:
     """Return which outputs this weight uses."""
     return LossInputs(initial=False, clean=mart_weight > 0)

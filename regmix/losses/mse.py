@@ -35,6 +35,6 @@ def mse(
     return loss
 
 
-def branches(*, mse_weight: float) -> LossInputs:
+def inputs(*, mse_weight: float) -> LossInputs:
     """Return which outputs this weight uses."""
     return LossInputs(initial=mse_weight > 0, clean=False)

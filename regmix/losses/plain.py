@@ -11,6 +11,6 @@ def plain(final: Tensor, initial: Tensor, clean: Tensor | None, target: Tensor) 
     return F.cross_entropy(final, target)
 
 
-def branches() -> LossInputs:
+def inputs() -> LossInputs:
     """Return that only the final output is used."""
     return LossInputs(initial=False, clean=False)

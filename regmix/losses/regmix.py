@@ -59,7 +59,7 @@ def regmix(
     if beta:
         loss = loss + beta * kl(side(initial), final, reduction)
     if gamma:
-        assert clean is not None, "branches() asked for the clean output"
+        assert clean is not None, "inputs() asked for the clean output"
         for attacked in (final, initial) if clean_branches == "both" else (final,):
             forward = clean_direction == "clean_final"
             first, second = (clean, attacked) if forward else (attacked, clean)
@@ -71,7 +71,7 @@ def _attached(logits: Tensor) -> Tensor:
     return logits
 
 
-def branches(
+def inputs(
     *, alpha: float, beta: float, gamma: float, clean_branches: str = "final", **_: object
 ) -> LossInputs:
     """Return which outputs these weights use."""

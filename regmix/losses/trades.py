@@ -32,11 +32,11 @@ def trades(
     Returns:
         () the mean over the batch.
     """
-    assert clean is not None, "branches() asked for the clean output"
+    assert clean is not None, "inputs() asked for the clean output"
     loss = F.cross_entropy(clean, target)
     return loss + trades_weight * kl(clean, final)
 
 
-def branches(*, trades_weight: float) -> LossInputs:  # noqa: ARG001
+def inputs(*, trades_weight: float) -> LossInputs:  # noqa: ARG001
     """Return that the clean output is used, whatever the weight: it is what is fitted."""
     return LossInputs(initial=False, clean=True)

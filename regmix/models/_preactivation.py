@@ -40,10 +40,10 @@ def network(
     The stem is a 3x3 convolution of stride 1; every group but the first halves the resolution.
 
     Args:
-        channels: of the images; any size of image is taken.
+        channels: number of the images' channels; any size of image is taken.
         classes: number of logits.
-        stem: channels behind the stem.
-        widths: channels of each group.
+        stem: number of channels behind the stem.
+        widths: numbers of channels of the groups.
         blocks: number of blocks in each group.
     """
     layers: list[nn.Module] = [nn.Conv2d(channels, stem, 3, padding=1, bias=False)]

@@ -13,9 +13,10 @@ def preactresnet18(channels: int, classes: int, *, width: Count = 64) -> nn.Modu
     BatchNorm and a ReLU, as the paper has it (some copies leave them out: 11,171,146).
 
     Args:
-        channels: of the images; pixels in [0, 1], not normalised, as in the lineage's code.
+        channels: number of the images' channels; pixels in [0, 1] are taken as they are, as
+            in the lineage's code.
         classes: number of logits.
-        width: channels of the first group; the others have 2, 4 and 8 times as many.
+        width: number of channels of the first group; the others have 2, 4 and 8 times as many.
     """
     widths = [width, 2 * width, 4 * width, 8 * width]
     return network(channels, classes, stem=width, widths=widths, blocks=2)

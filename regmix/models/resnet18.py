@@ -15,9 +15,10 @@ def resnet18(channels: int, classes: int, *, width: Count = 64) -> nn.Module:
     11,173,962 parameters at 3 channels, 10 classes and width 64.
 
     Args:
-        channels: of the images; pixels in [0, 1], not normalised, as in the lineage's code.
+        channels: number of the images' channels; pixels in [0, 1] are taken as they are, as
+            in the lineage's code.
         classes: number of logits.
-        width: channels of the first group; the others have 2, 4 and 8 times as many.
+        width: number of channels of the first group; the others have 2, 4 and 8 times as many.
     """
     model: Any = torchvision.models.resnet18(num_classes=classes)
     model.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)

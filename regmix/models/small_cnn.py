@@ -9,9 +9,9 @@ def small_cnn(channels: int, classes: int, *, width: Count = 16) -> nn.Module:
     """Build three 3x3 convolutions (width, 2 width, 4 width), mean pooling and a linear layer.
 
     Args:
-        channels: of the images; pixels in [0, 1].
+        channels: number of the images' channels; pixels in [0, 1].
         classes: number of logits.
-        width: channels of the first layer.
+        width: number of channels of the first layer.
     """
 
     def block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:

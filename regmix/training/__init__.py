@@ -1,0 +1,1 @@
+"""Training of one configuration, epoch by epoch, with all that it remembers in between."""

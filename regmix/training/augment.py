@@ -9,26 +9,29 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Crop:
-    """Which pixel of the zero-padded image each pixel of a cut comes from."""
+    """Rows and columns of the zero-padded images that the pixels of their crops come from."""
 
     rows: Tensor  # (N, H)
-    columns: Tensor  # (N, W), descending where the cut is mirrored
+    columns: Tensor  # (N, W), descending where the crop is mirrored
 
     def take(self, images: Tensor) -> Tensor:
-        """Return the cuts (N, C, H, W) of `images` (N, C, H, W), zero outside of them."""
+        """Return the crops (N, C, H, W) of `images` (N, C, H, W), zero outside of them."""
         # with the channels between the indices, the indexed dimensions come first: (N, H, W, C)
         return _pad(images)[self._pixels()].permute(0, 3, 1, 2).contiguous()
 
-    def put(self, cuts: Tensor, images: Tensor) -> Tensor:
-        """Return `images` with `cuts` back in their places: the inverse of `take`.
+    def put(self, crops: Tensor, images: Tensor) -> Tensor:
+        """Return `images` with `crops` back in their places: the inverse of `take`.
 
-        Pixels of an image outside its cut stay; those of a cut outside the image are lost.
+        Pixels of an image outside its crop stay; those of a crop outside the image are lost.
+
+        Args:
+            crops, images: (N, C, H, W).
         """
         height, width = images.shape[2:]
-        down, right = _margins(images)
+        vertical, horizontal = _margins(images)
         padded = _pad(images)
-        padded[self._pixels()] = cuts.permute(0, 2, 3, 1)
-        return padded[:, :, down : down + height, right : right + width]
+        padded[self._pixels()] = crops.permute(0, 2, 3, 1)
+        return padded[:, :, vertical : vertical + height, horizontal : horizontal + width]
 
     def _pixels(self) -> tuple[Tensor, slice, Tensor, Tensor]:
         which = torch.arange(len(self.rows), device=self.rows.device)[:, None, None]
@@ -36,31 +39,30 @@ class Crop:
 
 
 def crop_flip(images: Tensor, generator: torch.Generator) -> Crop:
-    """Pad by an eighth of the size with zeros, cut at random, flip half of the images.
+    """Pad by an eighth of the size with zeros, crop at random, flip half of the images.
 
     4 pixels at 32x32, as the CIFAR literature does.
 
     Args:
-        images: (N, C, H, W), for their shape.
-        generator: on the images' device.
+        images: (N, C, H, W), of which only shape and device matter.
+        generator: random numbers on the images' device.
     """
     count, _, height, width = images.shape
-    down, right = _margins(images)
-    draw = {"generator": generator, "device": images.device}
-    rows = torch.randint(0, 2 * down + 1, (count, 1), **draw) + torch.arange(  # type: ignore[call-overload]
-        height, device=images.device
+    vertical, horizontal = _margins(images)
+    rows, columns = (
+        torch.randint(0, 2 * margin + 1, (count, 1), generator=generator, device=images.device)
+        + torch.arange(size, device=images.device)
+        for margin, size in ((vertical, height), (horizontal, width))
     )
-    columns = torch.randint(0, 2 * right + 1, (count, 1), **draw) + torch.arange(  # type: ignore[call-overload]
-        width, device=images.device
-    )
-    flipped = torch.rand((count, 1), **draw) < 0.5  # type: ignore[call-overload]
+    flipped = torch.rand((count, 1), generator=generator, device=images.device) < 0.5
     return Crop(rows, torch.where(flipped, columns.flip(1), columns))
 
 
 def _margins(images: Tensor) -> tuple[int, int]:
+    """Return the widths of the padding above and below, and at either side, in pixels."""
     return images.shape[2] // 8, images.shape[3] // 8
 
 
 def _pad(images: Tensor) -> Tensor:
-    down, right = _margins(images)
-    return F.pad(images, (right, right, down, down))
+    vertical, horizontal = _margins(images)
+    return F.pad(images, (horizontal, horizontal, vertical, vertical))

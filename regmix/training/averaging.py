@@ -1,4 +1,4 @@
-"""The moving average of a model's weights, which is what is judged."""
+"""The moving average of a model's weights, which is what is evaluated."""
 
 import copy
 from typing import Literal
@@ -18,30 +18,34 @@ class Average:
                    epochs can be compared too
         constant   decay, from the first update on: the first weights, untrained, fade slowly
         pgk        FGSM-PGK's code: grows as above, but a batch whose attack was weak, where
-                   r = right(final) / right(initial) reaches the threshold, has
+                   r = correct(final) / correct(initial) reaches the threshold, has
                    0.99999 r / threshold in place of decay: late in training it hardly counts
     """
 
     def __init__(
         self, model: nn.Module, decay: float, rule: Rule = "growing", threshold: float = 0.82
     ) -> None:
-        """Start from the model's present weights; decay in [0, 1), 0 follows the model.
+        """Start from the model's present weights.
 
-        The threshold, in (0, 1], is for `pgk`: 0.82 on CIFAR-10, 0.9 on its other data sets.
+        Args:
+            model: network that will be trained; it is copied.
+            decay: weight of the old average, in [0, 1); 0 follows the model.
+            rule: rule for the decay over time.
+            threshold: limit for `pgk`, in (0, 1]; 0.82 on CIFAR-10, 0.9 on its other data sets.
         """
         self.decay, self.rule, self.threshold, self.updates = decay, rule, threshold, 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, model: nn.Module, right: Tensor | None = None) -> None:
+    def update(self, model: nn.Module, correct: Tensor | None = None) -> None:
         """Move towards the model: average <- d average + (1 - d) model.
 
         Args:
-            model: the one that is trained.
-            right: (2,) how many of the batch were right at the initial and at the final
-                perturbation; only `pgk` asks.
+            model: network that is trained.
+            correct: (2,) numbers of the batch's images that were classified correctly at the
+                initial and at the final perturbation; only `pgk` needs them.
         """
-        weight = 1 - self._present_decay(right)
+        weight = 1 - self._present_decay(correct)
         mine, theirs = self.model.state_dict(), model.state_dict()
         real = [name for name, tensor in mine.items() if tensor.is_floating_point()]
         torch._foreach_lerp_([mine[n] for n in real], [theirs[n] for n in real], weight)
@@ -49,13 +53,13 @@ class Average:
             mine[name].copy_(theirs[name])
         self.updates += 1
 
-    def _present_decay(self, right: Tensor | None) -> float:
+    def _present_decay(self, correct: Tensor | None) -> float:
         decay = self.decay
         if self.rule == "constant":
             return decay
         if self.rule == "pgk":
-            assert right is not None, "the trainer tells who was right"
-            initial, final = right.tolist()
+            assert correct is not None, "the trainer counts them"
+            initial, final = correct.tolist()
             ratio = final / max(initial, 1)  # there may be none
             if ratio >= self.threshold:
                 decay = 0.99999 * ratio / self.threshold

@@ -1,4 +1,4 @@
-"""Files of a trial: a checkpoint to go on from, and the weights that are judged.
+"""Files of a trial: a checkpoint to go on from, and the weights that are evaluated.
 
 Both are written whole or not at all, and nothing that could execute is ever read.
 """
@@ -94,5 +94,5 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         weights: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: can't be read as weights ({reason}); export again") from None
+        raise InputError(f"{path}: can't be read as weights ({reason}); restore it") from None
     return weights

@@ -1,4 +1,4 @@
-"""What an epoch of training was like."""
+"""Metrics of one epoch of training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from regmix.evaluation.results import FinalEvaluation
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """Shares lie in [0, 1]; `valid_*` judge the averaged weights on the validation images."""
+    """Shares lie in [0, 1]; `valid_*` are of the averaged weights on the validation images."""
 
     epoch: int  # from 1
     train_loss: float  # mean over the epoch's images
-    train_initial: float  # share right at the initial perturbations, in train mode
-    train_final: float  # share right at the final perturbations, in train mode
+    train_initial: float  # share correct at the initial perturbations, in train mode
+    train_final: float  # share correct at the final perturbations, in train mode
     valid_clean: float
     valid_fgsm: float
     valid_pgd: float  # PGD on cross-entropy alone
@@ -24,7 +24,7 @@ class EpochMetrics:
     co_ratio: float  # raw_pgd / raw_fgsm
     co_drop: float  # of raw_pgd since the last epoch; negative where it rose
     co_detected: bool  # catastrophic overfitting in this epoch
-    best_epoch: int  # with the highest valid_robust before any collapse; 0 where there was none
+    best_epoch: int  # with the highest valid_robust before any overfitting; 0 where there is none
     best_robust: float  # that value
     lr: float  # at the epoch's last step
     seconds: float  # of training and validation

@@ -21,10 +21,10 @@ class MomentumSGD:
         """Begin at rest.
 
         Args:
-            weights: to be changed by `step`.
+            weights: parameters that `step` changes.
             lr: step size, above 0; may be set anew before each step.
             momentum: share of the velocity that is kept, in [0, 1).
-            weight_decay: at least 0.
+            weight_decay: factor of the weights in the gradient, at least 0.
         """
         self.lr, self._momentum, self._weight_decay = lr, momentum, weight_decay
         self._weights = list(weights)

@@ -1,46 +1,46 @@
-"""Watches a run for collapse, and keeps the best weights from before it."""
+"""Watches a run for catastrophic overfitting, and keeps the best weights from before it."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
 from regmix.evaluation.validator import SingleStep
-from regmix.training.catastrophic_overfitting import collapsed, ratio
+from regmix.training.catastrophic_overfitting import co_detected, co_ratio
 
 
 class OverfittingMonitor:
-    """What the epochs so far were like: the last one, the best one, and whether one collapsed."""
+    """The last epoch, the best one, and the first that showed catastrophic overfitting."""
 
     def __init__(self, epochs: int) -> None:
-        """Begin a run of `epochs` epochs."""
+        """Begin a run of so many epochs."""
         self._epochs = epochs
-        self._single, self._fall, self._detected = SingleStep(0.0, 0.0), 0.0, False
+        self._single, self._drop, self._detected = SingleStep(0.0, 0.0), 0.0, False
         self._best_single = 0.0  # the highest accuracy under PGD of the present weights
-        self.collapsed_in = 0  # the first epoch that collapsed; 0 while none has
+        self.co_epoch = 0  # the first with catastrophic overfitting; 0 while there is none
         self.best_epoch, self.best_robust = 0, 0.0
         self.best_weights: dict[str, Tensor] | None = None
 
     def update(self, epoch: int, single: SingleStep, robust: float, average: nn.Module) -> None:
         """Take in an epoch.
 
-        A run that has collapsed once keeps the weights from before for good: of the runs in
-        the public logs none that collapsed came back to a competitive end.
+        A run that was once overfitted keeps the weights from before for good: of such runs in
+        the public logs none came back to a competitive end.
 
         Args:
-            epoch: from 1.
+            epoch: number of the epoch, from 1.
             single: accuracies of the present weights.
-            robust: validation robust accuracy of the averaged weights.
-            average: the averaged model; its weights are copied where they are the best.
+            robust: validation robust accuracy of the averaged weights, in [0, 1].
+            average: averaged model; its weights are copied where they are the best.
         """
-        self._fall = self._single.pgd - single.pgd
+        self._drop = self._single.pgd - single.pgd
         self._single = single
-        self._detected = collapsed(
+        self._detected = co_detected(
             epoch, self._epochs, single.fgsm, single.pgd, best=self._best_single
         )
         self._best_single = max(self._best_single, single.pgd)
-        if self._detected and not self.collapsed_in:
-            self.collapsed_in = epoch
-        if not self.collapsed_in and (robust > self.best_robust or not self.best_epoch):
+        if self._detected and not self.co_epoch:
+            self.co_epoch = epoch
+        if not self.co_epoch and (robust > self.best_robust or not self.best_epoch):
             self.best_epoch, self.best_robust = epoch, robust
             self.best_weights = {
                 name: weight.detach().clone() for name, weight in average.state_dict().items()
@@ -51,12 +51,12 @@ class OverfittingMonitor:
         return self.best_weights if self.best_epoch < epoch else None
 
     def metrics(self) -> dict[str, Any]:
-        """Return what `EpochMetrics` says about collapse and the best epoch."""
+        """Return the fields of `EpochMetrics` about overfitting and the best epoch."""
         return {
             "raw_fgsm": self._single.fgsm,
             "raw_pgd": self._single.pgd,
-            "co_ratio": ratio(self._single.fgsm, self._single.pgd),
-            "co_drop": self._fall,
+            "co_ratio": co_ratio(self._single.fgsm, self._single.pgd),
+            "co_drop": self._drop,
             "co_detected": self._detected,
             "best_epoch": self.best_epoch,
             "best_robust": self.best_robust,
@@ -67,7 +67,7 @@ class OverfittingMonitor:
         return {
             "single": (self._single.fgsm, self._single.pgd),
             "best_single": self._best_single,
-            "collapsed_in": self.collapsed_in,
+            "co_epoch": self.co_epoch,
             "best_epoch": self.best_epoch,
             "best_robust": self.best_robust,
             "best_weights": self.best_weights,
@@ -77,6 +77,6 @@ class OverfittingMonitor:
         """Take over what `state_dict` returned."""
         self._single = SingleStep(*state["single"])
         self._best_single = state["best_single"]
-        self.collapsed_in = state["collapsed_in"]
+        self.co_epoch = state["co_epoch"]
         self.best_epoch, self.best_robust = state["best_epoch"], state["best_robust"]
         self.best_weights = state["best_weights"]

@@ -20,12 +20,12 @@ class PerturbationMemory:
     The published code divides by the l1 norm over the whole batch; the mean differs from it by
     the batch's constant size, keeps the numbers where fp16 is exact, and does not make a short
     last batch count more. Other rules for the new part of m: `sign` takes sign(g), as the
-    paper's text does; `success` multiplies g / mean|g| by 2 - right(final) / right(initial),
+    paper's text does; `success` multiplies g / mean|g| by 2 - correct(final) / correct(initial),
     counted over the batch, so that a gradient whose step fooled many weighs more (FGSM-PGK).
 
     Perturbations are kept in the coordinates of the crop they were made on and are not moved
     with crop or flip, as in the published code. Whoever gives the batch's `Crop` has them kept
-    in the coordinates of the image instead, and cut and mirrored as it is.
+    in the coordinates of the image instead, and cropped and mirrored as it is.
 
     Takes 4 bytes per pixel and channel (two fp16 numbers): 12 KiB for an image of CIFAR-10.
     """
@@ -42,7 +42,17 @@ class PerturbationMemory:
         reset_interval: int,
         device: torch.device,
     ) -> None:
-        """Make room for `count` images of `shape` (C, H, W); `step` in pixels as `epsilon`."""
+        """Make room for a data set.
+
+        Args:
+            count: number of images.
+            shape: (C, H, W) of an image.
+            epsilon, step: radius of the L-inf ball and step length a, pixels in [0, 1].
+            momentum_decay: mu, in [0, 1).
+            momentum_rule: rule for the new part of the momentum.
+            reset_interval: number of epochs between two resets.
+            device: device of both buffers.
+        """
         self.epsilon, self.step = epsilon, step
         self.momentum_decay, self.momentum_rule = momentum_decay, momentum_rule
         self.reset_interval = reset_interval
@@ -51,7 +61,7 @@ class PerturbationMemory:
         self.momentum = torch.zeros((count, *shape), **kind)  # type: ignore[call-overload]
 
     def begin_epoch(self, epoch: int, generator: torch.Generator) -> None:
-        """Reset where epoch (from 0) is a multiple of the interval."""
+        """Reset where the epoch, counted from 0, is a multiple of the interval."""
         if epoch % self.reset_interval:
             return
         corners = torch.rand(
@@ -60,10 +70,10 @@ class PerturbationMemory:
         self.perturbation.copy_(self.epsilon * (corners - 0.5).sign())
         self.momentum.zero_()
 
-    def recall(self, index: Tensor, cut: Crop | None = None) -> Tensor:
-        """Return the starting perturbations (N, C, H, W) of images `index` (N,)."""
+    def recall(self, index: Tensor, crop: Crop | None = None) -> Tensor:
+        """Return the initial perturbations (N, C, H, W) of the images at `index` (N,)."""
         # fp16 may round epsilon up: the ball is closed in fp32
-        start = self._read(self.perturbation, index, cut)
+        start = self._read(self.perturbation, index, crop)
         return start.clamp(-self.epsilon, self.epsilon)
 
     def keep(
@@ -73,43 +83,44 @@ class PerturbationMemory:
         start: Tensor,
         gradient: Tensor,
         *,
-        right: Tensor,
-        cut: Crop | None = None,
+        correct: Tensor,
+        crop: Crop | None = None,
     ) -> None:
         """Learn from a batch.
 
         Args:
-            index: (N,) which images.
-            images: (N, C, H, W) as they were cut.
-            start: (N, C, H, W) where the gradient was taken.
-            gradient: (N, C, H, W) of the attack's loss.
-            right: (2,) how many were right at the initial and at the final perturbation.
-            cut: given here and in `recall`, if the history is to follow the image.
+            index: (N,) indices of the batch's images.
+            images: (N, C, H, W), pixels in [0, 1], cropped as they were trained on.
+            start: (N, C, H, W) perturbations that the gradient was taken at.
+            gradient: (N, C, H, W) gradient of the attack's loss.
+            correct: (2,) numbers of images that were classified correctly at the initial and at
+                the final perturbation.
+            crop: crop of the batch, here and in `recall`, if the history follows the images.
         """
-        old = self._read(self.momentum, index, cut)
-        momentum = self._normalized_gradient(gradient, right) + self.momentum_decay * old
+        old = self._read(self.momentum, index, crop)
+        momentum = self._normalized_gradient(gradient, correct) + self.momentum_decay * old
         moved = project(start + self.step * momentum.sign(), images, self.epsilon)
-        self._write(self.momentum, index, cut, momentum.clamp(-_LARGEST, _LARGEST))
-        self._write(self.perturbation, index, cut, moved)
+        self._write(self.momentum, index, crop, momentum.clamp(-_LARGEST, _LARGEST))
+        self._write(self.perturbation, index, crop, moved)
 
-    def _normalized_gradient(self, gradient: Tensor, right: Tensor) -> Tensor:
+    def _normalized_gradient(self, gradient: Tensor, correct: Tensor) -> Tensor:
         """Return the gradient's part in the new momentum, (N, C, H, W)."""
         if self.momentum_rule == "sign":
             return gradient.sign()
         scaled = gradient / gradient.abs().mean().clamp_min(torch.finfo(gradient.dtype).tiny)
         if self.momentum_rule == "norm":
             return scaled
-        initial, final = right
+        initial, final = correct
         # at least one: there may be none; at least 0: no gradient counts against itself
         weight: Tensor = (2 - final / initial.clamp_min(1)).clamp_min(0)
         return scaled * weight
 
-    def _read(self, buffer: Tensor, index: Tensor, cut: Crop | None) -> Tensor:
+    def _read(self, buffer: Tensor, index: Tensor, crop: Crop | None) -> Tensor:
         stored = buffer[index].float()
-        return cut.take(stored) if cut else stored
+        return crop.take(stored) if crop else stored
 
-    def _write(self, buffer: Tensor, index: Tensor, cut: Crop | None, values: Tensor) -> None:
-        whole = cut.put(values, buffer[index].float()) if cut else values
+    def _write(self, buffer: Tensor, index: Tensor, crop: Crop | None, values: Tensor) -> None:
+        whole = crop.put(values, buffer[index].float()) if crop else values
         buffer[index] = whole.half()
 
     def state_dict(self) -> dict[str, Any]:

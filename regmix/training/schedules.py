@@ -1,4 +1,4 @@
-"""Learning rate over a run, as a factor of its base for a progress in [0, 1)."""
+"""Learning rate over a run, as a factor of its base, for a share of the run in [0, 1)."""
 
 import math
 from collections.abc import Callable

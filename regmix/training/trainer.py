@@ -1,7 +1,7 @@
 """RegMix training as a generator of epochs: it knows no study, and the caller owns the stop."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from regmix import registry
 from regmix.config import TrainConfig
 from regmix.evaluation.validator import Validator
 from regmix.images import Split
-from regmix.interfaces import AttackResult, LossInputs, PerturbationRadius
+from regmix.interfaces import AttackResult
 from regmix.normalization import Normalized
 from regmix.training.augment import Crop, crop_flip
 from regmix.training.averaging import Average
@@ -33,14 +33,18 @@ class RegMixTrainer:
     """Trains one configuration, from a seed to the same numbers each time on a CPU."""
 
     def __init__(self, config: TrainConfig, data: Split, device: torch.device) -> None:
-        """Build model, optimiser, memory and generators."""
+        """Build model, optimiser, memory and generators.
+
+        Args:
+            config: configuration of the run.
+            data: training and validation images.
+            device: device of model, images and memory.
+        """
         self.config, self.device, self.epoch, self._step = config, device, 0, 0
         self.images = torch.from_numpy(data.train.images).to(device)
         self.labels = torch.from_numpy(data.train.labels).to(device)
-        self._validator, self.monitor = (
-            Validator(config, data.valid, device),
-            OverfittingMonitor(config.epochs),
-        )
+        self._validator = Validator(config, data.valid, device)
+        self.monitor = OverfittingMonitor(config.epochs)
         self.classes = len(data.train.classes)
         self._order = torch.Generator().manual_seed(config.seed)
         self._noise = torch.Generator(device).manual_seed(config.seed)
@@ -57,19 +61,13 @@ class RegMixTrainer:
             momentum=config.momentum,
             weight_decay=config.weight_decay,
         )
-        self._attack = partial(
-            registry.find("attack", config.attack.name),
-            self.model,
-            epsilon=config.train_epsilon,
-            **config.attack.options,
+        attack, loss = config.attack, config.loss
+        self._attack = registry.find("attack", attack.name, attack.options)
+        self._radius = registry.companion("attack", attack.name)(
+            epsilon=config.train_epsilon, **attack.options
         )
-        attack = registry.module("attack", config.attack.name)
-        self._reach: PerturbationRadius = attack.reach(
-            epsilon=config.train_epsilon, **config.attack.options
-        )
-        self._loss = partial(registry.find("loss", config.loss.name), **config.loss.options)
-        loss = registry.module("loss", config.loss.name)
-        self._branches: LossInputs = loss.branches(**config.loss.options)
+        self._loss = registry.find("loss", loss.name, loss.options)
+        self._inputs = registry.companion("loss", loss.name)(**loss.options)
         self._memory = self._build_memory() if config.initialization == "history" else None
 
     def _build_memory(self) -> PerturbationMemory:
@@ -86,7 +84,10 @@ class RegMixTrainer:
         )
 
     def epochs(self, until: int | None = None) -> Iterator[EpochMetrics]:
-        """Train to epoch `until` (default: the last), yielding after each.
+        """Train epoch by epoch, and yield the metrics of each.
+
+        Args:
+            until: number of the epoch after which to stop; None goes on to the last.
 
         Raises:
             NonFiniteLossError: before the update, with epoch, step and the terms at fault.
@@ -117,7 +118,7 @@ class RegMixTrainer:
             )
 
     def _train_epoch(self) -> Tensor:
-        """Return sums over images (3,): loss, right at initial, right at final perturbation."""
+        """Return (3,) sums over images: loss, correct at initial, correct at final perturbation."""
         self.model.train()
         if self._memory:
             self._memory.begin_epoch(self.epoch, self._noise)
@@ -134,12 +135,12 @@ class RegMixTrainer:
         return sums
 
     def _train_batch(self, index: Tensor) -> Tensor:
-        (images, cut), labels = self._images(index), self.labels[index]
-        start, target = self._start(index, images, cut), self._smoothed(labels)
+        (images, crop), labels = self._images(index), self.labels[index]
+        start, target = self._start(index, images, crop), self._smoothed(labels)
         with self._autocast():
             attacked = self._attacked(images, start, target)
             final = self.model(images + attacked.perturbation)
-            clean = self.model(images) if self._branches.clean else None
+            clean = self.model(images) if self._inputs.clean else None
         final, clean = final.float(), None if clean is None else clean.float()
         loss = self._loss(final, attacked.initial, clean, target)
         if not torch.isfinite(loss):
@@ -153,42 +154,44 @@ class RegMixTrainer:
         if self.config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self._optimizer.step()
-        right = torch.stack([(z.argmax(1) == labels).sum() for z in (attacked.initial, final)])
-        self.average.update(self.model, right)
+        correct = torch.stack([(z.argmax(1) == labels).sum() for z in (attacked.initial, final)])
+        self.average.update(self.model, correct)
         if self._memory:
-            self._memory.keep(index, images, start, attacked.gradient, right=right, cut=cut)
-        return torch.stack([loss.detach() * len(index), *right])
+            self._memory.keep(index, images, start, attacked.gradient, correct=correct, crop=crop)
+        return torch.stack([loss.detach() * len(index), *correct])
 
     def _attacked(self, images: Tensor, start: Tensor, target: Tensor) -> AttackResult:
         """Attack in the configured mode; what the loss sees is always of train mode."""
-        attack: Callable[..., AttackResult] = partial(self._attack, images, start, target)
+        attack = partial(
+            self._attack, self.model, images, start, target, epsilon=self.config.train_epsilon
+        )
         if self.config.attack_mode == "train":
-            return attack(keep_graph=self._branches.initial)
+            return attack(keep_graph=self._inputs.initial)
         self.model.eval()
         attacked = attack(keep_graph=False)
         self.model.train()
-        if self._branches.initial:
+        if self._inputs.initial:
             attacked = attacked._replace(initial=self.model(images + start).float())
         return attacked
 
     def _images(self, index: Tensor) -> tuple[Tensor, Crop | None]:
-        """Return the images as they are trained on, and the cut that the memory follows."""
+        """Return the images as they are trained on, and the crop that the memory follows."""
         images = self.images[index].float() / 255
         if self.config.augment == "none":
             return images, None
-        cut = crop_flip(images, self._noise)
-        return cut.take(images), cut if self.config.align_history else None
+        crop = crop_flip(images, self._noise)
+        return crop.take(images), crop if self.config.align_history else None
 
-    def _start(self, index: Tensor, images: Tensor, cut: Crop | None) -> Tensor:
+    def _start(self, index: Tensor, images: Tensor, crop: Crop | None) -> Tensor:
         """Return the initial perturbations (N, C, H, W)."""
         if self._memory:
-            return self._memory.recall(index, cut)
+            return self._memory.recall(index, crop)
         if self.config.initialization == "zero":
             return torch.zeros_like(images)
         noise = torch.rand(images.shape, generator=self._noise, device=self.device) * 2 - 1
         if self.config.initialization == "corner":
             noise = noise.sign()
-        return self._reach.start * noise
+        return self._radius.start * noise
 
     def _smoothed(self, labels: Tensor) -> Tensor:
         """Return (N, K): tau for the label's class, the rest shared equally."""
@@ -212,7 +215,7 @@ class RegMixTrainer:
             "memory": self._memory.state_dict() if self._memory else None,
             "order": self._order.get_state(),
             "noise": self._noise.get_state(),
-            "watch": self.monitor.state_dict(),
+            "monitor": self.monitor.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -226,13 +229,19 @@ class RegMixTrainer:
             self._memory.load_state_dict(state["memory"])
         self._order.set_state(state["order"].cpu())
         self._noise.set_state(state["noise"].cpu())
-        self.monitor.load_state_dict(state["watch"])
+        self.monitor.load_state_dict(state["monitor"])
 
 
 def build_model(config: TrainConfig, channels: int, classes: int) -> nn.Module:
-    """Build the configuration's network with weights that follow from its seed alone."""
-    make: Callable[..., nn.Module] = registry.find("model", config.model.name)
+    """Build the configuration's network with weights that follow from its seed alone.
+
+    Args:
+        config: configuration of the run, for model, seed and normalisation.
+        channels: number of channels of an image.
+        classes: number of logits.
+    """
+    build = registry.find("model", config.model.name, config.model.options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = make(channels, classes, **config.model.options)
+        network = build(channels, classes)
     return Normalized(network, channels) if config.normalization == "data" else network

@@ -7,29 +7,20 @@ import urllib.request
 import psutil
 import pytest
 
-from tests.pipeline.cluster import (
-    BIN,
-    begin_node,
-    count_nodes,
-    end,
-    start_head,
-    take_token,
-    wait_for,
-)
-from tests.pipeline.conftest import free_port, next_trial, run, search_arguments, start, states
-from tests.pipeline.killing import arguments, check
+from tests.support.cluster import BIN, end, start_head, start_node, take_token
+from tests.support.killing import arguments, check
+from tests.support.processes import free_port, next_trial, run, start, wait_for
+from tests.support.studies import measured, retries, search_arguments, shown, states
 
 
 @pytest.fixture
 def nodes(monkeypatch):
     """Two nodes with a core each, with Ray's token as on a real cluster: address, processes."""
     take_token(monkeypatch)
-    sizes = ("--num-cpus=1", f"--object-store-memory={100 << 20}")
-    address, head = start_head(*sizes)
-    worker = begin_node(f"--address={address}", "--node-ip-address=127.0.0.2", *sizes)
-    wait_for(lambda: count_nodes(address) == 2, worker)
-    yield address, [head, worker]
-    for process in (head, worker):
+    address, head = start_head("--num-cpus=1")
+    second = start_node(address, "127.0.0.2", "--num-cpus=1")
+    yield address, second
+    for process in (head, second):
         end(process)
 
 
@@ -42,9 +33,9 @@ def _trains_on(process):
         return False
 
 
-def test_a_search_outlives_one_of_two_nodes_and_finds_the_same_study(tmp_path, nodes, request):
-    address, (_, second) = nodes
-    undisturbed = request.getfixturevalue("undisturbed")  # beside a cluster that it must not join
+@pytest.mark.process(seconds=30)
+def test_a_search_outlives_one_of_two_nodes_and_finds_the_same_study(tmp_path, nodes, undisturbed):
+    address, second = nodes
     place = tmp_path / "runs"
     search = start("search", *arguments(place), "--address", address)
     wait_for(lambda: _trains_on(second), search)
@@ -52,12 +43,13 @@ def test_a_search_outlives_one_of_two_nodes_and_finds_the_same_study(tmp_path, n
     out, err = search.communicate(timeout=200)
     assert search.returncode == 0, out + err
     check(place, out, undisturbed)
-    retried = [t.user_attrs.get("retries") for t in states(place).values()]
-    assert ["its worker process died"] in retried
-    assert "FAIL" not in {trial.state.name for trial in states(place).values()}
+    trials = states(place).values()
+    assert ["its worker process died"] in [retries(trial) for trial in trials]
+    assert "FAIL" not in {trial.state.name for trial in trials}
 
 
-def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_the_end(tmp_path):
+@pytest.mark.process(seconds=30)
+def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_the_end(tmp_path, cluster):
     port = free_port()
     uri, database = f"http://127.0.0.1:{port}", tmp_path / "server.db"
 
@@ -74,8 +66,8 @@ def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_the_end(tmp_p
         return process
 
     server = serve()
-    typed = search_arguments(tmp_path, "--tracking-uri", uri, trials=6, epochs=6)
-    search = start("search", *typed)
+    joined = (*cluster, "--concurrency", "1", "--tracking-uri", uri, "--pruner", "none")
+    search = start("search", *search_arguments(tmp_path, *joined, trials=4))
     next_trial(search)
     end(server)
     next_trial(search)  # training goes on
@@ -89,20 +81,15 @@ def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_the_end(tmp_p
             "search", "--study", "wamr-digits", "--sync", "--runs", tmp_path, "--tracking-uri", uri
         )
         assert synced.code == 0, synced.out + synced.err
-        import mlflow
-
-        client = mlflow.MlflowClient(uri)
-        experiment = client.get_experiment_by_name("wamr-digits")
-        found = client.search_runs([experiment.experiment_id])
-        trials = [view for view in found if "trial" in view.data.tags]
-        known = states(tmp_path)
-        assert len(trials) == len(known) == 6
-        for view in trials:
-            trial = known[int(view.data.tags["trial"])]
+        (views, summaries), known = shown(tmp_path, uri=uri), states(tmp_path)
+        assert views.keys() == known.keys() == set(range(4))
+        for number, view in views.items():
+            trial = known[number]
             assert view.data.tags["state"] == trial.state.name
-            last = trial.user_attrs[f"epoch_{trial.last_step}"]
+            last = measured(trial, trial.last_step)
             assert view.data.metrics["valid_robust"] == last["valid_robust"]
-        assert {view.info.status for view in found} <= {"FINISHED", "KILLED"}
+        found = {view.info.status for view in (*views.values(), *summaries)}
+        assert found <= {"FINISHED", "KILLED"}
     finally:
         end(server)
 

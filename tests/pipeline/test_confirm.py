@@ -1,35 +1,31 @@
 """The race of the finalists as a user types it, and its rounds on a real study."""
 
-import shutil
 import signal
 
 import numpy as np
 import pytest
+from pipeline.race.controller import RaceController, RaceProblem, dropped, median_run, outcomes
 
 from pipeline import pruners
 from pipeline.problem.exported import Exported
 from pipeline.problem.problem import SearchProblem
-from pipeline.race.controller import RaceController, RaceProblem, dropped, median_run, outcomes
 from regmix.evaluation.results import FinalEvaluation, Masking, pack, unpack
-from tests.pipeline.conftest import interrupt_after, run, shown, start, states
-from tests.pipeline.test_bridge import MACHINE, metrics, study_at
+from tests.support.controllers import MACHINE, metrics, study_at
+from tests.support.processes import call, interrupt_after, run, start
+from tests.support.studies import config, measured, shown, states
 
 RACE = "wamr-digits-confirm"
-
-
-@pytest.fixture
-def searched(finished, tmp_path):
-    """A folder of runs with a finished search in it."""
-    shutil.copytree(finished[0], tmp_path / "runs")
-    return tmp_path / "runs"
 
 
 def arguments(runs, *more):
     return ("--study", "wamr-digits", "--runs", runs, "--out", runs / "out", *more)
 
 
-def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_is_written(searched):
-    typed = arguments(searched, "--top", 2, "--seeds", 2)
+@pytest.mark.process(seconds=22)
+def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_is_written(
+    searched, cluster
+):
+    typed = arguments(searched, "--top", 2, "--seeds", 2, *cluster)
     killed = interrupt_after(start("confirm", *typed), "trial", signal.SIGKILL)
     assert killed.code == -signal.SIGKILL
     result = run("confirm", *typed)
@@ -44,10 +40,9 @@ def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_i
     assert pairs == sorted((number, seed) for number in finalists for seed in (1, 2))
     for number, trial in race.items():
         assert trial.state.name == "COMPLETE" and views[number].info.status == "FINISHED"
-        told, config = source[trial.params["finalist"]], trial.user_attrs["config"]
         own = {"seed": trial.params["seed"], "judgement": "finalist"}
-        assert config == {**told.user_attrs["config"], **own}
-        judged = trial.user_attrs["epoch_4"]["final"]
+        assert config(trial) == {**config(source[trial.params["finalist"]]), **own}
+        judged = measured(trial, 4)["final"]
         survivors = unpack(judged["survivors"], judged["count"])
         assert sum(survivors) == judged["hits"] and judged["masking"]["without_gradient"] >= 0
     means = {
@@ -80,7 +75,7 @@ def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_i
 def test_what_is_wrong_is_told_in_one_line(finished, tmp_path, typed, expected):
     runs, _ = finished
     given = ["--study", "wamr-digits", "--runs", runs, "--out", tmp_path, *typed]
-    assert expected in run("confirm", *given).one_line
+    assert expected in call("confirm", *given).one_line
 
 
 def raced(place, seeds, finalists=(0, 3, 5)):

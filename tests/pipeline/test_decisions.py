@@ -4,7 +4,7 @@ import pytest
 
 from pipeline import pruners
 from pipeline.study.records import TrialOutcome
-from tests.pipeline.test_bridge import MACHINE, bridge_at, metrics
+from tests.support.controllers import MACHINE, bridge_at, metrics
 
 
 def test_a_decision_is_made_once_however_the_others_fare_before_the_next_kill(tmp_path):

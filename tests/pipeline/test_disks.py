@@ -6,9 +6,11 @@ import sys
 
 import pytest
 
-from tests.pipeline.conftest import ROOT, search_arguments
+from tests.support.processes import ROOT
+from tests.support.studies import search_arguments
 
 
+@pytest.mark.process
 def test_a_disk_that_is_full_or_read_only(tmp_path):
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("this process may not mount a file system")
@@ -25,6 +27,7 @@ def test_a_disk_that_is_full_or_read_only(tmp_path):
         assert f"{place}: must be a folder that can be written to, but {expected}" in result.stderr
 
 
+@pytest.mark.process
 def test_a_file_that_may_not_grow(tmp_path):
     def limited():
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -34,15 +37,16 @@ def test_a_file_that_may_not_grow(tmp_path):
         [*command, "--runs", tmp_path], preexec_fn=limited, capture_output=True, text=True
     )
     assert result.returncode == 2
-    assert "the file would become too large" in result.stderr
+    assert "the file would be too large" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.process(seconds=25)
 def test_a_disk_that_fills_up_in_the_middle_of_a_search(tmp_path):
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("this process may not mount a file system")
-    words = [sys.executable, f"{ROOT}/pipeline/search.py", *search_arguments(tmp_path, trials=5)]
-    search = " ".join(map(str, words))
+    typed = search_arguments(tmp_path, "--concurrency", "1", trials=3)
+    search = " ".join(map(str, [sys.executable, f"{ROOT}/pipeline/search.py", *typed]))
     script = (
         f"mount -t tmpfs -o size=200k none {tmp_path} && cd {tmp_path}; {search} >/dev/null; "
         f"echo $?; mount -o remount,size=64m {tmp_path}; {search}; echo $?"
@@ -54,4 +58,4 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_search(tmp_path):
         line for line in result.stderr.splitlines() if not line.startswith("search: MLf")
     ]
     assert "the disk is full; make room" in complaint
-    assert "5 of 5 trials ended" in result.stdout
+    assert "3 of 3 trials ended" in result.stdout

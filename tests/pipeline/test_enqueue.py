@@ -4,8 +4,8 @@ import pytest
 
 from pipeline.study.warm_start import enqueue
 from regmix.errors import InputError
-from tests.pipeline.conftest import run
-from tests.pipeline.test_bridge import bridge_at
+from tests.support.controllers import bridge_at
+from tests.support.processes import run
 
 
 @pytest.fixture(scope="module")

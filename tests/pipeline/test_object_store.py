@@ -10,9 +10,9 @@ from pipeline.problem.exported import Exported
 from pipeline.trial_files.disk import Disk, open_files
 from pipeline.trial_files.object_store import below, check_url
 from regmix.errors import InputError
-from tests.pipeline.conftest import free_port, next_trial, run, start, states
-from tests.pipeline.killing import arguments, check
-from tests.pipeline.test_confirm import RACE
+from tests.support.killing import arguments, check
+from tests.support.processes import call, free_port, next_trial, run, start
+from tests.support.studies import states
 
 
 @pytest.fixture
@@ -127,12 +127,13 @@ def test_a_bucket_that_is_not_there_is_told(server):
         check_url(url.replace("bucket", "pail", 1))
 
 
+@pytest.mark.process(seconds=50)
 def test_a_search_with_its_checkpoints_in_a_store_outlives_the_store_s_absence_and_a_kill(
-    tmp_path, undisturbed, server
+    tmp_path, undisturbed, server, cluster
 ):
     url, store = server
     place = tmp_path / "runs"
-    typed = (*arguments(place), "--checkpoints", url)
+    typed = (*arguments(place), "--checkpoints", url, *cluster)
     first = start("search", *typed)
     next_trial(first)
     store.stop()
@@ -150,7 +151,7 @@ def test_a_search_with_its_checkpoints_in_a_store_outlives_the_store_s_absence_a
     check(place, third.out, undisturbed)
     assert not list(place.rglob("*.safetensors")) and not list(place.rglob("*.pt"))
     left = sorted(open_files(below(check_url(url), "wamr-digits")).listed())
-    complete = [number for number, row in undisturbed.items() if row[0] == "COMPLETE"]
+    complete = [number for number, row in undisturbed.items() if row.state == "COMPLETE"]
     assert [left for left in left if left[1] == "weights.safetensors"] == [
         (number, "weights.safetensors") for number in sorted(complete)
     ]
@@ -159,14 +160,14 @@ def test_a_search_with_its_checkpoints_in_a_store_outlives_the_store_s_absence_a
     assert exported.code == 0, exported.err
     again = run("train", tmp_path / "out" / "wamr-digits-1.yaml")
     assert again.code == 0, again.out + again.err
-    more = ("--top", 1, "--seeds", 1, "--out", tmp_path / "out")
+    more = ("--top", 1, "--seeds", 1, "--out", tmp_path / "out", *cluster)
     raced = run("confirm", "--study", "wamr-digits", "--runs", place, *more)
     assert raced.code == 0, raced.err
-    race = open_files(below(check_url(url), RACE))
-    names = [(number, "weights.safetensors") for number in states(place, RACE)]
+    race = open_files(below(check_url(url), "wamr-digits-confirm"))
+    names = [(number, "weights.safetensors") for number in states(place, "wamr-digits-confirm")]
     assert names and set(names) <= set(race.listed())
     winner = Exported.read(tmp_path / "out" / "wamr-digits-confirmed.yaml")
     assert winner.weights.read_bytes() in [race.read(*name) for name in names]
     assert not list(place.rglob("*.safetensors"))
-    elsewhere = run("search", *arguments(place))
-    assert "was begun with another store (checkpoints was s3://" in elsewhere.one_line
+    elsewhere = call("search", *arguments(place))
+    assert "was begun with another place of checkpoints (url was s3://" in elsewhere.one_line

@@ -12,7 +12,7 @@ from pipeline.problem.problem import SearchProblem
 from pipeline.study.controller import StudyController
 from pipeline.study.records import TrialOutcome
 from pipeline.study.result_order import Arrival, Epoch, Lockstep, replay
-from tests.pipeline.test_bridge import MACHINE, metrics, study_at
+from tests.support.controllers import MACHINE, metrics, study_at
 
 EPOCHS, TRIALS = 4, 20
 

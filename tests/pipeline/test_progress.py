@@ -8,7 +8,7 @@ from rich.console import Console
 from pipeline.report import leaderboard
 from pipeline.report.live import Progress, duration
 from pipeline.study.controller import TrialOutcome
-from tests.pipeline.test_bridge import MACHINE, bridge_at, finish, metrics
+from tests.support.controllers import MACHINE, bridge_at, finish, metrics
 
 
 def test_without_a_terminal_each_ended_trial_is_a_line(tmp_path, capsys):

@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests.pipeline.cluster import end, start_head, take_token
-from tests.pipeline.conftest import run, search_arguments, states
+from tests.support.cluster import end, start_head, take_token
+from tests.support.processes import run
+from tests.support.studies import search_arguments, states
 
 
 @pytest.fixture
-def cluster(monkeypatch):
+def gpus(monkeypatch):
     """A head node of 2 cores and 1 pretended GPU; yields its address."""
     take_token(monkeypatch)
     address, process = start_head("--num-cpus=2", "--num-gpus=1")
@@ -15,9 +16,10 @@ def cluster(monkeypatch):
     end(process)
 
 
-def test_gpu_shares_decide_how_many_trials_run_at_once(cluster, tmp_path):
-    options = ("--address", cluster, "--gpus-per-trial", "0.5", "--pruner", "none")
-    result = run("search", *search_arguments(tmp_path, *options, trials=4, epochs=3))
+@pytest.mark.process(seconds=20)
+def test_gpu_shares_decide_how_many_trials_run_at_once(gpus, tmp_path):
+    options = ("--address", gpus, "--gpus-per-trial", "0.5", "--pruner", "none")
+    result = run("search", *search_arguments(tmp_path, *options, trials=4))
     assert result.code == 0, result.err
     assert "of the time of 2 parallel trials" in result.out  # half a GPU each
     trials = states(tmp_path)
@@ -25,7 +27,7 @@ def test_gpu_shares_decide_how_many_trials_run_at_once(cluster, tmp_path):
     assert most_at_once(trials.values()) == 2
 
     whole = run(
-        "search", *search_arguments(tmp_path / "x", "--address", cluster), "--gpus-per-trial", "2"
+        "search", *search_arguments(tmp_path / "x", "--address", gpus), "--gpus-per-trial", "2"
     )
     assert "Ray has 2 cores and 1 GPUs, too few for one trial" in whole.one_line
 

@@ -6,13 +6,13 @@ from itertools import product
 import numpy as np
 import optuna
 import pytest
+from pipeline.study.pareto import both, front
 
 from pipeline import samplers
 from pipeline.problem.space import Choice, Float, Int
 from pipeline.samplers._sequence import GRID, Grid, Sobol
-from pipeline.study.pareto import both, front
 from pipeline.study.records import TrialOutcome
-from tests.pipeline.test_bridge import MACHINE, bridge_at, metrics
+from tests.support.controllers import MACHINE, bridge_at, metrics
 
 SAMPLERS = samplers.names()
 

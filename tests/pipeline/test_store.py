@@ -44,6 +44,7 @@ def hold(place, ready):
         signal.pause()
 
 
+@pytest.mark.process
 def test_a_killed_holder_lets_go(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready = context.Event()

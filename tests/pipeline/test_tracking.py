@@ -8,8 +8,8 @@ from pipeline.study.controller import TrialOutcome
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.uri import check_uri, connect
 from regmix.errors import InputError
-from tests.pipeline.conftest import shown
-from tests.pipeline.test_bridge import MACHINE, bridge_at, finish, metrics
+from tests.support.controllers import MACHINE, bridge_at, finish, metrics
+from tests.support.studies import shown
 
 
 def tracker_at(place, bridge):

@@ -14,8 +14,9 @@ from pipeline.problem.problem import SearchProblem
 from pipeline.study.controller import StudyController
 from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.storage import open_storage
-from tests.pipeline.conftest import free_port, next_trial, run, search_arguments, shown, start
-from tests.pipeline.test_bridge import MACHINE, metrics
+from tests.support.controllers import MACHINE, metrics
+from tests.support.processes import free_port, next_trial, run, start
+from tests.support.studies import search_arguments, shown
 
 
 def binary(name):
@@ -51,10 +52,11 @@ def database(url):
     return optuna.load_study(study_name="wamr-digits", storage=url).get_trials()
 
 
+@pytest.mark.process(seconds=35)
 def test_two_drivers_share_a_study_and_the_living_takes_over_the_dead_ones_trials(
-    tmp_path, postgresql
+    tmp_path, postgresql, cluster
 ):
-    shared = ("--storage", postgresql, "--heartbeat", "1s", "--concurrency", "1")
+    shared = ("--storage", postgresql, "--heartbeat", "1s", "--concurrency", "1", *cluster)
     arguments = search_arguments(tmp_path, *shared, "--pruner", "none", trials=8, epochs=8)
     drivers = [start("search", *arguments) for _ in range(2)]
     first = next_trial(drivers[0])

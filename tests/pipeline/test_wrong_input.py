@@ -1,4 +1,7 @@
-"""Each mistake that a user can make: one line, status 2, before any worker starts."""
+"""Each mistake that a user can make: one line, status 2, before any worker starts.
+
+Four of them, of four kinds, are typed as a user types them; the others run in this process.
+"""
 
 import fcntl
 import shutil
@@ -6,7 +9,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from tests.pipeline.conftest import run, search_arguments
+from tests.support.processes import call, run
+from tests.support.studies import search_arguments
 
 SPACE = "loss: regmix\nfixed: {gamma: 0}\nsearch:\n  alpha: {float: [0.5, 20], log: true}\n"
 
@@ -42,7 +46,7 @@ def write(path, text):
         (["--sampler", "tpa"], "unknown sampler 'tpa'; did you mean 'tpe'?"),
         (["--pruner", "halfing"], "unknown pruner 'halfing'; did you mean 'halving'?"),
         (["--pruner", "halving+none"], "halving goes round no other pruner; put it last"),
-        (["--probes", "-1"], "--probes must be at least 0, but is '-1'"),
+        (["--control-every", "-1"], "--control-every must be at least 0, but is '-1'"),
         (["--min-clean", "80"], "--min-clean must lie in [0, 1], but is '80'"),
         (["--objective", "clean"], "unknown objective 'clean'"),
         (["--objective", "robust,clean", "--sampler", "cmaes"], "cmaes seeks one objective"),
@@ -64,7 +68,7 @@ def write(path, text):
 )
 def test_an_option_that_is_wrong(tmp_path, arguments, expected):
     given = ["--recipe", "digits", "--runs", tmp_path / "runs", *arguments]
-    assert expected in run("search", *given).one_line
+    assert expected in call("search", *given).one_line
 
 
 @pytest.mark.parametrize(
@@ -93,7 +97,7 @@ def test_an_option_that_is_wrong(tmp_path, arguments, expected):
 def test_a_space_that_is_wrong(tmp_path, text, expected):
     space = write(tmp_path / "mine.yaml", text)
     given = ["--space", space, "--recipe", "digits", "--runs", tmp_path / "runs"]
-    line = run("search", *given).one_line
+    line = call("search", *given).one_line
     assert expected in line
     assert str(space) in line
 
@@ -111,7 +115,7 @@ def folder(root, parts=("train", "test"), classes=10, size=8):
 def test_a_data_folder_that_is_missing_or_damaged(tmp_path):
     def line(data):
         arguments = ["--recipe", "cifar10", "--runs", tmp_path / "runs", "--data-dir", data]
-        return run("search", *arguments, "--set", "valid_images=10").one_line
+        return call("search", *arguments, "--set", "valid_images=10").one_line
 
     assert "no such folder" in line(tmp_path / "nowhere")
     assert f"{tmp_path}/half/test: no such folder" in line(folder(tmp_path / "half", ("train",)))
@@ -126,12 +130,12 @@ def test_a_data_folder_that_is_missing_or_damaged(tmp_path):
 def test_a_file_that_is_no_storage_stays_as_it_was(tmp_path):
     storage = write(tmp_path / "letter.txt", "Dear reader,\nthis is no journal.\n")
     arguments = ["--recipe", "digits", "--runs", tmp_path / "runs", "--storage", storage]
-    assert "is no Optuna journal or is damaged" in run("search", *arguments).one_line
+    assert "is no Optuna journal or is damaged" in call("search", *arguments).one_line
     database = write(tmp_path / "letter.db", "Dear reader, this is no database either. " * 40)
     arguments[-1] = f"sqlite:///{database}"
-    assert "can't be opened (file is not a database)" in run("search", *arguments).one_line
+    assert "can't be opened (file is not a database)" in call("search", *arguments).one_line
     arguments[-2:] = ["--tracking-uri", f"sqlite:///{database}"]
-    assert "can't be opened (file is not a database)" in run("search", *arguments).one_line
+    assert "can't be opened (file is not a database)" in call("search", *arguments).one_line
     assert storage.read_text().startswith("Dear reader") and "either" in database.read_text()
 
 
@@ -142,33 +146,49 @@ def test_a_study_that_another_process_is_running(tmp_path):
         lock.write("process 123 on here")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
-        line = run("search", *search_arguments(tmp_path)).one_line
+        line = call("search", *search_arguments(tmp_path)).one_line
     assert "--study wamr-digits: process 123 on here is running it; wait for its end" in line
     assert not (place / "journal.log").exists()
 
 
-def test_another_question_under_an_old_name_is_refused_by_naming_what_differs(finished):
-    runs, _ = finished
-    journal = runs / "studies" / "wamr-digits" / "journal.log"
+def test_another_question_under_an_old_name_is_refused_by_naming_what_differs(searched):
+    journal = searched / "studies" / "wamr-digits" / "journal.log"
     before = journal.read_bytes()
-    changed = run("search", *search_arguments(runs, trials=8), "lr=0.05")
-    assert "was begun with another question (lr was 0.2 and is 0.05)" in changed.one_line
-    other = run("search", *search_arguments(runs, "--space", "agr", "--study", "wamr-digits"))
+    changed = call("search", *search_arguments(searched, trials=8), "lr=0.05")
+    assert "was begun with another problem (lr was 0.2 and is 0.05)" in changed.one_line
+    other = call("search", *search_arguments(searched, "--space", "agr", "--study", "wamr-digits"))
     assert "space was wamr and is agr" in other.one_line
     assert journal.read_bytes() == before
 
 
 def test_a_place_that_is_no_folder(tmp_path):
     file = write(tmp_path / "file", "")
-    line = run("search", "--recipe", "digits", "--runs", file / "runs").one_line
+    line = call("search", "--recipe", "digits", "--runs", file / "runs").one_line
     assert "must be a folder that can be written to" in line
 
 
+@pytest.mark.process
 def test_a_folder_for_temporary_files_whose_name_is_too_long_for_ray(tmp_path):
     place = tmp_path / ("long" * 20)
     place.mkdir()
     result = run("search", *search_arguments(tmp_path), environment={"TMPDIR": str(place)})
     assert f"at most 107 bytes, but is {place}; set RAY_TMPDIR=/tmp" in result.one_line
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "expected"),
+    [
+        ("search", ["--trails", "5"], "unknown option '--trails'; did you mean '--trials'?"),
+        ("search", ["--space", "{folder}/mine.yaml"], "mine.yaml, line 2"),
+        ("export", ["--study", "x", "--runs", "{folder}"], "unknown study 'x'; there are: (none"),
+        ("evaluate", ["{folder}/none.yaml"], "none.yaml: can't be read (No such file"),
+    ],
+)
+@pytest.mark.process
+def test_as_a_process_too_a_mistake_is_one_line(tmp_path, script, arguments, expected):
+    write(tmp_path / "mine.yaml", "search: [\n")
+    typed = [word.format(folder=tmp_path) for word in arguments]
+    assert expected in run(script, *typed, cwd=tmp_path).one_line
 
 
 @pytest.mark.parametrize(
@@ -184,14 +204,13 @@ def test_a_folder_for_temporary_files_whose_name_is_too_long_for_ray(tmp_path):
     ],
 )
 def test_an_export_that_is_wrong(finished, tmp_path, script, arguments, expected):
-    result = run(script, *arguments, "--runs", finished[0], "--out", tmp_path / "out")
+    result = call(script, *arguments, "--runs", finished[0], "--out", tmp_path / "out")
     assert expected in result.one_line
 
 
 def test_a_configuration_file_that_is_wrong(finished, tmp_path):
-    assert (
-        run("export", "--study", "wamr-digits", "--runs", finished[0], "--out", tmp_path).code == 0
-    )
+    known = ("--study", "wamr-digits", "--runs", finished[0])
+    assert call("export", *known, "--out", tmp_path).code == 0
     good = tmp_path / "wamr-digits-1.yaml"
 
     def line(script, change):
@@ -199,9 +218,9 @@ def test_a_configuration_file_that_is_wrong(finished, tmp_path):
         text = good.read_text()
         assert change[0] in text
         (tmp_path / "changed.yaml").write_text(text.replace(*change))
-        return run(script, tmp_path / "changed.yaml").one_line
+        return call(script, tmp_path / "changed.yaml").one_line
 
-    assert "can't be read (No such file" in run("train", tmp_path / "none.yaml").one_line
+    assert "can't be read (No such file" in call("train", tmp_path / "none.yaml").one_line
     assert "unknown key 'orgin'" in line("train", ("origin:", "orgin:"))
     assert "unknown parameter 'epoch'; did you mean 'epochs'" in line(
         "train", ("  epochs:", "  epoch:")
@@ -210,4 +229,4 @@ def test_a_configuration_file_that_is_wrong(finished, tmp_path):
     assert "is not the file that changed.yaml names" in line("evaluate", ("sha256: ", "sha256: 0"))
     assert "metrics or weights: 'file'" in line("evaluate", ("  file:", "  fil:"))
     (tmp_path / "wamr-digits-2.safetensors").unlink()
-    assert "the weights are missing" in run("evaluate", tmp_path / "wamr-digits-2.yaml").one_line
+    assert "the weights are missing" in call("evaluate", tmp_path / "wamr-digits-2.yaml").one_line

@@ -9,51 +9,52 @@ import pytest
 import regmix
 from regmix import registry
 from regmix.errors import InputError
+from regmix.ranges import check
 
 EVERY = pytest.mark.parametrize(
-    ("room", "name"), [(room, name) for room in registry.KINDS for name in registry.names(room)]
+    ("kind", "name"), [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
 )
 
 
-def test_every_room_has_the_variants_that_its_folder_has():
+def test_every_kind_has_the_variants_that_its_folder_has():
     assert set(registry.names("loss")) >= {"mse", "plain", "regmix"}
     assert set(registry.names("data")) >= {"cifar10", "digits", "image_folder"}
     assert set(registry.names("model")) >= {"resnet18", "small_cnn"}
     assert set(registry.names("attack")) >= {"fgsm", "n_fgsm", "pgd"}
-    assert not any(name.startswith("_") for room in registry.KINDS for name in registry.names(room))
+    assert not any(name.startswith("_") for kind in registry.KINDS for name in registry.names(kind))
 
 
 @EVERY
-def test_a_variant_is_the_function_with_its_files_name(room, name):
-    function = registry.find(room, name)
+def test_a_variant_is_the_function_with_its_files_name(kind, name):
+    function = registry.find(kind, name)
     assert function.__name__ == name
-    assert function.__module__ == registry.module(room, name).__name__
+    assert function.__module__ == registry.module(kind, name).__name__
 
 
 @EVERY
-def test_options_read_from_the_source_are_those_of_the_running_function(room, name):
-    function = registry.find(room, name)
+def test_options_read_from_the_source_are_those_of_the_running_function(kind, name):
+    function = registry.find(kind, name)
     hints = get_type_hints(function, include_extras=True)
     running = {
         argument.name: (hints[argument.name], argument.default)
         for argument in inspect.signature(function).parameters.values()
         if argument.kind is argument.KEYWORD_ONLY and argument.default is not argument.empty
     }
-    read = registry.options(room, name)
+    read = registry.options(kind, name)
     assert {key: (option.annotation, option.default) for key, option in read.items()} == running
     assert list(read) == list(running)
 
 
 @EVERY
-def test_every_default_obeys_its_own_rule(room, name):
-    for key, option in registry.options(room, name).items():
-        assert registry.ranges.check("", key, option.default, option.annotation) == option.default
+def test_every_default_obeys_its_own_rule(kind, name):
+    for key, option in registry.options(kind, name).items():
+        assert check("", key, option.default, option.annotation) == option.default
 
 
-@pytest.mark.parametrize("room", registry.KINDS)
-def test_an_unknown_variant_is_told_with_those_there_are(room):
-    with pytest.raises(InputError, match=f"unknown {room} 'nothing'"):
-        registry.options(room, "nothing")
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_an_unknown_variant_is_told_with_those_there_are(kind):
+    with pytest.raises(InputError, match=f"unknown {kind} 'nothing'"):
+        registry.options(kind, "nothing")
 
 
 def test_options_cannot_be_changed():

@@ -1,0 +1,184 @@
+"""A race of a study's finalists: opened, run, and its winner written."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline import pruners, samplers
+from pipeline.base.signals import INTERRUPTED
+from pipeline.driver.export import export
+from pipeline.driver.publish import make_tracker
+from pipeline.driver.session import PROCESS_START, SessionPlan, execute
+from pipeline.execution.ray_cluster import ClusterRequest
+from pipeline.problem.environment import versions
+from pipeline.problem.exported import load_part
+from pipeline.problem.plugin_folder import check_plugins
+from pipeline.race.rounds import RaceProblem, RoundQueue, median_run, survivors
+from pipeline.race.statistics import standings
+from pipeline.report import race_table
+from pipeline.report.formatting import console
+from pipeline.study.budget import TimeBudget
+from pipeline.study.controller import StudyController
+from pipeline.study.ranking import candidates
+from pipeline.study.records import StudyRecord, TrialRecord
+from pipeline.study.retention import Retention, files_of
+from pipeline.study.storage import (
+    exclusive,
+    find_study,
+    open_storage,
+    open_study,
+    study_folder,
+)
+from regmix.config import TrainConfig
+from regmix.errors import InputError
+from regmix.images import Images
+from regmix.plugins import Plugins
+
+EVERY_RUN = 10**6  # the weights of all of them are kept: the winner's median run is exported
+
+
+@dataclass(frozen=True)
+class RaceRequest:
+    """Everything that `confirm.py` was told.
+
+    study: name of the study that was searched.
+    top: number of its best trials that race beside the default.
+    seeds: number of fresh seeds that each is trained with.
+    runs: folder of studies.
+    out: folder for the winner.
+    storage: database URL or journal file of the study; None for the journal in its folder.
+    tracking_uri: MLflow's database or server.
+    data_dir: where the images are, if not where the search found them.
+    address: existing Ray cluster.
+    concurrency: number of trainings at once.
+    gpus_per_trial: share of a GPU for each training.
+    plugins: variants outside of the tool.
+    """
+
+    study: str
+    top: int
+    seeds: int
+    runs: Path
+    out: Path
+    storage: str | None
+    tracking_uri: str
+    data_dir: str | None
+    address: str | None
+    concurrency: int | None
+    gpus_per_trial: float | None
+    plugins: Plugins | None
+
+
+def run_race(request: RaceRequest) -> int:
+    """Begin the race or continue it; print table and verdict, and write the winner.
+
+    Returns:
+        0 when the race is over, 1 when its first trials all fail, 130 when interrupted.
+
+    Raises:
+        InputError: where the study has no candidate, or other images are given.
+    """
+    folder = request.runs / "studies" / request.study
+    source = find_study(request.study, request.storage, folder)
+    check_plugins(source.plugins, request.plugins, f"--study {request.study}")
+    finalists = _finalists(source, request)
+    configs = {trial.number: _config(trial, request.data_dir) for trial in finalists}
+    images = _images(next(iter(configs.values())), source)
+    place = study_folder(request.runs, f"{request.study}-confirm")
+    with exclusive(place, request.storage):
+        race = _open(request, source, place)
+        problem = RaceProblem(race.name, str(source.problem["recipe"]), configs)
+        race.hold("problem", problem.identity())
+        controller = _controller(request, race, problem, finalists[0].number)
+        controller.requeue_orphans()
+        controller.queue.refill()
+        retention, status = Retention(race, files_of(race, place), EVERY_RUN), "FINISHED"
+        if not controller.queue.empty():
+            uri, runs = request.tracking_uri, request.runs
+            tracker = make_tracker(uri, runs, race.name, race.problem)
+            cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
+            plan = SessionPlan(cluster, images, request.plugins)
+            status = execute(controller, retention, tracker, plan).status
+        return _tell(request, source, controller, retention, status)
+
+
+def _finalists(source: StudyRecord, request: RaceRequest) -> list[TrialRecord]:
+    """Return the default, then the best; those that race already stay in."""
+    complete = candidates(source)
+    if not complete:
+        raise InputError(f"--study {source.name}: no candidate is complete yet; go on searching")
+    default = [trial for trial in complete if trial.is_default]
+    return default + [trial for trial in complete[: request.top] if trial not in default]
+
+
+def _config(trial: TrialRecord, data_dir: str | None) -> TrainConfig:
+    flat = dict(trial.config)
+    if data_dir is not None and "data_dir" in flat:
+        flat["data_dir"] = str(Path(data_dir).resolve())
+    return TrainConfig.from_flat(flat)
+
+
+def _images(config: TrainConfig, source: StudyRecord) -> Images:
+    images = load_part(config, "train")
+    if images.fingerprint() != source.data_fingerprint:
+        raise InputError(
+            f"--study {source.name}: was searched on other images; give them by --data-dir"
+        )
+    return images
+
+
+def _open(request: RaceRequest, source: StudyRecord, place: Path) -> StudyRecord:
+    """Open or begin the race's own study; its data and its files are those of the search."""
+    race = open_study(place.name, open_storage(request.storage, place))
+    race.begin_study(versions())
+    race.hold("data", {"fingerprint": source.data_fingerprint})
+    race.hold("checkpoints", {"url": source.checkpoints})
+    race.hold("plugins", source.plugins)
+    return race
+
+
+def _controller(
+    request: RaceRequest, race: StudyRecord, problem: RaceProblem, reference: int
+) -> StudyController:
+    base, finalists = problem.finalists[reference].seed, tuple(problem.finalists)
+    seeds = tuple(range(base + 1, base + 1 + request.seeds))
+    return StudyController(
+        race.study,
+        problem,
+        pruners.build("none", 1),
+        samplers.factory("random", 0, problem.space),  # never asked: every trial is enqueued
+        RoundQueue(race, seeds, finalists, reference),
+        TimeBudget(before=race.seconds, begun=PROCESS_START),
+    )
+
+
+def _tell(
+    request: RaceRequest,
+    source: StudyRecord,
+    controller: StudyController,
+    retention: Retention,
+    status: str,
+) -> int:
+    """Print the table and the verdict, and write the winner."""
+    race, problem = controller.record, controller.problem
+    assert isinstance(problem, RaceProblem), "a race has finalists"
+    known = {n: runs for n, runs in survivors(race).items() if n in problem.finalists}
+    first, gone = next(iter(problem.finalists)), race.eliminated
+    if known:
+        reference = first if first in known else next(iter(known))
+        found = standings(known, reference)
+        order = sorted(found, key=lambda number: (number in gone, -found[number].mean))
+        console().print(race_table.table(source, found, order, gone, reference))
+    if status == "KILLED":
+        print(f"interrupted; nothing is lost: the same command continues {race.name}")
+        return INTERRUPTED
+    if status == "FAILED" or not known:
+        print("confirm: the first trials all failed, see MLflow", file=sys.stderr)
+        return 1
+    winner = order[0]
+    path, run = request.out / f"{source.name}-confirmed.yaml", median_run(race, winner)
+    export(race, run, retention.files, path, {"finalist": winner})
+    print(f"\n{race_table.verdict(found, winner, reference, request.seeds)}")
+    print(f"wrote {path}: seed {run.params['seed']}, the median of its seeds")
+    print(f"next, once, on test data:\n  python pipeline/evaluate.py {path}")
+    return 0

@@ -1,0 +1,63 @@
+"""What the driver asks of a worker, and what a worker replies.
+
+Ray carries these objects between processes of this project alone; it never reads them from a file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.study.events import EpochResult
+from regmix.ranges import Value
+
+
+@dataclass(frozen=True)
+class WorkerRequest:
+    """A trial to begin or to continue.
+
+    number: the trial's number in the study.
+    config: flat configuration of the run.
+    resume_epoch: the last epoch that the study knows; 0 for a new trial.
+    files_uri: where the files of trials are, see `pipeline.trial_files.open_files`.
+    threads: number of threads to compute with.
+    """
+
+    number: int
+    config: Mapping[str, Value]
+    resume_epoch: int
+    files_uri: str
+    threads: int
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs of the whole run."""
+        return int(self.config["epochs"] or 0)
+
+
+@dataclass(frozen=True)
+class TrialFailure:
+    """Why a trial can't go on.
+
+    kind: diverged, out of memory or bug; whether it is tried again depends on it.
+    reason: what happened, in one line.
+    traceback: of a bug; '' for the others.
+    """
+
+    kind: Literal["diverged", "out of memory", "bug"]
+    reason: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class DiskFailure:
+    """A disk or an object store that refuses, which is no trial's fault.
+
+    errno: number of the system's error.
+    filename: the file that was to be written; '' where that is not known.
+    """
+
+    errno: int
+    filename: str
+
+
+Reply = EpochResult | TrialFailure | DiskFailure

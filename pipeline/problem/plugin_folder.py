@@ -1,0 +1,42 @@
+"""The folder of `--plugins`: read, made known, and held against what was used before."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from regmix import plugins
+from regmix.plugins import Plugins
+
+
+def load_plugins(folder: str | None) -> Plugins | None:
+    """Read a plug-in folder and make its variants known in this process; None for no folder.
+
+    Raises:
+        InputError: where there is no such folder, or a file in it is wrong.
+    """
+    if folder is None:
+        return None
+    found = Plugins.read(Path(folder))
+    plugins.install(found)
+    return found
+
+
+def check_plugins(
+    known: Mapping[str, str],
+    given: Plugins | None,
+    place: str,
+    *,
+    changed: str = "restore it, or choose a new name by --study",
+) -> None:
+    """Prove that plug-ins are still those that were used before.
+
+    Args:
+        known: digest of each file that was used.
+        given: the plug-ins of this command.
+        place: study or file that used them, for the message.
+        changed: what to do where a file has changed.
+
+    Raises:
+        InputError: naming the file that is missing or has changed.
+    """
+    missing = "give the folder that holds it by --plugins"
+    plugins.check_digests(known, given, place, changed=changed, missing=missing)

@@ -1,0 +1,129 @@
+"""The race of a study's finalists: a study of its own, whose trials are (finalist, seed).
+
+It is run by a `StudyController` like any other; what is special is which trials come next.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.trial import TrialState
+
+from pipeline.problem.space import Int, SearchSpace
+from pipeline.race import statistics
+from pipeline.study import optuna_private
+from pipeline.study.records import DEFAULT, StudyRecord, TrialRecord
+from regmix.config import TrainConfig
+from regmix.evaluation.results import unpack
+from regmix.ranges import Value
+
+_LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class RaceProblem:
+    """Each finalist with each seed, at full length, evaluated as finalists are.
+
+    name: name of the race.
+    recipe: name of the recipe that was searched.
+    finalists: number in the searched study -> its configuration.
+    """
+
+    name: str
+    recipe: str
+    finalists: Mapping[int, TrainConfig]
+
+    @property
+    def space(self) -> SearchSpace:
+        """Finalist and seed, as parameters of an Optuna trial."""
+        ranges = {"finalist": Int(0, _LARGEST), "seed": Int(0, _LARGEST)}
+        return SearchSpace(self.name, "", {}, ranges, "")
+
+    def config(self, params: Mapping[str, Value]) -> TrainConfig:
+        """Return a finalist's configuration with this seed."""
+        finalist, seed = (int(params[name] or 0) for name in ("finalist", "seed"))
+        return replace(self.finalists[finalist], seed=seed, judgement="finalist")
+
+    def identity(self) -> dict[str, Any]:
+        """Return what MLflow shows of the problem."""
+        ranges = {f"search.{name}": repr(range_) for name, range_ in self.space.ranges.items()}
+        return {"space": self.name, "recipe": self.recipe, **ranges}
+
+
+@dataclass(frozen=True)
+class RoundQueue:
+    """One round after the other: every finalist with a seed; then the eliminated drop out.
+
+    study: the race's own study.
+    seeds: seeds of the rounds, in order.
+    finalists: numbers of the finalists.
+    reference: the finalist that never drops out.
+    """
+
+    study: StudyRecord
+    seeds: tuple[int, ...]
+    finalists: tuple[int, ...]
+    reference: int
+
+    @property
+    def total(self) -> int | None:
+        """Number of trials if nobody drops out."""
+        return len(self.seeds) * len(self.finalists)
+
+    def refill(self) -> None:
+        """Enqueue what is missing of the present round, once the last one has ended."""
+        for seed in self.seeds:
+            alive = [name for name in self.finalists if name not in self.study.eliminated]
+            ended = {_pair(trial): trial.ended for trial in self.study.trials()}
+            for name in alive:
+                if (name, seed) not in ended:
+                    origin = DEFAULT if name == self.reference else f"trial {name}"
+                    self.study.enqueue({"finalist": name, "seed": seed}, origin)
+            if not all(ended.get((name, seed)) for name in alive):
+                return
+            if seed != self.seeds[-1] and not self.study.round_is_over(seed):
+                self._eliminate(seed, alive)
+
+    def empty(self) -> bool:
+        """Tell whether nothing of the round waits."""
+        return all(trial.frozen.state != TrialState.WAITING for trial in self.study.trials())
+
+    def _eliminate(self, seed: int, alive: list[int]) -> None:
+        """Store who drops out after a seed, and why; a failure drops out too."""
+        known = survivors(self.study)
+        failed = {
+            name: f"failed: {trial.reason}"
+            for trial in self.study.trials()
+            for name in (trial.params.get("finalist", -1),)
+            if trial.state == "FAIL" and name in alive and name != self.reference
+        }
+        racing = {name: known[name] for name in alive if name in known and name not in failed}
+        behind = statistics.eliminated(racing, self.reference) if len(racing) > 1 else {}
+        self.study.end_round(seed, {**failed, **behind})
+
+
+def survivors(study: StudyRecord) -> dict[int, NDArray[np.bool_]]:
+    """Return finalist -> (seeds, images) bool: which images survive each complete training."""
+    found: dict[int, list[list[bool]]] = {}
+    for trial in study.trials():
+        if trial.state == "COMPLETE":
+            images = unpack(trial.final.survivors, trial.final.count)
+            found.setdefault(trial.params["finalist"], []).append(images)
+    return {name: np.array(runs) for name, runs in found.items()}
+
+
+def median_run(study: StudyRecord, finalist: int) -> TrialRecord:
+    """Return the training of a finalist whose value is the (lower) median over its seeds."""
+    runs = [
+        trial
+        for trial in study.trials()
+        if trial.state == "COMPLETE" and trial.params["finalist"] == finalist
+    ]
+    return sorted(runs, key=lambda trial: trial.final.robust)[(len(runs) - 1) // 2]
+
+
+def _pair(trial: TrialRecord) -> tuple[int, int]:
+    params = optuna_private.enqueued_params(trial.frozen)
+    return params.get("finalist", -1), params.get("seed", -1)

@@ -1,0 +1,42 @@
+"""Numbers, durations and parameters as text, and the console that they are printed on."""
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from pipeline.study.records import TrialRecord
+
+_WIDTH = 140  # columns where the output is no terminal: enough for a table
+
+
+def console() -> Console:
+    """Return a console on standard output, wide enough for its tables where it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """Return '0:41', '12:05' or '3:02:10'."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def short(value: object) -> str:
+    """Return a number in three significant digits, anything else as it is."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def parameters(trial: TrialRecord, names: Sequence[str]) -> str:
+    """Return 'alpha 1.65, beta 0.173'."""
+    return ", ".join(f"{name} {short(trial.params[name])}" for name in names)
+
+
+def trial_cells(trial: TrialRecord, names: Sequence[str]) -> list[str]:
+    """Return number, epoch, robust and clean accuracy, and the parameters `names` as text."""
+    last, total = trial.last_epoch, str(trial.total_epochs) if trial.begun else "?"
+    robust = clean = "-"
+    if last:
+        robust, clean = f"{trial.values[last]:.3f}", f"{trial.latest.valid_clean:.3f}"
+    params = [short(trial.params.get(name, "-")) for name in names]
+    return [str(trial.number), f"{last}/{total}", robust, clean, *params]

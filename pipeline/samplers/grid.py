@@ -1,0 +1,49 @@
+"""Every combination of a few values of each parameter."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from optuna.samplers import BaseSampler
+
+from pipeline.problem.space import Range
+from pipeline.samplers import SamplerContext
+from pipeline.samplers._sequence import SequenceSampler
+
+VALUES = 4
+"""Values on each axis of the grid, both ends included; a choice has all of its own."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every combination of a few values, in an order shuffled by the seed.
+
+    steps: values of each parameter. Trial 0 is the default configuration, so the grid begins
+        with trial 1; after its end it begins again.
+    """
+
+    steps: tuple[int, ...]
+    seed: int
+
+    @property
+    def size(self) -> int:
+        """How many combinations there are."""
+        return math.prod(self.steps)
+
+    def at(self, number: int) -> list[float]:
+        """Return the combination of a trial."""
+        order = np.random.default_rng(self.seed).permutation(self.size)
+        place = np.unravel_index(order[(number - 1) % self.size], self.steps)
+        return [int(k) / max(1, n - 1) for k, n in zip(place, self.steps, strict=True)]
+
+
+def grid_of(ranges: Mapping[str, Range], seed: int) -> Grid:
+    """Return the grid over a space, in an order that follows from the seed."""
+    return Grid(tuple(range_.steps(VALUES) for range_ in ranges.values()), seed)
+
+
+def grid(context: SamplerContext) -> BaseSampler:
+    """Walk through the grid; trial 0 is the default configuration, so it begins with trial 1."""
+    ranges = context.space.ranges
+    return SequenceSampler(grid_of(ranges, context.study_seed), ranges)

@@ -1,0 +1,79 @@
+"""Every private call to Optuna, in one place, with what breaks where Optuna changes it.
+
+Optuna has no public way to put a trial back, to close one that another process began, or to beat
+for a trial outside of its own loop. Held by tests with real storages: a new release of Optuna
+that breaks one of these fails `tests/pipeline/test_controller.py` and `test_two_drivers.py`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+
+def put_back(study: Study, trial: FrozenTrial) -> None:
+    """Make a RUNNING trial WAITING; without it an interrupted trial could not go on."""
+    study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+
+
+def set_running(study: Study, trial: FrozenTrial) -> None:
+    """Make a WAITING trial RUNNING, so that it can be told; else it could not be closed."""
+    study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+
+
+def live(study: Study, trial: FrozenTrial) -> Trial:
+    """Return a trial that another process began as one that can be written to."""
+    return Trial(study, trial._trial_id)
+
+
+def beat(study: Study, trial: FrozenTrial) -> None:
+    """Record a heartbeat; without it other drivers would take a living trial over."""
+    cast(Any, study._storage).record_heartbeat(trial._trial_id)
+
+
+def silent(study: Study) -> set[int]:
+    """Return the numbers of RUNNING trials without a recent heartbeat."""
+    stale = set(cast(Any, study._storage)._get_stale_trial_ids(study._study_id))
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    return {trial.number for trial in running if trial._trial_id in stale}
+
+
+def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
+    """Return the parameters that a trial has, or was enqueued with and will have."""
+    return dict(trial.params or trial.system_attrs.get("fixed_params", {}))
+
+
+def in_other_state(
+    trial: FrozenTrial,
+    state: TrialState,
+    values: list[float] | None,
+    epochs: Mapping[int, float],
+) -> FrozenTrial:
+    """Return a copy for a study in memory, without what was stored for people.
+
+    It keeps the system attributes, among which Optuna's samplers look for constraints.
+
+    Args:
+        trial: the trial.
+        state: the copy's state.
+        values: the copy's value for each objective; None for none.
+        epochs: the copy's epochs and their values.
+    """
+    ended = trial.datetime_complete
+    if values is not None:
+        ended = ended or trial.datetime_start
+    return FrozenTrial(
+        trial.number,
+        state,
+        None,
+        trial.datetime_start,
+        ended,
+        trial.params,
+        trial.distributions,
+        {},
+        trial.system_attrs,
+        dict(epochs),
+        trial.number,
+        values=values,
+    )

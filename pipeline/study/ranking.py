@@ -1,0 +1,70 @@
+"""Which trials are better: the order of a table, candidates, and the front of two accuracies."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from pipeline.study.records import StudyRecord, TrialRecord
+
+STATES = ("COMPLETE", "RUNNING", "WAITING", "PRUNED", "FAIL")
+_ORDER = {"COMPLETE": 0, "RUNNING": 1, "WAITING": 1, "PRUNED": 2, "FAIL": 3}
+
+
+def ranked(study: StudyRecord) -> list[TrialRecord]:
+    """Return all trials: complete ones by the objective, then the others by epoch and value.
+
+    Complete trials that violate a constraint come after those that do not.
+    """
+
+    def key(trial: TrialRecord) -> tuple[float, ...]:
+        last = trial.last_epoch
+        value = trial.values[last] if last else -1.0
+        if trial.final_robust is not None:
+            value = trial.final_robust
+        order = _ORDER[trial.state]
+        return (order, violates(trial), -last, -value, trial.number)
+
+    return sorted(study.trials(), key=key)
+
+
+def violates(trial: TrialRecord) -> bool:
+    """Tell whether a trial violates a constraint."""
+    return any(violation > 0 for violation in trial.constraints.values())
+
+
+def candidates(study: StudyRecord) -> list[TrialRecord]:
+    """Return the complete trials that hold every constraint, the best first."""
+    return [t for t in ranked(study) if t.state == "COMPLETE" and not violates(t)]
+
+
+def count_states(study: StudyRecord) -> dict[str, int]:
+    """Return state -> number of trials, zeros too."""
+    found = Counter(trial.state for trial in study.trials())
+    return {state: found[state] for state in STATES}
+
+
+def accuracies(trial: TrialRecord) -> tuple[float, float]:
+    """Return robust and clean accuracy of a complete trial on the validation images."""
+    assert trial.final_robust is not None, "a complete trial has a value"
+    return trial.final_robust, trial.latest.valid_clean
+
+
+def front(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return those complete trials that no other one beats, the most robust first.
+
+    One trial beats another that is no better in either accuracy and worse in one.
+    """
+    found: list[TrialRecord] = []
+    for trial in sorted(trials, key=accuracies, reverse=True):
+        if not found or accuracies(trial)[1] > accuracies(found[-1])[1]:
+            found.append(trial)
+    return found
+
+
+def pruned_epochs(study: StudyRecord) -> tuple[int, int]:
+    """Return how many epochs pruning left out, and how many all ended trials would have had."""
+    left = full = 0
+    for trial in study.trials():
+        if trial.state in ("COMPLETE", "PRUNED"):
+            full += trial.total_epochs
+            left += trial.total_epochs - trial.last_epoch
+    return left, full

@@ -1,0 +1,49 @@
+"""Which files of a study's trials are needed, and where they lie."""
+
+import contextlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.study.ranking import ranked
+from pipeline.study.records import StudyRecord
+from pipeline.trial_files import BEST_WEIGHTS, WEIGHTS, TrialFiles, open_files
+from pipeline.trial_files.object_store import StoreUnavailableError, subfolder
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Keeps the weights of the best complete trials and of the default, and no file of others.
+
+    study: the study, which says how trials ended.
+    files: the files of its trials.
+    keep_best: number of the best complete trials that keep their weights.
+    """
+
+    study: StudyRecord
+    files: TrialFiles
+    keep_best: int = 10
+
+    def apply(self, busy: Collection[int] = ()) -> None:
+        """Remove the files of ended trials that nobody needs any more.
+
+        Args:
+            busy: numbers of trials whose workers may still write.
+        """
+        trials = ranked(self.study)
+        complete = [trial for trial in trials if trial.state == "COMPLETE"]
+        needed = {trial.number for trial in complete[: self.keep_best]}
+        needed |= {trial.number for trial in complete if trial.is_default}
+        ended = {trial.number for trial in trials if trial.ended} - set(busy)
+        with contextlib.suppress(StoreUnavailableError):  # they go the next time
+            for number, name in list(self.files.list()):
+                if number in ended and not (number in needed and name in (WEIGHTS, BEST_WEIGHTS)):
+                    self.files.remove(number, name)
+
+
+def files_of(study: StudyRecord, study_folder: Path) -> TrialFiles:
+    """Return the files of a study's trials: in its folder unless it names an object store."""
+    url = study.checkpoints
+    if url is None:
+        return open_files(str(study_folder / "trials"))
+    return open_files(subfolder(url, study.name))

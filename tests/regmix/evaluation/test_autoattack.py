@@ -1,0 +1,217 @@
+import contextlib
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import regmix.evaluation.autoattack as door
+from regmix.evaluation.attack_settings import AttackSettings
+from regmix.evaluation.autoattack import apgd, autoattack, square
+from regmix.evaluation.final_evaluation import evaluate_test
+
+
+def settings(epsilon):
+    return AttackSettings(epsilon, seed=0, batch_size=50)
+
+
+def ce(model, images, labels, *, epsilon):
+    return apgd(model, images, labels, settings(epsilon), steps=20)
+
+
+def targeted(model, images, labels, *, epsilon, targets=3):
+    return apgd(model, images, labels, settings(epsilon), steps=20, targets=targets)
+
+
+def asking(model, images, labels, *, epsilon):
+    return square(model, images, labels, settings(epsilon), queries=300)
+
+
+def whole(model, images, labels, *, epsilon):
+    return autoattack(model, images, labels, settings(epsilon))
+
+
+@contextlib.contextmanager
+def traced():
+    """Set a trace function, as a debugger does, and in the end the one from before."""
+
+    def trace(*_):
+        return None
+
+    outer = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield trace
+    finally:
+        sys.settrace(outer)
+
+
+EVERY = pytest.mark.parametrize("attack", [ce, targeted, asking, whole])
+
+
+@pytest.fixture(scope="module")
+def bent():
+    """A network of four classes on 40 images, all of which are right."""
+    generator = torch.Generator().manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 4)).eval()
+    for weight in model.parameters():
+        weight.data = torch.randn(weight.shape, generator=generator)
+    images = torch.rand(40, 1, 4, 4, generator=generator)
+    return model, images, model(images).argmax(1)
+
+
+def test_on_two_linear_classes_cross_entropy_finds_the_closed_form(linear):
+    model, images, labels, worst_margin = linear
+    survived = ce(model, images, labels, epsilon=0.05)
+    assert torch.equal(survived, worst_margin(0.05) > 0)
+    assert 0 < survived.sum() < 400
+
+
+def test_square_comes_close_to_the_closed_form_and_never_beyond(linear):
+    model, images, labels, worst_margin = linear
+    fooled = ~asking(model, images[:100], labels[:100], epsilon=0.05)
+    possible = worst_margin(0.05)[:100] < 0
+    assert not (fooled & ~possible).any()
+    missed = possible & ~fooled
+    assert missed.sum() <= 0.4 * possible.sum()
+    assert fooled.sum() > (worst_margin(0)[:100] < 0).sum() + 10  # more than were wrong anyway
+
+
+def test_the_whole_ensemble_finds_the_closed_form_and_keeps_the_trace_function(linear):
+    model, images, labels, worst_margin = linear
+    with traced() as trace:
+        survived = whole(model, images[:8], labels[:8], epsilon=0.05)
+        assert sys.gettrace() is trace
+    assert torch.equal(survived, worst_margin(0.05)[:8] > 0)
+    assert 0 < survived.sum() < 8
+
+
+@pytest.mark.parametrize("epsilon", [0.005, 0.015])
+def test_on_four_linear_classes_targets_find_the_closed_form(flat, epsilon):
+    model, images, labels, radius = flat
+    survived = targeted(model, images, labels, epsilon=epsilon)
+    assert torch.equal(survived, radius > epsilon)
+    assert 0 < survived.sum() < 40
+
+
+def test_a_single_target_may_miss_what_all_find(flat):
+    model, images, labels, _ = flat
+    one, all_of_them = (targeted(model, images, labels, epsilon=0.01, targets=n) for n in (1, 3))
+    assert not (all_of_them & ~one).any()
+
+
+def test_more_targets_than_other_classes_are_all_of_them(bent, monkeypatch):
+    given = []
+
+    class Noted(door.APGDAttack_targeted):
+        def __init__(self, *args, n_target_classes, **how):
+            given.append(n_target_classes)
+            super().__init__(*args, n_target_classes=n_target_classes, **how)
+
+    monkeypatch.setattr(door, "APGDAttack_targeted", Noted)
+    answers = [targeted(*bent, epsilon=0.05, targets=n) for n in (2, 3, 9)]
+    assert given == [2, 3, 3]
+    assert torch.equal(answers[1], answers[2])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_with_fewer_than_four_classes_targets_spare_everyone(flat, classes):
+    _, images, _, _ = flat
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, classes)).eval()
+    labels = (model(images).argmax(1) + 1) % classes  # wrong already: even these
+    assert targeted(model, images, labels, epsilon=0.3).all()
+    assert not ce(model, images, labels, epsilon=0.3).any()
+
+
+def test_square_finds_what_random_search_finds(bent):
+    model, images, labels = bent
+    generator = torch.Generator().manual_seed(1)
+    found = torch.zeros(40, dtype=torch.bool)
+    with torch.no_grad():
+        for _ in range(300):
+            corner = torch.randint(0, 2, images.shape, generator=generator) * 2.0 - 1
+            found |= model((images + 0.08 * corner).clamp(0, 1)).argmax(1) != labels
+    survived = asking(model, images, labels, epsilon=0.08)
+    assert 10 < found.sum() < 40
+    assert (found & ~survived).sum() >= 0.8 * found.sum()
+
+
+def test_square_needs_no_gradient(bent):
+    model, images, labels = bent
+
+    class Crop(nn.Module):
+        def forward(self, images):
+            return model(images.detach()).detach()
+
+    survived = asking(Crop().eval(), images, labels, epsilon=0.06)
+    assert torch.equal(survived, asking(model, images, labels, epsilon=0.06))
+    assert 0 < survived.sum() < 40
+
+
+def test_with_more_classes_no_weaker_attack_is_stronger(bent):
+    model, images, labels = (part if isinstance(part, nn.Module) else part[:10] for part in bent)
+    before = torch.random.get_rng_state()
+    rows = dict(
+        evaluate_test(model, images, labels, AttackSettings(0.05, seed=0), with_autoattack=True)
+    )
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert list(rows)[-2:] == ["AutoAttack", "worst case"]
+    assert 0 < rows["worst case"].hits <= rows["AutoAttack"].hits
+    assert rows["AutoAttack"].hits <= rows["APGD-20, 3 targets"].hits <= rows["PGD-50"].hits
+    assert rows["clean"].hits > rows["AutoAttack"].hits
+
+
+@pytest.mark.parametrize("attack", [ce, targeted, asking])
+def test_the_trace_function_and_the_worlds_random_numbers_are_left_alone(bent, attack):
+    before = torch.random.get_rng_state()
+    with traced() as trace:
+        attack(*bent, epsilon=0.05)
+        assert sys.gettrace() is trace
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("attack", [ce, targeted, asking])
+def test_the_same_seed_gives_the_same_answer_whatever_the_world_drew(bent, attack):
+    answers = []
+    for seed in (1, 2):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            answers.append(attack(*bent, epsilon=0.05))
+    assert torch.equal(*answers)
+
+
+@pytest.mark.parametrize(
+    ("attack", "name"),
+    [(ce, "APGDAttack"), (targeted, "APGDAttack_targeted"), (asking, "SquareAttack")],
+)
+def test_an_attack_gets_its_seed(bent, monkeypatch, attack, name):
+    seeds, true = [], getattr(door, name)
+
+    def noted(*args, seed, **how):
+        seeds.append(seed)
+        return true(*args, seed=seed, **how)
+
+    monkeypatch.setattr(door, name, noted)
+    attack(*bent, epsilon=0.05)
+    assert seeds == [0]
+
+
+@EVERY
+def test_no_images_have_no_answers(linear, attack):
+    model, images, labels, _ = linear
+    survived = attack(model, images[:0], labels[:0], epsilon=0.05)
+    assert survived.dtype == torch.bool
+    assert survived.shape == (0,)
+
+
+@pytest.mark.parametrize("attack", [ce, targeted, asking])
+def test_a_model_that_is_never_right_has_no_survivors(bent, attack):
+    model, images, labels = bent
+    assert not attack(model, images, (labels + 1) % 4, epsilon=0.05).any()
+
+
+def test_a_point_outside_the_ball_is_no_proof(flat, monkeypatch):
+    model, images, labels, _ = flat
+    monkeypatch.setattr(door.APGDAttack, "perturb", lambda self, x, y: x + 0.02)
+    with pytest.raises(AssertionError, match="left the ball"):
+        ce(model, images, labels, epsilon=0.01)

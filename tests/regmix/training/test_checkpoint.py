@@ -1,0 +1,113 @@
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from regmix.errors import InputError
+from regmix.training import checkpoint
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "checkpoint.pt"
+
+
+STATE = {
+    "epoch": 3,
+    "weights": {"a": torch.arange(50.0), "b": torch.tensor([1, -2], dtype=torch.float16)},
+    "lists": [1, 2.5, "text", None, True],
+    "nothing": None,
+}
+
+
+def test_a_state_comes_back_as_it_was(path):
+    checkpoint.save(STATE, path)
+    state = checkpoint.load(path)
+    weights = state.pop("weights")
+    torch.testing.assert_close(weights, STATE["weights"], rtol=0, atol=0)
+    assert state == {key: value for key, value in STATE.items() if key != "weights"}
+
+
+def test_a_missing_file_is_no_state(path):
+    assert checkpoint.load(path) is None
+
+
+def test_a_file_cut_short_anywhere_is_no_state(path):
+    checkpoint.save(STATE, path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 50):
+        path.write_bytes(whole[:length])
+        assert checkpoint.load(path) is None
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_flipped_bit_in_its_structure_is_no_state_or_a_state_but_never_an_error(path):
+    checkpoint.save(STATE, path)
+    whole = path.read_bytes()
+    generator = torch.Generator().manual_seed(0)
+    structure = whole.index(b"data.pkl"), whole.index(b"data/0")  # beyond lie numbers
+    damaged = 0
+    for place in torch.randint(*structure, (400,), generator=generator).tolist():
+        bit = 1 << int(torch.randint(8, (), generator=generator))
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+        damaged += checkpoint.load(path) is None
+    assert damaged > 100
+
+
+class Trap:
+    """Pickles as a call that leaves a file behind when it is loaded."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def __reduce__(self):
+        return open, (str(self.place), "w")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("write", [torch.save, lambda o, p: p.write_bytes(pickle.dumps(o))])
+def test_nothing_in_a_file_is_executed(path, tmp_path, write):
+    write({"epoch": 1, "trap": Trap(tmp_path / "sprung")}, path)
+    assert checkpoint.load(path) is None
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_saving_again_replaces_the_file_and_leaves_no_other(path):
+    for epoch in (1, 2):
+        checkpoint.save({"epoch": epoch}, path)
+    assert checkpoint.load(path) == {"epoch": 2}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_state_that_cannot_be_written_leaves_the_old_file(path):
+    checkpoint.save({"epoch": 1}, path)
+    with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
+        checkpoint.save({"epoch": 2, "function": lambda: None}, path)
+    assert checkpoint.load(path) == {"epoch": 1}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_weights_come_back_as_they_were(tmp_path):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    checkpoint.save_weights(model.state_dict(), tmp_path / "weights.safetensors")
+    weights = checkpoint.load_weights(tmp_path / "weights.safetensors")
+    torch.testing.assert_close(weights, dict(model.state_dict()), rtol=0, atol=0)
+
+
+def test_weights_of_any_memory_layout_can_be_written(tmp_path):
+    turned = torch.arange(6.0).view(2, 3).T
+    checkpoint.save_weights({"turned": turned}, tmp_path / "weights.safetensors")
+    weights = checkpoint.load_weights(tmp_path / "weights.safetensors")
+    assert torch.equal(weights["turned"], turned)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no weights", b"\xff" * 100])
+def test_missing_or_damaged_weights_are_named_with_the_remedy(tmp_path, content):
+    path = tmp_path / "weights.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="restore it") as told:
+        checkpoint.load_weights(path)
+    assert str(told.value).startswith(f"{path}: can't be read as weights")
+    assert "\n" not in str(told.value)

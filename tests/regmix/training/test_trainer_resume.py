@@ -1,0 +1,86 @@
+import copy
+
+import pytest
+import torch
+
+from regmix.training import checkpoint
+from tests.support.regmix.epochs import timeless
+
+RUNS = pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "regmix", "initialization": "history", "reset_interval": 3},
+        {"loss": "mse", "initialization": "random", "augment": "crop_flip"},
+        {"loss": "mart", "momentum_rule": "success", "augment": "crop_flip", "align_history": True},
+        {"loss": "plain", "initialization": "corner", "schedule": "linear"},
+        {"loss": "regmix", "gamma": 0, "precision": "bf16", "true_class_mass": 0.8},
+    ],
+    ids=lambda changes: changes["loss"] + "-" + changes.get("initialization", "bf16"),
+)
+
+
+def same(one, other):
+    for name in ("model", "average"):
+        torch.testing.assert_close(one[name], other[name], rtol=0, atol=0)
+    assert (one["epoch"], one["average_updates"]) == (other["epoch"], other["average_updates"])
+    for name in ("order", "noise"):
+        assert torch.equal(one[name], other[name])
+    torch.testing.assert_close(one["optimizer"], other["optimizer"], rtol=0, atol=0)
+    torch.testing.assert_close(one["memory"] or {}, other["memory"] or {}, rtol=0, atol=0)
+
+
+@RUNS
+def test_a_run_resumed_from_a_file_is_the_uninterrupted_run_to_the_last_bit(
+    build, tmp_path, changes
+):
+    whole, path = build(epochs=5, **changes), tmp_path / "checkpoint.pt"
+    expected = timeless(whole.epochs())
+
+    stopped = build(epochs=5, **changes)
+    metrics = timeless(stopped.epochs(until=2))
+    checkpoint.save(stopped.state_dict(), path)
+    del stopped
+    resumed = build(epochs=5, **changes)
+    resumed.load_state_dict(checkpoint.load(path))
+    metrics += timeless(resumed.epochs())
+
+    assert metrics == expected
+    same(resumed.state_dict(), whole.state_dict())
+
+
+@RUNS
+def test_a_state_handed_over_in_memory_serves_both_sides(build, changes):
+    """The one that lent its state goes on too: nothing may be shared between them."""
+    lender, borrower, whole = (build(epochs=5, **changes) for _ in range(3))
+    list(lender.epochs(until=2))
+    borrower.load_state_dict(lender.state_dict())
+    ahead = timeless(lender.epochs())
+    behind = timeless(borrower.epochs())
+    assert ahead == behind == timeless(whole.epochs())[2:]
+    same(borrower.state_dict(), whole.state_dict())
+    same(lender.state_dict(), whole.state_dict())
+
+
+def test_a_finished_run_stays_finished(build):
+    done, again = build(epochs=5), build(epochs=5)
+    list(done.epochs())
+    again.load_state_dict(done.state_dict())
+    assert list(again.epochs()) == []
+
+
+def test_a_state_taken_at_the_start_leads_to_the_same_run(build):
+    fresh, other = build(epochs=5, seed=1), build(epochs=5, seed=1)
+    state = copy.deepcopy(fresh.state_dict())
+    list(other.epochs(until=2))
+    other.load_state_dict(state)
+    assert timeless(other.epochs()) == timeless(fresh.epochs())
+
+
+def test_the_comparison_sees_a_forgotten_part(build):
+    # the negative control: a resume that lost a generator gives another run
+    whole, stopped, resumed = (build(epochs=5, initialization="random") for _ in range(3))
+    expected = timeless(whole.epochs())
+    list(stopped.epochs(until=2))
+    state = stopped.state_dict()
+    resumed.load_state_dict({**state, "noise": resumed.state_dict()["noise"]})
+    assert timeless(resumed.epochs()) != expected[2:]

@@ -1,0 +1,159 @@
+"""A search that is killed at a random moment and continued: what `make test-kill` repeats.
+
+`python -m tests.support.killing 50` says how many of 50 runs ended as an undisturbed one does.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.support.processes import run, start
+from tests.support.studies import agree, outcome, search_arguments
+
+TARGETS = ("driver", "worker", "raylet", "gcs_server")
+HOOK = Path(__file__).parent / "counting"  # a sitecustomize that counts checkpoints
+EPOCHS = 6
+AGAIN = 6  # starts of the command, after which a search is called stuck
+
+
+def arguments(place):
+    more = ("--deterministic", "3", "--concurrency", "2", "--probes", "4")
+    return search_arguments(place, *more, trials=9, epochs=EPOCHS)
+
+
+def counting(place):
+    """The environment in which checkpoints are counted, in a file of this folder."""
+    return {"REGMIX_TEST_LOG": str(place / "checkpoints.log"), "PYTHONPATH": str(HOOK)}
+
+
+def saved(place):
+    """How often each trial's checkpoint was written: trial -> count."""
+    counts: dict[int, int] = {}
+    log = place / "checkpoints.log"
+    for line in log.read_text().split() if log.exists() else ():
+        counts[int(line)] = counts.get(int(line), 0) + 1
+    return counts
+
+
+def processes(driver, target):
+    """Return the running processes of a kind that a driver started."""
+    if target == "driver":
+        return [psutil.Process(driver.pid)]
+    worker = ("ray::TrialActor", "ray::ResourceTrainable")  # between two epochs, and within one
+    names = worker if target == "worker" else (target,)
+    try:
+        found = psutil.Process(driver.pid).children(recursive=True)
+        return [process for process in found if process.name().startswith(names)]
+    except psutil.Error:
+        return []
+
+
+def kill(driver, target):
+    """Send SIGKILL as soon as there is such a process; return whether it hit a living one."""
+    while driver.poll() is None:
+        victims = processes(driver, target)
+        if victims:
+            random.choice(victims).kill()
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def resume(place, code, printed):
+    """Type the same command until it is done; return what it printed last.
+
+    Args:
+        place: folder of the search.
+        code, printed: how it ended the last time.
+    """
+    for _ in range(AGAIN):
+        if code == 0:
+            return printed
+        result = run("search", *arguments(place), environment=counting(place))
+        code, printed = result.code, result.out + result.err
+    raise AssertionError(f"after {AGAIN} starts: {printed}")
+
+
+def killed(place, target, moment):
+    """Search, kill once, and continue to the end; return whether the kill hit, and the last words.
+
+    Args:
+        place: folder of the search.
+        target: one of TARGETS.
+        moment: so many seconds from the start.
+    """
+    process = start("search", *arguments(place), environment=counting(place))
+    hit = False
+    try:
+        out, err = process.communicate(timeout=moment)  # where it is quicker
+    except subprocess.TimeoutExpired:
+        hit = kill(process, target)
+        out, err = process.communicate(timeout=300)
+    if target == "worker":  # a search outlives its workers
+        assert process.returncode == 0, out + err
+    return hit, resume(place, process.returncode, out)
+
+
+def check(place, printed, expected, *, repeated=1):
+    """Hold a continued search against the undisturbed one.
+
+    repeated: epochs of a trial that may have been trained twice.
+    """
+    assert outcome(place) == expected
+    agree(place, printed)  # nothing RUNNING, nothing twice, in study, MLflow and table
+    for number, count in saved(place).items():
+        row = expected[number]
+        # a worker may run ahead to the end
+        ahead = EPOCHS if row.state == "PRUNED" else len(row.values)
+        assert count <= ahead + repeated, f"trial {number} wrote {count} checkpoints"
+    left = list(place.glob("studies/*/trials/*/checkpoint.pt")) + list(
+        place.glob("studies/*/trials/*/.*")
+    )
+    assert left == []
+
+
+def halve(place):
+    """Cut what a kill of the machine may leave cut: every checkpoint, and the journal's end."""
+    for path in place.glob("studies/*/trials/*/checkpoint.pt"):
+        os.truncate(path, path.stat().st_size // 2)
+    journal = place / "studies" / "wamr-digits" / "journal.log"
+    with open(journal, "ab") as file:
+        file.write(b'{"op_code": 6, "worker_id"')
+
+
+def main(count):
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.monotonic()
+        result = run("search", *arguments(Path(folder) / "undisturbed"))
+        assert result.code == 0, result.err
+        length = time.monotonic() - begun
+        expected = outcome(Path(folder) / "undisturbed")
+        print(f"undisturbed: {length:.0f} s, {len(expected)} trials", flush=True)
+        good = hits = 0
+        for seed in range(count):
+            random.seed(seed)
+            target = "driver" if random.random() < 0.5 else random.choice(TARGETS[1:])
+            moment, place = random.uniform(1, length), Path(folder) / str(seed)
+            place.mkdir()
+            try:
+                hit, printed = killed(place, target, moment)
+                check(place, printed, expected)
+                word, good = "as undisturbed", good + 1
+            except AssertionError as error:
+                hit, word = True, f"FAILED: {str(error)[:2000]}"
+            hits += hit
+            print(f"{seed:3d} {target:10s} after {moment:5.1f} s, {hit=}: {word}", flush=True)
+    print(f"{good} of {count} ended as the undisturbed search; {hits} kills hit")
+    return 0 if good == count else 1
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 50))

@@ -1,0 +1,144 @@
+"""Searches of seconds, and what each of them left in study, view and table.
+
+How a study stores what it knows is written here once, for all tests of whole commands.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.study.records import TrialRecord
+
+STATES = ("COMPLETE", "PRUNED", "FAIL", "WAITING", "RUNNING")
+STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "WAITING": "KILLED"}
+SMALL = ("train_images=320", "valid_images=100", "width=8")  # an epoch in a tenth of a second
+
+
+def search_arguments(runs, *more, epochs=4, trials=6):
+    settings = ("--set", f"epochs={epochs}", *SMALL)
+    return ("--recipe", "digits", "--runs", runs, "--trials", trials, *more, *settings)
+
+
+def states(runs, study="wamr-digits", storage=None):
+    """Return number -> FrozenTrial from the study's own storage."""
+    import optuna
+
+    from pipeline.study.storage import open_storage
+
+    place = Path(runs) / "studies" / study
+    loaded = optuna.load_study(study_name=study, storage=open_storage(storage, place, mend=False))
+    return {trial.number: trial for trial in loaded.get_trials()}
+
+
+def config(trial):
+    """A trial's whole configuration in flat names; None before it was begun."""
+    record = TrialRecord(trial)
+    return record.config if record.begun else None
+
+
+def measured(trial, epoch):
+    """All that a trial measured of an epoch, as it is stored."""
+    return asdict(TrialRecord(trial).metrics(epoch))
+
+
+def reason(trial):
+    """Why a trial was stopped or failed; '' for one that was not."""
+    return TrialRecord(trial).reason
+
+
+def retries(trial):
+    """Why a trial was tried again, each time."""
+    return TrialRecord(trial).retries
+
+
+def latest(trial):
+    """What a trial measured of its last epoch."""
+    return TrialRecord(trial).latest
+
+
+def shown(runs, study="wamr-digits", uri=None):
+    """Return number -> MLflow run, and the summary runs, from MLflow's own database."""
+    from pipeline.tracking.uri import connect
+
+    client = connect(uri or f"sqlite:///{Path(runs) / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(study)
+    found = client.search_runs([experiment.experiment_id], max_results=1000)
+    trials = [run for run in found if "trial" in run.data.tags]
+    numbers = [int(run.data.tags["trial"]) for run in trials]
+    assert len(set(numbers)) == len(numbers), "a trial has two runs"
+    return dict(zip(numbers, trials, strict=True)), [r for r in found if r not in trials]
+
+
+def board(text):
+    """Return number -> (epoch, final_robust, robust, state) from the printed table."""
+    rows = {}
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.startswith("rank"):
+            break
+    for line in lines:
+        words = line.split()
+        if not words:
+            break
+        state = next((word for word in words if word.isupper() and word in STATES), None)
+        if state is None:
+            continue  # the rest of a long reason
+        rows[int(words[1])] = (words[2].partition("/")[0], words[3], words[4], state)
+    return rows
+
+
+def agree(runs, printed, storage=None):
+    """Hold study, MLflow and the printed table against each other, trial by trial."""
+    trials, rows = states(runs, storage=storage), board(printed)
+    views, summaries = shown(runs)
+    begun = {number: trial for number, trial in trials.items() if config(trial) is not None}
+    assert set(begun) == set(views) == set(rows)
+    for number, trial in begun.items():
+        state, view = trial.state.name, views[number]
+        epochs = sorted(trial.intermediate_values)
+        assert rows[number][3] == state == view.data.tags["state"]
+        assert view.info.status == STATUS[state]
+        assert view.data.params == {k: str(v) for k, v in trial.params.items()}
+        assert view.data.tags["reason"] == reason(trial)
+        assert rows[number][0] == str(epochs[-1] if epochs else 0)
+        if epochs:
+            value, found = trial.intermediate_values[epochs[-1]], measured(trial, epochs[-1])
+            assert view.data.metrics["valid_robust"] == found["valid_robust"]
+            assert found["co_detected"] or found["valid_robust"] == value
+            assert rows[number][2] == f"{value:.3f}"
+        if state == "COMPLETE":
+            assert rows[number][1] == f"{trial.value:.3f}"
+            assert view.data.metrics["final_robust"] == trial.value
+            last = latest(trial)
+            for name, sign in asdict(last.final.masking).items():
+                if sign is not None:
+                    assert view.data.metrics[f"masking_{name}"] == sign
+            assert view.data.metrics["co_detected"] == last.co_detected
+        else:
+            assert rows[number][1] == "-"
+            assert "final_robust" not in view.data.metrics
+    assert len(summaries) == 1
+    return trials
+
+
+class Row(NamedTuple):
+    """What must be the same of a trial whatever befell the search; of an epoch all but its time."""
+
+    state: str
+    params: dict[str, Any]
+    values: dict[int, float]
+    value: float | None
+    told: dict[str, Any]
+    measured: dict[int, dict[str, Any]]
+
+
+def outcome(place):
+    """Return number -> row of what must be the same."""
+    return {number: _row(trial) for number, trial in states(place).items()}
+
+
+def _row(trial):
+    values = trial.intermediate_values
+    epochs = {epoch: {**measured(trial, epoch), "seconds": None} for epoch in values}
+    told = {"reason": reason(trial), "would_prune": TrialRecord(trial).would_prune}
+    return Row(trial.state.name, trial.params, values, trial.value, told, epochs)
