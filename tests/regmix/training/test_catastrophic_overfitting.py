@@ -163,7 +163,7 @@ RUN = {
 }
 SOUND_RUN = {**RUN, "initialization": "random", "eval_epsilon": 0.09, "eval_steps": 1}
 SINGLE_STEPS = {**RUN, "initialization": "zero", "step_ratio": 1.0, "lr": 0.3}
-CANDIDATES = [(0.11, 3), (0.12, 0), (0.11, 1), (0.12, 2), (0.12, 1), (0.12, 3)]
+CANDIDATES = [(0.12, 2), (0.11, 3), (0.12, 0), (0.11, 1), (0.12, 1), (0.12, 3)]
 
 
 def broke_down(before, now):
