@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.study.remarks import latest
+from pipeline.study.records import TrialRecord
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "WAITING", "RUNNING")
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "WAITING": "KILLED"}
@@ -32,22 +32,23 @@ def states(runs, study="wamr-digits", storage=None):
 
 def config(trial):
     """A trial's whole configuration in flat names; None before it was begun."""
-    return trial.user_attrs.get("config")
+    record = TrialRecord(trial)
+    return record.config if record.begun else None
 
 
 def measured(trial, epoch):
     """All that a trial measured of an epoch, as it is stored."""
-    return trial.user_attrs[f"epoch_{epoch}"]
+    return asdict(TrialRecord(trial).metrics(epoch))
 
 
 def reason(trial):
     """Why a trial was stopped or failed; '' for one that was not."""
-    return trial.user_attrs.get("reason", "")
+    return TrialRecord(trial).reason
 
 
 def retries(trial):
     """Why a trial was tried again, each time."""
-    return trial.user_attrs.get("retries", [])
+    return TrialRecord(trial).retries
 
 
 def shown(runs, study="wamr-digits", uri=None):
@@ -64,7 +65,7 @@ def shown(runs, study="wamr-digits", uri=None):
 
 
 def board(text):
-    """Return number -> (epoch, judged, robust, state) from the table that the command printed."""
+    """Return number -> (epoch, final_robust, robust, state) from a printed leaderboard."""
     rows = {}
     lines = iter(text.splitlines())
     for line in lines:
@@ -103,7 +104,7 @@ def agree(runs, printed, storage=None):
         if state == "COMPLETE":
             assert rows[number][1] == f"{trial.value:.3f}"
             assert view.data.metrics["final_robust"] == trial.value
-            last = latest(trial)
+            last = TrialRecord(trial).latest
             for name, sign in asdict(last.final.masking).items():
                 if sign is not None:
                     assert view.data.metrics[f"masking_{name}"] == sign
@@ -134,5 +135,5 @@ def outcome(place):
 def _row(trial):
     values = trial.intermediate_values
     epochs = {epoch: {**measured(trial, epoch), "seconds": None} for epoch in values}
-    told = {key: trial.user_attrs.get(key) for key in ("reason", "spared")}
+    told = {"reason": reason(trial), "would_prune": TrialRecord(trial).would_prune}
     return Row(trial.state.name, trial.params, values, trial.value, told, epochs)
