@@ -4,11 +4,11 @@ import signal
 
 import numpy as np
 import pytest
+from pipeline.race.controller import RaceController, RaceProblem, dropped, median_run, outcomes
 
 from pipeline import pruners
 from pipeline.problem.exported import Exported
 from pipeline.problem.problem import SearchProblem
-from pipeline.race.controller import RaceController, RaceProblem, dropped, median_run, outcomes
 from regmix.evaluation.results import FinalEvaluation, Masking, pack, unpack
 from tests.support.controllers import MACHINE, metrics, study_at
 from tests.support.processes import call, interrupt_after, run, start
