@@ -15,7 +15,7 @@ from regmix import plugins, registry
 from regmix.config import TrainConfig
 from regmix.errors import InputError
 from regmix.plugins import Plugins, check_digests
-from regmix.source_importer import SourceImporter
+from tests.support.plugin_folders import own_registry, written
 
 LOSS = '''\
 """Half of the cross-entropy."""
@@ -72,26 +72,14 @@ FILES = {
 
 
 @pytest.fixture(autouse=True)
-def _own_registry(monkeypatch):
-    """A registry without plug-ins, which is gone after the test with all that it imported."""
-    monkeypatch.setattr(registry, "_plugins", SourceImporter("regmix_plugins"))
-    monkeypatch.setattr(registry, "_kinds", dict(registry._kinds))
-    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == "regmix_plugins"]:
-        del sys.modules[name]
+def _own_registry():
+    with own_registry(registry.KINDS):  # other tests may have added more
+        yield
 
 
 @pytest.fixture
 def folder(tmp_path):
     return written(tmp_path / "own", FILES)
-
-
-def written(folder, files):
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    return folder
 
 
 def refusal(function, *given, **named):
