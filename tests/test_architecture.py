@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.house import (
     ALLOWED,
     ENGINE,
@@ -144,6 +146,7 @@ def test_what_a_worker_loads_is_light():
         assert not roots(MODULES[name]) & NOT_IN_A_WORKER, name
 
 
+@pytest.mark.process
 def test_a_worker_process_holds_neither_optuna_nor_mlflow():
     # what Ray and torch load for themselves is theirs: rich and argparse may be among it
     code = "import sys, pipeline.execution.worker, pipeline.execution.messages\n"

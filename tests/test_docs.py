@@ -5,7 +5,6 @@ import importlib
 import re
 import sys
 import tomllib
-from pathlib import Path
 
 import optuna
 import pytest
@@ -19,23 +18,19 @@ from regmix.plugins import FOLDERS, Plugins, install
 from regmix.ranges import check
 from regmix.source_importer import SourceImporter
 from regmix.training.trainer import RegMixTrainer
+from tests.support.house import ALLOWED, COMMANDS, ROOT, arrows, floors
+from tests.support.pages import blocks, write_plugins
 
-ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     page for folder in (ROOT, ROOT / "docs", ROOT / "benchmarks") for page in folder.glob("*.md")
 )
 ROOMS = "pipeline|regmix|tests|docs|benchmarks|search_spaces"
-COMMANDS = ("search", "confirm", "export", "train", "evaluate", "ui")
+TYPED = ("search", "confirm", "export", "train", "evaluate", "ui")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def name(page):
     return str(page.relative_to(ROOT))
-
-
-def blocks(page, language):
-    """The code blocks of a page in one language, '' for none."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.M | re.S)
 
 
 def section(page, title):
@@ -109,14 +104,14 @@ def command_help(command, capsys, monkeypatch):
     }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", TYPED)
 def test_every_option_of_a_command_is_described(command, capsys, monkeypatch):
     described = rows(section(ROOT / "docs" / "search.md", f"`{command}.py"), "option")
     known = command_help(command, capsys, monkeypatch)
     assert sorted(plain(row[0]) for row in described) == sorted(known)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", TYPED)
 def test_a_default_that_is_a_value_is_the_one_that_help_says(command, capsys, monkeypatch):
     known = command_help(command, capsys, monkeypatch)
     for row in rows(section(ROOT / "docs" / "search.md", f"`{command}.py"), "option"):
@@ -129,7 +124,7 @@ def test_a_default_that_is_a_value_is_the_one_that_help_says(command, capsys, mo
 def test_every_option_in_an_example_is_one_of_its_command(page, capsys, monkeypatch):
     text = page.read_text().replace("\\\n", " ")
     for command, words in re.findall(r"pipeline/(\w+)\.py ([^\n`#]*)", text):
-        if command in COMMANDS:
+        if command in TYPED:
             options = set(re.findall(r"(?<!\S)--[a-z-]+", words))
             assert options <= {*command_help(command, capsys, monkeypatch), "--help"}
 
@@ -198,24 +193,21 @@ def test_the_architecture_names_every_file_once():
     assert sorted(listed) == sorted(files)
 
 
-def test_a_room_imports_only_what_the_architecture_allows():
+def test_the_table_of_imports_is_that_of_the_house():
     page = section(ROOT / "docs" / "architecture.md", "Who may import whom")
-    allowed: dict[str, set[str]] = {}
-    for _, room, others in rows(page, "floor"):
-        known = {*allowed, "pruners"}
-        excepted = {"execution"} if room == "commands" else set()
-        named = known if others.startswith("all") else set(re.findall(r"`(\w+)`", others))
-        allowed[plain(room)] = named - excepted
-    found: dict[str, set[str]] = {room: set() for room in allowed}
-    for path in (ROOT / "pipeline").rglob("*.py"):
-        own = path.relative_to(ROOT / "pipeline").parts
-        room = own[0] if len(own) > 1 else "commands"
-        names = re.findall(
-            r"^\s*(?:from|import) pipeline(?:\.| import )(\w+)", path.read_text(), re.M
-        )
-        if path.name != "__init__.py" or room != "commands":
-            found[room] |= set(names) - {room}
-    assert not {room: found[room] - allowed[room] for room in found if found[room] - allowed[room]}
+    described: dict[str, set[str]] = {}
+    for _, cell, others in rows(page, "floor"):
+        named = set(described) if others.startswith("all") else set(re.findall(r"`(\w+)`", others))
+        described[plain(cell)] = named - ({"execution"} if plain(cell) == COMMANDS else set())
+    assert described == ALLOWED
+
+
+def test_the_floors_of_the_rooms_are_those_of_the_source():
+    page = section(ROOT / "docs" / "architecture.md", "Who may import whom")
+    described = {plain(cell): int(floor) for floor, cell, _ in rows(page, "floor")}
+    inside = {arrow for arrow in arrows() if set(arrow) <= ALLOWED.keys()}
+    found = [level & ALLOWED.keys() for level in floors(inside)]
+    assert described == {room: number for number, level in enumerate(found, 1) for room in level}
 
 
 def test_every_method_that_the_pages_name_exists():
@@ -236,8 +228,8 @@ def test_every_method_that_the_pages_name_exists():
 
 def test_each_command_has_a_name_in_the_environment():
     scripts = PROJECT["scripts"]
-    assert scripts.keys() == {f"regmix-{command}" for command in COMMANDS}
-    for command in COMMANDS:
+    assert scripts.keys() == {f"regmix-{command}" for command in TYPED}
+    for command in TYPED:
         module, _, function = scripts[f"regmix-{command}"].partition(":")
         assert module == f"pipeline.{command}"
         assert callable(getattr(importlib.import_module(module), function))
@@ -259,22 +251,14 @@ def test_the_readme_trains_from_python(capsys):
     assert all(0 <= float(share) <= 1 for line in lines for share in line[1:])
 
 
-PLUGINS = "my_plugins"
-
-
 @pytest.fixture
 def own_plugins(tmp_path, monkeypatch):
     """The folder that `docs/extending.md` describes; its plug-ins are gone after the test."""
     monkeypatch.setattr(registry, "_plugins", SourceImporter("regmix_plugins"))
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    page = ROOT / "docs" / "extending.md"
-    for block in blocks(page, "python") + blocks(page, "yaml"):
-        path = tmp_path / block.splitlines()[0].removeprefix("# ")
-        assert path.is_relative_to(tmp_path / PLUGINS), "an example begins with its file's name"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block)
-    install(Plugins.read(tmp_path / PLUGINS))
-    yield tmp_path / PLUGINS
+    folder = write_plugins(tmp_path / "my_plugins")
+    install(Plugins.read(folder))
+    yield folder
     for module in [module for module in sys.modules if module.startswith("regmix_plugins")]:
         del sys.modules[module]
 

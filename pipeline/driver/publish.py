@@ -68,7 +68,7 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, *, shared: bool =
 
     Args:
         tracker: MLflow's view of the study.
-        study: the truth.
+        study: the study, which is the truth.
         status: FINISHED, KILLED or FAILED.
         shared: whether other drivers may run trials of the study now.
     """

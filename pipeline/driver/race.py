@@ -48,7 +48,7 @@ class RaceRequest:
     out: folder for the winner.
     storage: database URL or journal file of the study; None for the journal in its folder.
     tracking_uri: MLflow's database or server.
-    data_dir: where the images are, if not where the search found them.
+    data_dir: folder of the images, if not where the search found them.
     address: existing Ray cluster.
     concurrency: number of trainings at once.
     gpus_per_trial: share of a GPU for each training.

@@ -33,7 +33,7 @@ class LiveView:
             names: names of the searched parameters.
             total: number of trials that the study shall have; None where time alone ends it.
             budget: the time that the study may take.
-            console: where it is shown.
+            console: the console that it is shown on.
         """
         self._study, self._names, self._total, self._budget = study, names, total, budget
         self._console, self._lock = console, threading.Lock()

@@ -40,15 +40,15 @@ class StudyController:
     the epoch: a decision is made once, and a kill doesn't make it again with other trials.
 
     study: the Optuna study.
-    problem: what the study is about.
-    pruner: decides which trials stop early.
-    sampler: builds the sampler of each trial.
-    queue: decides which trials are still to come.
-    budget: the time that the study may take.
-    control_every: one trial in so many is a control trial, which the pruner does not stop by
-        rank, so that the pruner's mistakes are seen; 0 for none.
+    problem: space and configuration of its trials.
+    pruner: rule by which trials stop early.
+    sampler: factory of each trial's sampler.
+    queue: rule for which trials are still to come.
+    budget: time that the study may take.
+    control_every: distance between two control trials, which the pruner does not stop by rank,
+        so that its mistakes are seen; 0 for none.
     min_clean: clean accuracy below which a complete trial violates a constraint; None for none.
-    heartbeat: where other drivers may share the study; None where this one has it alone.
+    heartbeat: heartbeat of this driver, where others may share the study; else None.
     """
 
     study: Study
@@ -209,8 +209,8 @@ class StudyController:
 
         Args:
             number: number of the trial.
-            reason: what it came to.
-            allowed: how often it may be tried again for this reason.
+            reason: name of what it came to.
+            allowed: number of times that it may be tried again for this reason.
 
         Returns:
             None where it is to be continued, or FAIL where this happened more often than allowed.
@@ -282,7 +282,7 @@ def violations(
 
     Args:
         trial: the trial with its epochs.
-        outcome: how it ends.
+        outcome: outcome of the trial.
         min_clean: clean accuracy that a complete trial must have; None for no such constraint.
     """
     ratios = [metrics.co_ratio for metrics in trial.epochs.values() if metrics.co_detected]

@@ -35,7 +35,7 @@ ALLOWED[COMMANDS] = set(ALLOWED) - {"execution"}
 OUTSIDE: dict[str, set[str]] = {
     "ray": {"execution"},
     "mlflow": {"tracking"},
-    "rich": {"report", COMMANDS},  # evaluate.py prints a table of its own
+    "rich": {"report"},
     "optuna": {"study", "samplers", "pruners", "race", "report"},
     "filelock": {"study", "tracking"},
 }

@@ -1,7 +1,6 @@
 """What every attack in training promises: walks the folder, so a new file is covered."""
 
 import copy
-from functools import partial
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ EVERY = pytest.mark.parametrize("name", registry.names("attack"))
 
 
 def load(name):
-    return partial(registry.find("attack", name), **defaults("attack", name))
+    return registry.find("attack", name, defaults("attack", name))
 
 
 def radius(name, epsilon):

@@ -39,7 +39,7 @@ def gradients(name, options, logits):
     """The loss, and its gradients to final, initial and clean; zeros where there is none."""
     *sides, target = logits
     sides = [side.clone().requires_grad_() for side in sides]
-    loss = registry.find("loss", name)(*sides, target, **options)
+    loss = registry.find("loss", name, options)(*sides, target)
     found = torch.autograd.grad(loss, sides, allow_unused=True)
     return loss, [
         torch.zeros_like(side) if one is None else one
@@ -49,7 +49,7 @@ def gradients(name, options, logits):
 
 def test_it_is_one_finite_number(logits):
     def check(name, options):
-        loss = registry.find("loss", name)(*logits, **options)
+        loss = registry.find("loss", name, options)(*logits)
         assert loss.shape == ()
         assert loss.isfinite()
 
@@ -79,33 +79,32 @@ def test_every_output_that_it_says_it_uses_is_trained(name, logits):
 def test_an_unused_output_has_no_say(logits):
     def check(name, options):
         final, initial, clean, target = logits
-        used, loss = inputs(name, options), registry.find("loss", name)
+        used, loss = inputs(name, options), registry.find("loss", name, options)
         other = loss(
             final,
             initial if used.initial else 3 * initial,
             clean if used.clean else None,
             target,
-            **options,
         )
-        torch.testing.assert_close(other, loss(*logits, **options), rtol=0, atol=0)
+        torch.testing.assert_close(other, loss(*logits), rtol=0, atol=0)
 
     check_each(check, settings())
 
 
 def test_a_batch_twice_over_has_the_same_loss(logits):
     def check(name, options):
-        loss = registry.find("loss", name)
-        twice = loss(*(torch.cat([one, one]) for one in logits), **options)
-        torch.testing.assert_close(twice, loss(*logits, **options))
+        loss = registry.find("loss", name, options)
+        twice = loss(*(torch.cat([one, one]) for one in logits))
+        torch.testing.assert_close(twice, loss(*logits))
 
     check_each(check, settings())
 
 
 def test_the_order_of_the_images_does_not_matter(logits):
     def check(name, options):
-        loss = registry.find("loss", name)
-        turned = loss(*(one.flip(0) for one in logits), **options)
-        torch.testing.assert_close(turned, loss(*logits, **options))
+        loss = registry.find("loss", name, options)
+        turned = loss(*(one.flip(0) for one in logits))
+        torch.testing.assert_close(turned, loss(*logits))
 
     check_each(check, settings())
 

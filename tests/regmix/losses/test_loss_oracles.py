@@ -60,9 +60,9 @@ def held(function):
 
 def of_logits(name, options, logits):
     *sides, target = logits
-    loss = registry.find("loss", name)
+    loss = registry.find("loss", name, options)
     sides = [side.clone().requires_grad_() for side in sides]
-    return (lambda *sides: loss(*sides, target, **options)), sides
+    return (lambda *sides: loss(*sides, target)), sides
 
 
 def of_weights(name, options, target):
@@ -79,12 +79,12 @@ def of_weights(name, options, target):
     images, *moves = torch.rand(3, 5, 1, 4, 4, generator=generator, dtype=torch.float64)
     points = [images + moves[0], images - moves[1], images]  # far apart: every term counts
     names = [key for key, _ in net.named_parameters()]
-    loss = registry.find("loss", name)
+    loss = registry.find("loss", name, options)
 
     def of(*weights):
         given = dict(zip(names, weights, strict=True))
         logits = [torch.func.functional_call(net, given, (point,)) for point in points]
-        return loss(*logits, target, **options)
+        return loss(*logits, target)
 
     return of, list(net.parameters())
 
@@ -113,7 +113,7 @@ def test_where_a_gradient_is_stopped_they_do_not_agree_unless_it_is_held(name, o
 
 @EVERY
 def test_at_every_corner_of_saturation_it_and_its_gradients_are_finite(name, options):
-    loss = registry.find("loss", name)
+    loss = registry.find("loss", name, options)
     corners = torch.tensor(list(product((-1.0, 0.0, 1.0), repeat=3)))
     places = torch.cartesian_prod(*[torch.arange(len(corners))] * 2).T
 
@@ -121,7 +121,7 @@ def test_at_every_corner_of_saturation_it_and_its_gradients_are_finite(name, opt
         scaled = size * corners
         sides = [scaled[at].to(kind).requires_grad_() for at in (places[0], places[1], places[0])]
         given = (*sides, torch.tensor([target]).expand(len(places[0]), 3).to(kind))
-        value = loss(*given, **options)
+        value = loss(*given)
         found = torch.autograd.grad(value, sides, materialize_grads=True)
         assert value.isfinite()
         assert all(one.isfinite().all() for one in found)
