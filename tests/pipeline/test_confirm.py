@@ -75,7 +75,7 @@ def test_a_round_ends_before_the_next_begins_and_the_hopeless_drops_out(tmp_path
 
 
 def test_a_finalist_that_fails_drops_out_and_the_default_never(tmp_path):
-    from pipeline.study.records import TrialOutcome
+    from pipeline.study.events import TrialOutcome
 
     bridge = raced(tmp_path, seeds=2)
     for request in [bridge.ask() for _ in range(3)]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.race.statistics import hopeless, seed_noise, standings, worse
+from pipeline.race.statistics import eliminated, p_value, seed_noise, standings
 
 IMAGES = 400
 
@@ -33,10 +33,10 @@ def test_the_paired_test_is_the_binomial_tail_over_images_that_differ():
     one = np.zeros((1, 10), dtype=bool)
     other = one.copy()
     other[0, :5] = True  # five images against it, none for it
-    assert worse(one, other) == pytest.approx(1 / 32)
+    assert p_value(one, other) == pytest.approx(1 / 32)
     one[0, 9] = True  # and one for it: P(X >= 5) of 6
-    assert worse(one, other) == pytest.approx(7 / 64)
-    assert worse(other, other) == 1.0
+    assert p_value(one, other) == pytest.approx(7 / 64)
+    assert p_value(other, other) == 1.0
 
 
 def test_the_noise_between_seeds_is_pooled():
@@ -88,21 +88,21 @@ def test_names_and_their_order_mean_nothing():
         assert one[name].mean == other[name].mean
         assert one[name].best == pytest.approx(other[name].best, abs=0.02)
         assert one[name].gain_interval == pytest.approx(other[name].gain_interval)
-    assert hopeless(outcomes, 0).keys() == hopeless(turned, 0).keys()
+    assert eliminated(outcomes, 0).keys() == eliminated(turned, 0).keys()
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3])
 def test_of_equals_hardly_one_is_ever_dropped(seeds):
     dropped = sum(
-        bool(hopeless(field(np.random.default_rng(seed), (0.5,) * 6, seeds), 0))
+        bool(eliminated(field(np.random.default_rng(seed), (0.5,) * 6, seeds), 0))
         for seed in range(400)
     )
     assert dropped / 400 <= 0.05
 
 
-def test_the_hopeless_drops_out_with_both_reasons_and_the_default_never():
+def test_who_lies_behind_for_sure_drops_out_with_both_reasons_and_the_default_never():
     outcomes = field(np.random.default_rng(3), (0.3, 0.6, 0.3, 0.6), 3)
-    dropped = hopeless(outcomes, 0)
+    dropped = eliminated(outcomes, 0)
     assert dropped.keys() == {2}
     assert "behind after 3 seeds" in dropped[2] and "on the same images" in dropped[2]
 
@@ -114,10 +114,10 @@ def test_images_alone_drop_nobody_where_seeds_are_as_noisy():
     means = {name: runs.mean() for name, runs in outcomes.items()}
     leader = max(means, key=means.get)
     last = min(means, key=means.get)
-    assert worse(outcomes[last], outcomes[leader]) < 0.001
-    assert hopeless(outcomes, leader) == {}
+    assert p_value(outcomes[last], outcomes[leader]) < 0.001
+    assert eliminated(outcomes, leader) == {}
 
 
 def test_after_one_seed_only_a_large_difference_drops():
     outcomes = field(np.random.default_rng(5), (0.5, 0.55, 0.52, 0.2), 1, noise=0.0)
-    assert hopeless(outcomes, 0).keys() == {3}
+    assert eliminated(outcomes, 0).keys() == {3}

@@ -6,29 +6,29 @@ from itertools import product
 import numpy as np
 import optuna
 import pytest
-from pipeline.study.pareto import both, front
 
 from pipeline import samplers
 from pipeline.problem.space import Choice, Float, Int
-from pipeline.samplers._sequence import GRID, Grid, Sobol
-from pipeline.study.records import TrialOutcome
-from tests.support.controllers import MACHINE, bridge_at, metrics
+from pipeline.samplers._derived import at_common_epoch
+from pipeline.samplers.grid import VALUES, Grid
+from pipeline.samplers.qmc import Sobol
+from pipeline.study.events import TrialOutcome
+from pipeline.study.ranking import accuracies, front
+from tests.support.controllers import controller_at, epoch_result, finish, params_of
 
 SAMPLERS = samplers.names()
 
 
-def told(bridge, count):
+def search(controller, count):
     """Ask and tell so many trials; return their parameters."""
     found = []
     for _ in range(count):
-        request = bridge.ask()
-        params = bridge.frozen(request.number).params
+        request = controller.ask()
+        params = params_of(controller, request)
         height = (
             0.8 - 0.02 * abs(math.log(params["alpha"])) - 0.1 * abs(params["epsilon_ratio"] - 1)
         )
-        for epoch in range(1, 5):
-            ending = bridge.report(request.number, metrics(epoch, round(height, 4)), MACHINE)
-        bridge.tell(request.number, ending)
+        finish(controller, request, round(height, 4))
         found.append(params)
     return found
 
@@ -36,25 +36,25 @@ def told(bridge, count):
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_sampler_stays_in_the_space_and_goes_on_after_a_kill_as_if_there_was_none(name, tmp_path):
     (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
-    whole = told(bridge_at(tmp_path / "a", trials=40, sampler=name), 14)
-    ranges = bridge_at(tmp_path / "b", trials=40, sampler=name).question.space.ranges
+    whole = search(controller_at(tmp_path / "a", 40, sampler=name), 14)
+    ranges = controller_at(tmp_path / "b", 40, sampler=name).problem.space.ranges
     for params in whole:
         assert all(ranges[key].clip(value) == value for key, value in params.items())
     assert len({tuple(params.values()) for params in whole}) == 14
-    parts = [told(bridge_at(tmp_path / "b", trials=40, sampler=name), n) for n in (3, 9, 2)]
+    parts = [search(controller_at(tmp_path / "b", 40, sampler=name), n) for n in (3, 9, 2)]
     assert [params for part in parts for params in part] == whole
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_kill_between_asking_and_the_first_epoch_changes_no_parameter(name, tmp_path):
-    first = bridge_at(tmp_path, trials=40, sampler=name)
-    told(first, 12)
+    first = controller_at(tmp_path, 40, sampler=name)
+    search(first, 12)
     asked = [first.ask(), first.ask()]
-    before = [first.frozen(request.number).params for request in asked]
-    again = bridge_at(tmp_path, trials=40, sampler=name)
-    numbers = [again.ask().number for _ in asked]
-    assert numbers == [12, 13]
-    assert [again.frozen(number).params for number in numbers] == before
+    before = [params_of(first, request) for request in asked]
+    again = controller_at(tmp_path, 40, sampler=name)
+    requests = [again.ask() for _ in asked]
+    assert [request.number for request in requests] == [12, 13]
+    assert [params_of(again, request) for request in requests] == before
 
 
 def test_a_grid_has_every_combination_once_before_it_repeats_one():
@@ -68,9 +68,10 @@ def test_a_grid_has_every_combination_once_before_it_repeats_one():
 
 
 def test_a_grid_search_ends_with_its_grid(tmp_path):
-    bridge = bridge_at(tmp_path, trials=1 + GRID**3, sampler="grid")
-    params = [bridge.frozen(bridge.ask().number).params for _ in range(1 + GRID**3)]
-    assert len({tuple(values.values()) for values in params[1:]}) == GRID**3
+    controller = controller_at(tmp_path, 1 + VALUES**3, sampler="grid")
+    params = [params_of(controller, controller.ask()) for _ in range(1 + VALUES**3)]
+    assert controller.ask() is None
+    assert len({tuple(values.values()) for values in params[1:]}) == VALUES**3
     alphas = sorted({values["alpha"] for values in params[1:]})
     assert alphas == pytest.approx([0.1, 0.1 * 200 ** (1 / 3), 0.1 * 200 ** (2 / 3), 20.0])
 
@@ -105,35 +106,34 @@ def test_each_value_of_a_grids_axis_is_another_one(range_, steps):
     assert len({range_.at(k / (steps - 1)) for k in range(steps)}) == steps
 
 
-def complete(bridge, robust, clean):
-    number = bridge.ask().number
-    for epoch in range(1, 5):
-        told = metrics(epoch, robust, clean=clean)
-        ending = bridge.report(number, told, MACHINE)
-    bridge.tell(number, ending)
-
-
 def test_the_front_holds_what_nothing_beats(tmp_path):
-    bridge = bridge_at(tmp_path, trials=9)
-    for pair in ((0.4, 0.9), (0.5, 0.8), (0.3, 0.85), (0.5, 0.7), (0.2, 0.95), (0.2, 0.95)):
-        complete(bridge, *pair)
-    trials = list(bridge.study.get_trials())
-    assert [both(trial) for trial in front(trials)] == [(0.5, 0.8), (0.4, 0.9), (0.2, 0.95)]
+    controller = controller_at(tmp_path, 9)
+    for robust, clean in (
+        (0.4, 0.9),
+        (0.5, 0.8),
+        (0.3, 0.85),
+        (0.5, 0.7),
+        (0.2, 0.95),
+        (0.2, 0.95),
+    ):
+        finish(controller, controller.ask(), robust, clean=clean)
+    complete = [trial for trial in controller.record.trials() if trial.state == "COMPLETE"]
+    assert [accuracies(trial) for trial in front(complete)] == [(0.5, 0.8), (0.4, 0.9), (0.2, 0.95)]
     assert front([]) == []
 
 
 @pytest.mark.parametrize("name", ["tpe", "gp", "random"])
 def test_a_sampler_of_the_front_is_shown_both_accuracies(name, tmp_path):
-    bridge = bridge_at(tmp_path, trials=40, sampler=name, front=True)
+    controller = controller_at(tmp_path, 40, sampler=name, front=True)
     for k in range(12):
-        complete(bridge, 0.3 + 0.01 * k, 0.9 - 0.02 * k)
-    pruned = bridge.ask()
-    bridge.report(pruned.number, metrics(1, 0.1), MACHINE)
-    bridge.tell(pruned.number, TrialOutcome("PRUNED", "rank 3 of 3"))
-    bridge.tell(bridge.ask().number, TrialOutcome("FAIL", "diverged"))
-    request = bridge.ask()  # with pruned, failed and running trials in the study
+        finish(controller, controller.ask(), 0.3 + 0.01 * k, clean=0.9 - 0.02 * k)
+    pruned = controller.ask()
+    controller.report(pruned.number, epoch_result(1, 0.1))
+    controller.tell(pruned.number, TrialOutcome("PRUNED", "rank 3 of 3"))
+    controller.tell(controller.ask().number, TrialOutcome("FAIL", "diverged"))
+    request = controller.ask()  # with pruned, failed and running trials in the study
     assert request.number == 14
-    assert bridge.study.directions == [optuna.study.StudyDirection.MAXIMIZE]
+    assert controller.study.directions == [optuna.study.StudyDirection.MAXIMIZE]
 
 
 def test_the_front_moves_the_sampler_towards_clean_accuracy_too(tmp_path):
@@ -141,39 +141,35 @@ def test_the_front_moves_the_sampler_towards_clean_accuracy_too(tmp_path):
     (tmp_path / "one").mkdir(), (tmp_path / "both").mkdir()
     largest = {}
     for name, sought in (("one", False), ("both", True)):
-        bridge = bridge_at(tmp_path / name, trials=60, front=sought)
+        controller = controller_at(tmp_path / name, 60, front=sought)
         for _ in range(45):
-            request = bridge.ask()
-            share = math.log(bridge.frozen(request.number).params["alpha"] / 0.1) / math.log(200)
-            for epoch in range(1, 5):
-                told = metrics(epoch, round(0.5 - 0.3 * share, 4), clean=0.5 + 0.4 * share)
-                ending = bridge.report(request.number, told, MACHINE)
-            bridge.tell(request.number, ending)
-        late = sorted(bridge.frozen(n).params["alpha"] for n in range(15, 45))
+            request = controller.ask()
+            alpha = params_of(controller, request)["alpha"]
+            share = math.log(alpha / 0.1) / math.log(200)
+            finish(controller, request, round(0.5 - 0.3 * share, 4), clean=0.5 + 0.4 * share)
+        late = sorted(trial.params["alpha"] for trial in controller.record.trials()[15:])
         largest[name] = late[-8]
     assert largest["both"] > 4 * largest["one"]
 
 
 def test_trials_are_ranked_at_the_highest_epoch_that_eight_have_reached(tmp_path):
-    from pipeline.samplers._derived import at_common_epoch
-
-    bridge = bridge_at(tmp_path, trials=40)
-    assert at_common_epoch(bridge.study) is bridge.study  # nothing to rank yet
-    requests = [bridge.ask() for _ in range(10)]
+    controller = controller_at(tmp_path, 40)
+    study = controller.study
+    assert at_common_epoch(study) is study  # nothing to rank yet
+    requests = [controller.ask() for _ in range(10)]
     for request in requests[:9]:
-        bridge.report(request.number, metrics(1, 0.1 + 0.05 * request.number), MACHINE)
+        controller.report(request.number, epoch_result(1, 0.1 + 0.05 * request.number))
     for request in requests[:3]:
-        bridge.report(request.number, metrics(2, 0.5), MACHINE)
-    bridge.tell(0, TrialOutcome("PRUNED", "rank 3 of 3"))
-    bridge.tell(8, TrialOutcome("FAIL", "diverged"))
-    shown = at_common_epoch(bridge.study).get_trials()
+        controller.report(request.number, epoch_result(2, 0.5))
+    controller.tell(0, TrialOutcome("PRUNED", "rank 3 of 3"))
+    controller.tell(8, TrialOutcome("FAIL", "diverged"))
+    shown = at_common_epoch(study).get_trials()
     values = [trial.value if trial.state.name == "COMPLETE" else None for trial in shown]
     ranked = [pytest.approx(0.1 + 0.05 * number) for number in range(8)]
     assert values == [*ranked, None, None]  # with epoch 1, though three have more
     assert [trial.state.name for trial in shown[8:]] == ["FAIL", "RUNNING"]
-    assert [trial.params for trial in shown] == [t.params for t in bridge.study.get_trials()]
+    assert [trial.params for trial in shown] == [t.params for t in study.get_trials()]
     for request in requests[3:8]:
-        bridge.report(request.number, metrics(2, 0.3), MACHINE)
-    assert [t.value for t in at_common_epoch(bridge.study).get_trials()[:8]] == [0.5] * 3 + [
-        0.3
-    ] * 5
+        controller.report(request.number, epoch_result(2, 0.3))
+    found = [trial.value for trial in at_common_epoch(study).get_trials()[:8]]
+    assert found == [0.5] * 3 + [0.3] * 5

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from pipeline.study.controller import TrialOutcome
+from pipeline.study.events import TrialOutcome
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.uri import check_uri, connect
 from regmix.errors import InputError

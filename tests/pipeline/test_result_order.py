@@ -2,26 +2,25 @@
 
 import random
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import optuna
 import pytest
 
-from pipeline import pruners
-from pipeline.problem.problem import SearchProblem
-from pipeline.study.controller import StudyController
-from pipeline.study.records import TrialOutcome
-from pipeline.study.result_order import Arrival, Epoch, Lockstep, replay
-from tests.support.controllers import MACHINE, metrics, study_at
+from pipeline.study.events import TrialOutcome
+from pipeline.study.records import TrialRecord
+from pipeline.study.result_order import Arrival, Lockstep, replay, settle
+from tests.support.controllers import EPOCHS, controller_at, epoch_result, params_of
 
-EPOCHS, TRIALS = 4, 20
+TRIALS = 20
 
 
 class Workers:
     """Workers that report a curve which follows from the parameters, each when chance lets it."""
 
     def __init__(self, place, concurrency, seed, order, pruner="halving", sampler="tpe", kills=0.0):
-        self.study = study_at(Path(tempfile.mkdtemp(dir=place)))
+        self.place = Path(tempfile.mkdtemp(dir=place))
         self.random, self.concurrency, self.kills = random.Random(seed), concurrency, kills
         self.make, self.pruner, self.sampler = order, pruner, sampler
         self.saved = {}  # number -> epochs in its checkpoint
@@ -30,18 +29,10 @@ class Workers:
     def start(self):
         self.running = {}  # number -> next epoch that its worker returns
         self.ended = set()
-        bridge = StudyController(
-            self.study,
-            SearchProblem.load("wamr", "digits", {"epochs": EPOCHS}),
-            pruners.build(self.pruner, EPOCHS),
-            self.sampler,
-            seed=0,
-            trials=TRIALS,
+        self.controller = controller_at(
+            self.place, TRIALS, pruner=self.pruner, sampler=self.sampler
         )
-        bridge.recover()
-        bridge.begin()
-        self.bridge = bridge
-        self.order = self.make(bridge, lambda number, ending: self.ended.add(number))
+        self.order = self.make(self.controller)
 
     def run(self):
         self.start()
@@ -49,14 +40,14 @@ class Workers:
             if self.random.random() < self.kills:
                 self.start()
         assert not self.running
-        return table(self.study)
+        return table(self.controller.record)
 
     def step(self):
         while len(self.running) < self.concurrency:
             request = self.order.suggest()
             if request is None:
                 break
-            self.running[request.number] = request.reported + 1
+            self.running[request.number] = request.resume_epoch + 1
         if not self.running:
             return False
         number = self.random.choice(sorted(self.running))
@@ -69,8 +60,12 @@ class Workers:
         self.running[number] += 1
         if epoch == EPOCHS:
             del self.running[number]
-        self.order.take(number, event(self.bridge.frozen(number).params, epoch))
+        for ended, _ in self.order.take(number, event(self.params(number), epoch)):
+            self.ended.add(ended)
         return True
+
+    def params(self, number):
+        return self.controller.record.trial(number).params
 
 
 def event(params, epoch):
@@ -80,21 +75,19 @@ def event(params, epoch):
         return TrialOutcome("FAIL", "diverged")
     height = 0.8 - 0.05 * abs(alpha - 2) - 0.04 * abs(beta - 1)
     value = max(0.0, height * epoch / EPOCHS + 0.1 * (params["epsilon_ratio"] - 1))
-    return Epoch(metrics(epoch, round(value, 6)), MACHINE)
+    return epoch_result(epoch, round(value, 6))
 
 
 def table(study):
-    rows = []
-    for trial in study.get_trials():
-        reason = trial.user_attrs.get("reason")
-        rows.append(
-            (trial.state.name, trial.params, trial.intermediate_values, trial.value, reason)
-        )
-    return rows
+    """What must be the same of each trial."""
+    return [
+        (trial.state, trial.params, trial.values, trial.frozen.value, trial.outcome)
+        for trial in study.trials()
+    ]
 
 
-def lockstep(width):
-    return lambda bridge, ended: Lockstep(bridge, width, ended)
+def lockstep(workers):
+    return partial(Lockstep, workers=workers)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "qmc", "random", "grid"])
@@ -124,7 +117,7 @@ def test_as_they_arrive_with_one_worker_kills_change_nothing(tmp_path):
         assert Workers(tmp_path, 1, seed, Arrival, kills=0.3).run() == expected
 
 
-@pytest.mark.parametrize("order", [Arrival, lockstep(3)])
+@pytest.mark.parametrize("order", [Arrival, lockstep(3)], ids=["arrival", "lockstep"])
 def test_no_epoch_is_trained_twice_however_often_the_driver_dies(tmp_path, order):
     workers = Workers(tmp_path, 3, 5, order, kills=0.4)
     rows = workers.run()
@@ -148,22 +141,65 @@ def test_the_imagined_machine_is_found_again_from_the_study_alone():
         if state:
             value = 0.5 if state == "COMPLETE" else None
             study.tell(trial, value, state=optuna.trial.TrialState[state])
+    begun = [TrialRecord(trial) for trial in study.get_trials()]
     # three places: trial 3 begins when trial 1 ended (at 1), trial 4 when trial 2 failed (at 2)
-    assert replay(study.get_trials(), 3) == ({3: 3, 4: 3}, [4])
+    assert replay(begun, 3) == ({3: 3, 4: 3}, [4])
 
 
 def test_what_is_held_of_a_trial_is_dropped_when_its_worker_died(tmp_path):
     workers = Workers(tmp_path, 2, 7, lockstep(2))
     workers.start()
+    study = workers.controller.record
     first, second = workers.order.suggest(), workers.order.suggest()
-    params = workers.bridge.frozen(second.number).params
+    params = workers.params(second.number)
     workers.order.take(second.number, event(params, 1))  # waits for the first
-    assert workers.bridge.frozen(second.number).intermediate_values == {}
-    assert workers.bridge.retry(second.number, "its worker process died", 3) is None
+    assert study.trial(second.number).values == {}
+    assert workers.controller.retry(second.number, "its worker process died", 3) is None
     workers.order.forget(second.number)
     again = workers.order.suggest()
-    assert (again.number, again.reported) == (second.number, 0)
+    assert (again.number, again.resume_epoch) == (second.number, 0)
     workers.order.take(second.number, event(params, 1))
-    workers.order.take(first.number, event(workers.bridge.frozen(0).params, 1))
+    workers.order.take(first.number, event(workers.params(0), 1))
     for number in (first.number, second.number):
-        assert list(workers.bridge.frozen(number).intermediate_values) == [1]
+        assert list(study.trial(number).values) == [1]
+
+
+def test_as_they_arrive_a_result_says_whether_its_trial_ends(tmp_path):
+    controller = controller_at(tmp_path, pruner="halving")
+    order = Arrival(controller)
+    good, bad, lost = (order.suggest().number for _ in range(3))
+    assert order.take(good, epoch_result(1, 0.4)) == []
+    stopped = TrialOutcome("PRUNED", "rank 2 of 2 at epoch 1, the limit is 1")
+    assert order.take(bad, epoch_result(1, 0.1)) == [(bad, stopped)]
+    diverged = TrialOutcome("FAIL", "diverged")
+    assert order.take(lost, diverged) == [(lost, diverged)]
+    assert [order.take(good, epoch_result(epoch, 0.4)) for epoch in (2, 3)] == [[], []]
+    assert order.take(good, epoch_result(4, 0.4)) == [(good, TrialOutcome("COMPLETE"))]
+    assert [trial.state for trial in controller.record.trials()] == ["COMPLETE", "PRUNED", "FAIL"]
+
+
+def test_in_lockstep_a_result_says_which_trials_end_by_it_others_too(tmp_path):
+    controller = controller_at(tmp_path, pruner="halving")
+    order = Lockstep(controller, workers=3)
+    first, second, third = (order.suggest().number for _ in range(3))
+    diverged = TrialOutcome("FAIL", "diverged")
+    assert order.take(third, diverged) == []  # the others come before it
+    assert order.take(second, epoch_result(1, 0.1)) == []
+    assert order.take(second, epoch_result(2, 0.9)) == []  # its worker runs ahead
+    assert controller.record.trial(second).values == {}
+    stopped = TrialOutcome("PRUNED", "rank 2 of 2 at epoch 1, the limit is 1")
+    ended = order.take(first, epoch_result(1, 0.4))
+    assert ended == [(second, stopped), (third, diverged)]
+    assert [controller.record.trial(n).state for n in (first, second, third)] == [
+        "RUNNING",
+        "PRUNED",
+        "FAIL",
+    ]
+    assert list(controller.record.trial(second).values) == [1]
+
+
+def test_an_event_that_settles_nothing_leaves_the_trial_running(tmp_path):
+    controller = controller_at(tmp_path)
+    request = controller.ask()
+    assert settle(controller, request.number, event(params_of(controller, request), 1)) is None
+    assert controller.record.trial(request.number).state == "RUNNING"

@@ -1,0 +1,116 @@
+"""What is seen while a search runs and at its end, from a real study."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from pipeline.report import leaderboard
+from pipeline.report.formatting import duration
+from pipeline.report.live import LiveView
+from pipeline.study.events import TrialOutcome
+from pipeline.study.ranking import pruned_epochs
+from tests.support.controllers import controller_at, epoch_result, finish
+
+
+def live_view(controller, console):
+    names, total = tuple(controller.problem.space.ranges), controller.queue.total
+    return LiveView(controller.record, names, total, controller.budget, console)
+
+
+def show_changes(controller, view):
+    for trial in controller.drain_changes():
+        view.trial_changed(trial)
+
+
+def test_without_a_terminal_each_ended_trial_is_a_line(tmp_path, capsys):
+    controller = controller_at(tmp_path, trials=3)
+    with live_view(controller, Console(file=io.StringIO())) as view:
+        finish(controller, controller.ask(), 0.5)
+        show_changes(controller, view)
+        request = controller.ask()
+        controller.report(request.number, epoch_result(1, 0.2))
+        show_changes(controller, view)
+        controller.tell(request.number, TrialOutcome("PRUNED", "rank 2 of 2 at epoch 1"))
+        show_changes(controller, view)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("trial   0 COMPLETE epoch  4 final_robust 0.500  1 of 3 trials ended")
+    assert second.startswith("trial   1 PRUNED   epoch  1 robust 0.200  2 of 3 trials ended")
+    assert "best 0.500 (trial 0)" in second and second.endswith("(rank 2 of 2 at epoch 1)")
+    assert "left" in second
+
+
+def test_in_a_terminal_running_trials_are_a_table(tmp_path):
+    controller = controller_at(tmp_path, trials=3)
+    screen = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with live_view(controller, screen) as view:
+        finish(controller, controller.ask(), 0.5)
+        controller.report(controller.ask().number, epoch_result(2, 0.25))
+        show_changes(controller, view)
+        plain = Console(file=io.StringIO(), width=120)
+        plain.print(view.table())
+    head, columns, row = plain.file.getvalue().strip().splitlines()
+    assert "1 of 3 trials ended, best 0.500 (trial 0)" in head
+    assert columns.split() == [
+        "trial",
+        "epoch",
+        "robust",
+        "clean",
+        "alpha",
+        "beta",
+        "epsilon_ratio",
+    ]
+    assert row.split()[:4] == ["1", "2/4", "0.250", "0.900"]
+
+
+def test_what_ended_in_earlier_sessions_is_counted_from_the_start(tmp_path, capsys):
+    finish(earlier := controller_at(tmp_path, trials=3), earlier.ask(), 0.7)
+    controller = controller_at(tmp_path, trials=3)
+    with live_view(controller, Console(file=io.StringIO())) as view:
+        finish(controller, controller.ask(), 0.5)
+        show_changes(controller, view)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "2 of 3 trials ended, best 0.700 (trial 0)" in line
+
+
+def test_the_best_is_told_with_its_interval_beside_the_default(tmp_path):
+    controller = controller_at(tmp_path, trials=2)
+    finish(controller, controller.ask(), 0.5)
+    finish(controller, controller.ask(), 0.6)
+    words = leaderboard.best_in_words(controller.record)
+    assert words.startswith("Best: trial 1 with alpha")
+    assert "0.600 under APGD on 1000 validation images (95 % interval 0.569 to 0.630)" in words
+    assert "The recipe's default, trial 0, has 0.500: a gain of +0.100." in words
+
+
+def test_that_the_default_is_the_best_is_told(tmp_path):
+    controller = controller_at(tmp_path, trials=2)
+    finish(controller, controller.ask(), 0.5)
+    finish(controller, controller.ask(), 0.4)
+    words = leaderboard.best_in_words(controller.record)
+    assert words.endswith("It is the recipe's default: the search found nothing better.")
+
+
+def test_that_there_is_no_best_is_told(tmp_path):
+    controller = controller_at(tmp_path, trials=2, min_clean=0.95)
+    assert leaderboard.best_in_words(controller.record).startswith("No trial is complete")
+    finish(controller, controller.ask(), 0.5)
+    assert leaderboard.best_in_words(controller.record) == (
+        "Every complete trial violates a constraint, see `why` above."
+    )
+
+
+def test_saved_epochs_are_counted_from_what_pruning_left_out(tmp_path):
+    controller = controller_at(tmp_path, trials=2)
+    finish(controller, controller.ask())
+    request = controller.ask()
+    controller.report(request.number, epoch_result(1, 0.2))
+    controller.tell(request.number, TrialOutcome("PRUNED", "why"))
+    assert pruned_epochs(controller.record) == (3, 8)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (725, "12:05"), (10930, "3:02:10")]
+)
+def test_durations_read_as_a_clock(seconds, text):
+    assert duration(seconds) == text
