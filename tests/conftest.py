@@ -13,11 +13,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process would compi
 PROCESSES = {"finished", "undisturbed", "cluster"}
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     for item in items:
         if PROCESSES & set(item.fixturenames) and not item.get_closest_marker("process"):
             item.add_marker(pytest.mark.process)
+    yield  # what is deselected goes
     items[:] = deal(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 

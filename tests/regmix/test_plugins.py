@@ -73,9 +73,10 @@ FILES = {
 
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch):
-    """A registry without plug-ins, which is gone after the test with all that it imported."""
+    """A registry of the engine's kinds, gone after the test with all that it imported."""
     monkeypatch.setattr(registry, "_plugins", SourceImporter("regmix_plugins"))
-    monkeypatch.setattr(registry, "_kinds", dict(registry._kinds))
+    own = {k: kind for k, kind in registry._kinds.items() if kind.package.startswith("regmix.")}
+    monkeypatch.setattr(registry, "_kinds", own)
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "regmix_plugins"]:
@@ -155,6 +156,7 @@ def test_a_run_trains_with_a_loss_and_a_model_from_outside(folder, build):
         TrainConfig.from_flat({**flat, "model": "deep", "layers": 0})
 
 
+@pytest.mark.process
 def test_plugins_reach_a_process_that_cannot_see_their_folder(folder, tmp_path):
     packed = tmp_path / "packed"
     packed.write_bytes(pickle.dumps(Plugins.read(folder)))
