@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -67,7 +67,7 @@ def replay(place: str, method: str, log: dict[str, Any]) -> Replayed:
     )
 
 
-def _is_curve(values: object) -> bool:
+def _is_curve(values: object) -> TypeGuard[list[float]]:
     return (
         isinstance(values, list)
         and len(values) > 1

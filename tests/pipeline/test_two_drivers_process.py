@@ -28,15 +28,20 @@ def postgresql():
     place = Path(tempfile.mkdtemp(prefix="postgresql-"))  # no folder above it shuts that user out
     user = pwd.getpwnam("postgres") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
     os.chown(place, user.pw_uid, user.pw_gid)
-    options = {"user": user.pw_uid, "group": user.pw_gid} if os.getuid() == 0 else {}
     port, data = free_port(), place / "data"
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/", **options}
-    subprocess.run([*initialize, data], **quiet)
+
+    def as_user(*words):
+        other = (user.pw_uid, user.pw_gid) if os.getuid() == 0 else (None, None)
+        subprocess.run(
+            words, check=True, stdout=subprocess.DEVNULL, cwd="/", user=other[0], group=other[1]
+        )
+
+    as_user(*initialize, data)
     settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-    control = [binary("pg_ctl"), "-D", data]
-    subprocess.run([*control, "-w", "-o", settings, "-l", place / "log", "start"], **quiet)
+    control = (binary("pg_ctl"), "-D", data)
+    as_user(*control, "-w", "-o", settings, "-l", place / "log", "start")
     yield f"postgresql+psycopg://search@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    as_user(*control, "-m", "immediate", "stop")
     shutil.rmtree(place)
 
 
