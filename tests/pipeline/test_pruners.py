@@ -9,6 +9,7 @@ from pipeline import pruners
 from pipeline.pruners._optuna import OptunaPruner
 from pipeline.pruners.halving import Halving, halving
 from pipeline.pruners.hyperband import hyperband
+from pipeline.pruners.patient import Patient
 from pipeline.study.records import TrialWriter
 from pipeline.study.storage import open_storage
 from regmix.errors import InputError
@@ -128,7 +129,7 @@ def test_hyperband_compares_within_a_bracket_and_the_last_one_prunes_nothing():
 def test_patience_lets_a_trial_rise_and_stops_it_once_it_does_not():
     study = study_with([rising(0.1 * height) for height in range(1, 22)])
     pruner = pruners.build("patient+median", EPOCHS)
-    assert pruner.patience == 2
+    assert isinstance(pruner, Patient) and pruner.patience == 2
     flat = [0.05] * EPOCHS
     assert stopped_at(pruners.build("median", EPOCHS), study, flat)[0] == 3
     assert stopped_at(pruner, study, flat)[0] == 3  # its best is two epochs ago

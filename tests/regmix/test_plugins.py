@@ -15,6 +15,7 @@ from regmix import plugins, registry
 from regmix.config import TrainConfig
 from regmix.errors import InputError
 from regmix.plugins import Plugins, check_digests
+from regmix.signature import Contract
 from tests.support.plugin_folders import own_registry, written
 
 LOSS = '''\
@@ -187,7 +188,7 @@ def test_the_same_plugins_may_be_installed_again_but_no_others(folder):
 def test_a_kind_of_another_package_takes_plugins_whenever_it_is_added(folder, tmp_path):
     own = written(tmp_path / "tool", {"pruners/halving.py": "def halving(epochs): ..."})
     plugins.install(Plugins.read(folder))
-    contract = registry.Contract(("epochs",), optional=("inner",))
+    contract = Contract(("epochs",), optional=("inner",))
     registry.add_kind("pruner", own / "pruners", "tool.pruners", contract)
     registry.add_kind("pruner", own / "pruners", "tool.pruners", contract)
     assert registry.names("pruner") == ("halving", "never")
