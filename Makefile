@@ -8,17 +8,21 @@ PYTHON_BIN := .venv/bin/python
 READY := .venv/.installed
 BENCH_READY := .venv/.installed-bench
 
-.PHONY: search test test-kill test-oracles ui check bench bench-search
+.PHONY: search test test-fast test-kill test-oracles ui check bench bench-search
 .DEFAULT_GOAL := search
 
 search: $(READY)
 	@$(PYTHON_BIN) pipeline/search.py --space $(SPACE) $(ARGS)
 
 test: $(READY)
-	@$(PYTHON_BIN) -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(PYTHON_BIN) -m pytest -n 2 --dist worksteal $(ARGS)
+
+# What starts no process: the mathematics, the study, the words.
+test-fast: $(READY)
+	@$(PYTHON_BIN) -m pytest -n 2 --dist worksteal -m "not process" $(ARGS)
 
 test-kill: $(READY)
-	@$(PYTHON_BIN) -m tests.pipeline.killing $(ARGS)
+	@$(PYTHON_BIN) -m tests.support.killing $(ARGS)
 
 test-oracles: $(READY)
 	@tests/oracles.sh $(ARGS)

@@ -4,7 +4,7 @@
     python benchmarks/against_random.py --table    # what was measured so far
 
 Both ways are those of `benchmarks/search.py`: "ours" is what `search.py` does unless told
-otherwise, and random prunes nothing. Each search runs through the bridge, one trial after the
+otherwise, and random prunes nothing. Each search runs through the controller, one trial after the
 other in this process and one thread, so that its CPU seconds can be counted: training, validation
 and judgement. Both begin with the recipe's default, so what each found beside it is shown too.
 What each found best, the default or not, is then trained with three fresh seeds. Lines that are
@@ -29,8 +29,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ways import usual
+from pipeline import samplers
 from pipeline.problem.problem import SearchProblem
 from pipeline.study.controller import StudyController
+from pipeline.study.events import EpochResult
+from pipeline.study.queue import SampledQueue
 from pipeline.study.storage import open_storage
 
 if TYPE_CHECKING:
@@ -45,19 +48,17 @@ FRESH = (1000, 1001, 1002)
 
 def searched(way: str, seed: int, budget: float) -> dict[str, Any]:
     """Search for so many CPU seconds; return what was complete when, and the confirmed end."""
-    question = SearchProblem.load("wamr", "digits", SET).with_seed(seed)
-    data = _data(question.config({}))
+    problem = SearchProblem.load("wamr", "digits", SET).with_seed(seed)
+    data = _data(problem.config({}))
     with tempfile.TemporaryDirectory() as folder:
-        bridge = _bridge(way, seed, question, Path(folder))
-        bridge.begin()
-        ended, epochs, trials = _search(bridge, data, budget)
-        best = max(
-            (t for t in bridge.study.get_trials() if t.state.name == "COMPLETE"),
-            key=lambda trial: trial.value or 0.0,
-        )
-        config = question.config(best.params)
+        controller = _controller(way, seed, problem, Path(folder))
+        controller.enqueue_default(problem.default())
+        ended, epochs, trials = _search(controller, data, budget)
+        complete = [trial for trial in controller.record.trials() if trial.state == "COMPLETE"]
+        best = max(complete, key=lambda trial: trial.final.robust)
+        config = problem.config(best.params)
     confirmed = [_trained(replace(config, seed=fresh), data) for fresh in FRESH]
-    settings = WAYS[way].settings(question.config({}).epochs)
+    settings = WAYS[way].settings(problem.config({}).epochs)
     row = {"way": way, "settings": settings, "seed": seed, "budget": budget}
     counts = {"epochs": epochs, "trials": trials, "complete": ended}
     return {**row, **counts, "confirmed": confirmed}
@@ -69,18 +70,17 @@ def _data(config: "TrainConfig") -> "Split":
     return config.split(digits("train"))
 
 
-def _bridge(way: str, seed: int, question: SearchProblem, folder: Path) -> StudyController:
+def _controller(way: str, seed: int, problem: SearchProblem, folder: Path) -> StudyController:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(storage=open_storage(None, folder), direction="maximize")
-    rule, options = WAYS[way].built(question.config({}).epochs)
-    searcher = WAYS[way].searcher
-    return StudyController(
-        study, question, rule, searcher, seed, trials=10**6, **cast(Any, options)
-    )
+    pruner, options = WAYS[way].built(problem.config({}).epochs)
+    sampler = samplers.factory(WAYS[way].searcher, seed, problem.space)
+    queue = SampledQueue(study, None)
+    return StudyController(study, problem, pruner, sampler, queue, **cast(Any, options))
 
 
 def _search(
-    bridge: StudyController, data: "Split", budget: float
+    controller: StudyController, data: "Split", budget: float
 ) -> tuple[list[tuple[float, float, int]], int, int]:
     """Return (CPU seconds, value, number) of each complete trial, epochs and ended trials."""
     import torch
@@ -89,19 +89,20 @@ def _search(
 
     begun, complete, epochs, trials = clock(), list[tuple[float, float, int]](), 0, 0
     while True:
-        request = bridge.ask()
+        request = controller.ask()
         assert request is not None, "nothing else ends the search"
         for metrics in RegMixTrainer(request.config, data, torch.device("cpu")).epochs():
             if clock() - begun > budget:
                 return complete, epochs, trials
             epochs += 1
-            ending = bridge.report(request.number, metrics, {"device": "cpu", "threads": 1})
-            if ending is None:
+            machine = {"device": "cpu", "threads": 1}
+            outcome = controller.report(request.number, EpochResult(metrics, machine))
+            if outcome is None:
                 continue
-            bridge.tell(request.number, ending)
+            controller.tell(request.number, outcome)
             trials += 1
-            if ending.state == "COMPLETE":
-                value = bridge.frozen(request.number).value or 0.0
+            if outcome.state == "COMPLETE":
+                value = controller.record.trial(request.number).final.robust
                 complete.append((clock() - begun, value, request.number))
             break
 
@@ -112,7 +113,7 @@ def _trained(config: "TrainConfig", data: "Split") -> float:
     from regmix.training.trainer import RegMixTrainer
 
     *_, last = RegMixTrainer(config, data, torch.device("cpu")).epochs()
-    assert last.final is not None, "the last epoch is judged"
+    assert last.final is not None, "the last epoch is evaluated"
     return last.final.robust
 
 
@@ -191,7 +192,7 @@ def main(argv: Sequence[str]) -> int:
                 file.write(json.dumps(row) + "\n")
     Console(width=130).print(table(read()))
     print(
-        "found: the best judged value, on 400 validation images; searched: the best beside the "
+        "found: the best final_robust, on 400 validation images; searched: the best beside the "
         "recipe's default; confirmed: the best trained with 3 fresh seeds"
     )
     return 0

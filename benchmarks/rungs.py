@@ -48,11 +48,11 @@ def configurations(data: str, count: int, data_dir: str | None) -> list[dict[str
     from pipeline.problem.problem import SearchProblem
 
     given = {**SMALL[data], **({"data_dir": data_dir} if data_dir else {})}
-    question = SearchProblem.load("wamr", data, given)
+    problem = SearchProblem.load("wamr", data, given)
     study = create_study(sampler=RandomSampler(seed=0))
-    study.enqueue_trial(question.default())
-    found = [question.space.suggest(study.ask()) for _ in range(count)]
-    return [question.config(params).flat() for params in found]
+    study.enqueue_trial(problem.default())
+    found = [problem.space.suggest(study.ask()) for _ in range(count)]
+    return [problem.config(params).flat() for params in found]
 
 
 def arms(epochs: int) -> list[tuple[str, int]]:

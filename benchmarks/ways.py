@@ -1,8 +1,7 @@
-"""The ways of searching that are compared: through this project's bridge, and Ray's default."""
+"""The ways of searching that are compared: this project's controller, and Ray's default."""
 
 import dataclasses
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -12,11 +11,12 @@ import optuna
 
 from benchmarks.simulated import Method, Task
 from pipeline import pruners, samplers
-from pipeline.problem.problem import SearchProblem
 from pipeline.problem.space import SearchSpace
-from pipeline.pruners import Pruner
 from pipeline.search import parser
+from pipeline.study.contracts import Problem, Pruner
 from pipeline.study.controller import StudyController
+from pipeline.study.events import EpochResult
+from pipeline.study.queue import SampledQueue
 from regmix.errors import InputError, unknown
 from regmix.evaluation.results import FinalEvaluation, Masking
 from regmix.ranges import Value, number
@@ -34,7 +34,7 @@ class Way:
 
     searcher: a sampler of `pipeline.samplers`, or RAY.
     pruner: of `pipeline.pruners`; "" for Ray's.
-    options: of the pruner's fields, else of the bridge's; of ASHAScheduler for Ray's.
+    options: fields of the pruner, else of the controller; options of ASHAScheduler for Ray's.
     """
 
     name: str
@@ -65,20 +65,20 @@ class Way:
         """Build it, new, for one search."""
         if self.searcher == RAY:
             return RaysDefault(task, seed, {key: number(value) for key, value in self.options})
-        pruner, bridge = self.built(task.epochs)
-        return Bridged(task, seed, self.searcher, pruner, bridge)
+        pruner, options = self.built(task.epochs)
+        return Controlled(task, seed, self.searcher, pruner, options)
 
     def settings(self, epochs: int) -> str:
         """Return all that decides over its figures, so that old ones aren't taken for new."""
         if self.searcher == RAY:
             return " ".join((RAY, *(f"{key}={value}" for key, value in self.options)))
-        pruner, bridge = self.built(epochs)
+        pruner, options = self.built(epochs)
         shown = re.sub(r" object at 0x\w+", "", repr(pruner))
-        return " ".join((self.searcher, shown, *(f"{key}={bridge[key]}" for key in bridge)))
+        return " ".join((self.searcher, shown, *(f"{key}={options[key]}" for key in options)))
 
     def built(self, epochs: int) -> tuple[Pruner, dict[str, int]]:
-        """Return the pruner with its options, and those of the bridge."""
-        pruner, bridge = pruners.build(self.pruner, epochs), {}
+        """Return the pruner with its options, and those of the controller."""
+        pruner, options = pruners.build(self.pruner, epochs), dict[str, int]()
         known = {field.name for field in dataclasses.fields(StudyController)}
         for key, value in self.options:
             if hasattr(pruner, key):
@@ -86,25 +86,25 @@ class Way:
                 read = tuple(map(int, value.split("/"))) if several else number(value)
                 pruner = dataclasses.replace(cast(Any, pruner), **{key: read})
             elif key in known:
-                bridge[key] = int(value)
+                options[key] = int(value)
             else:
                 raise unknown("--way", "option", key, known)
-        return pruner, bridge
+        return pruner, options
 
 
 def usual() -> list[Way]:
     """Return the ways of the table; the last is what this project does unless told otherwise."""
     default = parser()
     ours = f"ours={default.get_default('sampler')}+{default.get_default('pruner')}"
-    if default.get_default("probes"):
-        ours += f":probes={default.get_default('probes')}"
+    if default.get_default("control_every"):
+        ours += f":control_every={default.get_default('control_every')}"
     rest = ("random=random+none", f"{BASELINE}=random+halving", "tpe=tpe+none", f"{RAY}={RAY}")
     return [Way.parse(text) for text in (*rest, ours)]
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the bridge knows of a configuration."""
+    """What the controller knows of a configuration."""
 
     params: Mapping[str, Value]
     epochs: int
@@ -116,7 +116,7 @@ class Run:
 
 @dataclass(frozen=True)
 class TableProblem:
-    """A task in the place of a recipe. It has no default, so there is no trial 0 of one."""
+    """A task in the place of a recipe; it has no default."""
 
     space: SearchSpace
     epochs: int
@@ -126,36 +126,35 @@ class TableProblem:
         return Run(params, self.epochs)
 
 
-class Bridged:
-    """This project's own bridge over a study in memory."""
+class Controlled:
+    """This project's own controller over a study in memory."""
 
     def __init__(
         self, task: Task, seed: int, sampler: str, pruner: Pruner, options: Mapping[str, int]
     ) -> None:
         self._epochs = task.epochs
-        question = TableProblem(task.space, task.epochs)
-        self.bridge = StudyController(
-            optuna.create_study(direction="maximize"),
-            cast(SearchProblem, question),
+        study = optuna.create_study(direction="maximize")
+        self.controller = StudyController(
+            study,
+            cast(Problem, TableProblem(task.space, task.epochs)),
             pruner,
-            sampler,
-            seed,
-            trials=sys.maxsize,
+            samplers.factory(sampler, seed, task.space),
+            SampledQueue(study, None),
             **cast(Any, options),
         )
 
     def ask(self) -> tuple[int, Mapping[str, Value]] | None:
-        """Ask the bridge."""
-        request = self.bridge.ask()
+        """Ask the controller."""
+        request = self.controller.ask()
         return None if request is None else (request.number, cast(Run, request.config).params)
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Report to the bridge, and close the trial as it says."""
+        """Report to the controller, and close the trial as it says."""
         metrics = _metrics(epoch, value, last=epoch == self._epochs)
-        ending = self.bridge.report(number, metrics, {"device": "none"})
-        if ending is not None:
-            self.bridge.tell(number, ending)
-        return ending is None
+        outcome = self.controller.report(number, EpochResult(metrics, {"device": "none"}))
+        if outcome is not None:
+            self.controller.tell(number, outcome)
+        return outcome is None
 
 
 def _metrics(epoch: int, value: float, *, last: bool) -> EpochMetrics:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -20,7 +19,8 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from pipeline.base import cli, paths
-from pipeline.tracking import mlflow_page as views
+from pipeline.tracking import mlflow_page
+from pipeline.tracking.uri import DATABASE
 from regmix.errors import InputError
 from regmix.ranges import Bounds, check
 
@@ -28,6 +28,10 @@ _PATIENCE = 120  # seconds for MLflow's first answer; ten are usual
 _PAUSE = 5  # seconds, after which a study that has begun meanwhile is shown too
 _QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _STUDIES = "SELECT 1 FROM experiments WHERE experiment_id > 0 AND lifecycle_stage = 'active'"
+_OURS = """
+    SELECT experiment_id, name FROM experiments JOIN experiment_tags USING (experiment_id)
+    WHERE key = ? AND lifecycle_stage = 'active' ORDER BY experiment_id
+"""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
 
 
@@ -81,27 +85,31 @@ def check_free(host: str, port: int) -> None:
         ) from None
 
 
-def _studies(address: str) -> dict[str, str]:
-    """Return number -> name of the studies; none where the server is busy or at its end."""
-    api = f"{address}/api/2.0/mlflow/experiments/search?max_results=1000"
-    try:
-        with _DIRECT.open(api, timeout=30) as response:
-            found = json.load(response).get("experiments", [])
-    except OSError:
-        return {}
-    ours = [one for one in found if views.VIEW_TAG in [tag["key"] for tag in one.get("tags", [])]]
-    return {one["experiment_id"]: one["name"] for one in ours}
+def _studies(path: Path) -> dict[int, str]:
+    """Return number -> name of the studies, from MLflow's database."""
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as base:
+        try:
+            return dict(base.execute(_OURS, (mlflow_page.VIEW_TAG,)).fetchall())
+        except sqlite3.OperationalError:  # a search holds it for a moment
+            return {}
 
 
-def _show(address: str, runs: Path, over: Callable[[], bool]) -> None:
-    """Print the addresses of each study, also of those that begin later, until it is over."""
-    print(f"{address} shows {runs} until Ctrl-C")
-    shown: set[str] = set()
+def _show(address: str, path: Path, over: Callable[[], bool]) -> None:
+    """Print the addresses of each study, also of those that begin later, until it is over.
+
+    Args:
+        address: address of the server.
+        path: MLflow's database.
+        over: tells whether the server has ended or shall end.
+    """
+    print(f"{address} shows {path.parent} until Ctrl-C")
+    shown: set[int] = set()
     while not over():
-        studies = _studies(address)
-        for number in sorted(studies.keys() - shown, key=int):
-            print(f"{studies[number]} trials: {address}/{views.address(number)}")
-            print(f"{studies[number]} charts: {address}/{views.address(number, charts=True)}")
+        studies = _studies(path)
+        for number in sorted(studies.keys() - shown):
+            table, charts = (mlflow_page.address(str(number), charts=c) for c in (False, True))
+            print(f"{studies[number]} trials: {address}/{table}")
+            print(f"{studies[number]} charts: {address}/{charts}")
         sys.stdout.flush()
         shown |= studies.keys()
         due = time.monotonic() + _PAUSE
@@ -149,7 +157,7 @@ def main(argv: Sequence[str]) -> int:
         InputError: for what was typed, or where MLflow does not start, with its last words.
     """
     args = parse(argv)
-    path = Path(args.runs).resolve() / "mlflow.db"
+    path = Path(args.runs).resolve() / DATABASE
     check_database(path)
     check_free(args.host, args.port)
     endings: list[int] = []  # not an exception: that could part the server from its end
@@ -162,7 +170,7 @@ def main(argv: Sequence[str]) -> int:
         process = _start(path, args, said)
         try:
             if _answers(address, lambda: bool(endings) or process.poll() is not None):
-                _show(address, path.parent, lambda: bool(endings) or process.poll() is not None)
+                _show(address, path, lambda: bool(endings) or process.poll() is not None)
         finally:
             _end(process)
         if endings:

@@ -60,7 +60,7 @@ def read(source: str, place: str, name: str, contract: Contract | None) -> Mappi
     if name not in functions:
         raise InputError(
             f"{place}: must define a function {name}(), named as the file, but defines "
-            f"{_listed(functions)}; add it or rename the file"
+            f"{_listed([*functions][:5])}; add it or rename the file"
         )
     function = functions[name]
     where = f"{place}:{function.lineno}"
@@ -172,7 +172,7 @@ def _option(place: str, argument: ast.arg, default: ast.expr | None) -> Option:
     except ValueError:
         raise InputError(
             f"{place}: the default of {name} must be a number, a text, True, False or None, but "
-            f"is {ast.unparse(default)!r}; write out its value"
+            f"is {_shown(default)}; write out its value"
         ) from None
     check(place, f"the default of {name}", value, rule)
     return Option(rule, value)
@@ -197,7 +197,7 @@ def _rule(place: str, name: str, annotation: ast.expr) -> Any:  # noqa: ANN401
             return Annotated[_RULES[word], _bounds(place, name, bounds)]
     raise InputError(
         f"{place}: the annotation of {name} must be one of {_listed(_RULES)} or Literal of texts, "
-        f"also with | None, but is {ast.unparse(annotation)!r}; change it"
+        f"also with | None, but is {_shown(annotation)}; change it"
     )
 
 
@@ -210,8 +210,13 @@ def _bounds(place: str, name: str, call: ast.Call) -> Bounds:
     except (ValueError, TypeError):
         raise InputError(
             f"{place}: the bounds of {name} must be Bounds(low=..., high=...) of numbers, but are "
-            f"{ast.unparse(call)!r}; change them"
+            f"{_shown(call)}; change them"
         ) from None
+
+
+def _shown(expression: ast.expr) -> str:
+    text = ast.unparse(expression)
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def _listed(names: Mapping[str, object] | tuple[str, ...] | list[str]) -> str:

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 venv=.venv-oracles
 recipe="$venv/.installed"
-test=tests/regmix/test_cross_library.py
+test=tests/regmix/evaluation/test_cross_library.py
 
 install() { # with uv where `make` has brought it, else with pip
     if [ -x .venv/bin/uv ]; then

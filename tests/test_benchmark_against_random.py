@@ -29,7 +29,10 @@ def test_both_ways_search_for_the_same_seconds_and_are_not_measured_twice(
     assert first[1:] == other[1:] and first[2] == 0  # both begin with the default
     defaults, told = parser().parse_args([]), rows["ours"]["settings"]
     assert told.startswith(f"{defaults.sampler} Collapse(inner=Halving(rungs=(1, 2), keep=0.5")
-    assert told.endswith(f"probes={defaults.probes}") and defaults.pruner == "collapse+halving"
+    assert (
+        told.endswith(f"control_every={defaults.control_every}")
+        and defaults.pruner == "collapse+halving"
+    )
     shown = capsys.readouterr().out
     assert f"{statistics.mean(rows['ours']['confirmed']):.4f}" in shown
     found = max(value for _, value, _ in rows["ours"]["complete"])

@@ -1,19 +1,12 @@
 """The replay of the collapse rule on logs, run as a user runs it."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support.processes import call, run
+
 HEALTHY = {"seed": 0, "model_fgsm_acc_list": [0.5] * 20, "model_pgd_acc_list": [0.4] * 20}
-
-
-def run(*arguments):
-    command = [sys.executable, str(ROOT / "benchmarks" / "collapse.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 def curve(**changes):
@@ -53,11 +46,12 @@ def rows(output):
     return {line[0]: line[1:] for line in words if line and line[0] in ("cifar", "tiny", "all")}
 
 
+@pytest.mark.process
 def test_runs_are_counted_by_file_and_in_total(folder):
-    finished = run(folder)
-    assert finished.returncode == 0, finished.stderr
+    finished = run("collapse", folder, room="benchmarks")
+    assert finished.code == 0, finished.err
     # runs, real collapses, flagged of them, in that very epoch, others flagged, lowest unflagged
-    assert rows(finished.stdout) == {
+    assert rows(finished.out) == {
         "cifar": ["5", "3", "2", "1", "0", "0.40"],
         "tiny": ["1", "0", "0", "0", "1", "-"],
         "all": ["6", "3", "2", "1", "1", "0.40"],
@@ -65,7 +59,8 @@ def test_runs_are_counted_by_file_and_in_total(folder):
 
 
 def test_who_is_flagged_without_a_fall_is_named(folder):
-    lines = [line for line in run(folder).stdout.splitlines() if "without a fall" in line]
+    printed = call("collapse", folder, room="benchmarks").out
+    lines = [line for line in printed.splitlines() if "without a fall" in line]
     assert lines == [
         "flagged without a fall: tiny: slow, seed 7, epoch 11, AutoAttack at the end 15.71 %"
     ]
@@ -86,9 +81,7 @@ def test_who_is_flagged_without_a_fall_is_named(folder):
 def test_what_is_no_log_is_one_line_and_status_2(tmp_path, text, expected):
     if text is not None:
         (tmp_path / "log.json").write_text(text)
-    finished = run(tmp_path)
-    assert finished.returncode == 2
-    assert finished.stdout == ""
-    assert len(finished.stderr.strip().splitlines()) == 1
-    assert finished.stderr.startswith(f"collapse: {tmp_path}")
-    assert expected in finished.stderr
+    finished = call("collapse", tmp_path, room="benchmarks")
+    assert finished.out == ""
+    assert finished.one_line.startswith(f"collapse: {tmp_path}")
+    assert expected in finished.one_line

@@ -2,10 +2,7 @@
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import optuna
@@ -18,8 +15,8 @@ from benchmarks.simulated import simulate
 from benchmarks.ways import RaysDefault, Way, usual
 from pipeline.problem.space import Float, Int, SearchSpace
 from regmix.errors import InputError
+from tests.support.processes import call, run
 
-ROOT = Path(__file__).resolve().parents[1]
 FOREVER = math.inf
 
 
@@ -214,17 +211,15 @@ def test_tuning_tasks_are_those_up_to_167190():
 
 
 @pytest.mark.parametrize("folder", ["", "nowhere"])
-def test_without_the_surrogate_one_line_says_where_to_get_it(folder, tmp_path):
-    script = ROOT / "benchmarks" / "search.py"
-    command = [sys.executable, str(script), "--surrogate", folder, "--out", str(tmp_path / "o")]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert result.returncode == 2
-    (line,) = result.stderr.strip().splitlines()
+def test_without_the_surrogate_one_line_says_where_to_get_it(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    typed = ("search", "--surrogate", folder, "--out", tmp_path / "o")
+    line = call(*typed, room="benchmarks").one_line
     assert "slds-lmu/yahpo_data" in line and "LCBENCH=" in line
 
 
+@pytest.mark.process
 def test_the_table_of_the_committed_figures_is_printed_without_the_surrogate(tmp_path):
-    script = ROOT / "benchmarks" / "search.py"
     rows = [
         {"settings": "s", "complete": [], **row(way, "189909", seed, value)}
         for way, value in (("ray", 0.7), ("ours", 0.8))
@@ -232,10 +227,8 @@ def test_the_table_of_the_committed_figures_is_printed_without_the_surrogate(tmp
     ]
     out = tmp_path / "rows.jsonl"
     out.write_text("".join(json.dumps(each) + "\n" for each in rows))
-    result = subprocess.run(
-        [sys.executable, str(script), "--table", "--out", str(out)], capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr
-    assert "ratio to ray" in result.stdout
+    result = run("search", "--table", "--out", out, room="benchmarks")
+    assert result.code == 0, result.err
+    assert "ratio to ray" in result.out
     # (0.87286 - 0.8) / (0.87286 - 0.61838) and its ratio to that of 0.7
-    assert "0.286" in result.stdout and "0.42 (0.42 to 0.42)" in result.stdout
+    assert "0.286" in result.out and "0.42 (0.42 to 0.42)" in result.out

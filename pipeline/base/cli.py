@@ -21,7 +21,12 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, name: str, description: str | None) -> None:
         """Parse for the command `name`; options are never abbreviated."""
-        super().__init__(prog=name, description=description, allow_abbrev=False)
+        super().__init__(
+            prog=name,
+            description=description,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
 
     def add_values(self, meanings: Mapping[str, str]) -> None:
         """Add options that take one value each.
@@ -46,8 +51,8 @@ def run(name: str, main: Callable[[Sequence[str]], int]) -> int:
     """Run a command: a user's mistake is one line and status 2, a bug is a traceback.
 
     Args:
-        name: of the command, for messages.
-        main: takes the words after it, and returns the exit status.
+        name: name of the command, for messages.
+        main: function that takes the words after it and returns the exit status.
     """
     try:
         return main(sys.argv[1:])
@@ -84,7 +89,7 @@ def overrides(pairs: Sequence[str], place: str = "--set") -> dict[str, str]:
 
     Args:
         pairs: the words.
-        place: where they were typed, for messages.
+        place: option that they were typed after, for messages.
 
     Raises:
         InputError: for a word without '=', or a key given twice.
@@ -104,9 +109,9 @@ def number(option: str, value: object, rule: Any) -> Any:  # noqa: ANN401  (see 
     """Check the number that an option was given; None, where it was not typed, stays None.
 
     Args:
-        option: as it is typed, such as '--trials'.
-        value: what was typed.
-        rule: an annotation of `regmix.ranges`.
+        option: option as it is typed, such as '--trials'.
+        value: value as it was typed.
+        rule: annotation of `regmix.ranges`.
 
     Raises:
         InputError: where type or range is wrong.

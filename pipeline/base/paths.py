@@ -19,7 +19,7 @@ def writable_folder(path: Path, option: str) -> Path:
 
     Args:
         path: the folder.
-        option: what the user may type to choose another one, such as '--runs'.
+        option: option by which the user chooses another one, such as '--runs'.
 
     Raises:
         InputError: where it can't be made or written to.

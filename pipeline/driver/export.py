@@ -27,7 +27,7 @@ def export(
         trial: the trial.
         files: the files of the study's trials.
         path: the file to write.
-        origin: what else to say of where it came from, such as its rank.
+        origin: further facts of where it came from, such as its rank.
 
     Raises:
         InputError: where the weights are gone.

@@ -1,12 +1,9 @@
 """MLflow brought up to date with a study: at the end of a search, and by `--sync`."""
 
-import copy
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from optuna.trial import TrialState
 
 from pipeline.report import leaderboard
 from pipeline.report.figures import page
@@ -71,7 +68,7 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, *, shared: bool =
 
     Args:
         tracker: MLflow's view of the study.
-        study: the truth.
+        study: the study, which is the truth.
         status: FINISHED, KILLED or FAILED.
         shared: whether other drivers may run trials of the study now.
     """
@@ -84,12 +81,10 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, *, shared: bool =
     if found:
         summary["best_final_robust"] = found[0].final_robust
     for trial in study.trials():
-        shown = copy.copy(trial.frozen)
-        if trial.state == "RUNNING":
-            if shared:  # its own driver shows it
-                continue
-            shown.state = TrialState.WAITING
-        tracker.update(shown)
+        if trial.state != "RUNNING":
+            tracker.update(trial)
+        elif not shared:  # else its own driver shows it
+            tracker.update(trial.as_waiting())
     tracker.close(status, summary, board.get(), page(study))
     if tracker.error:
         print(

@@ -22,7 +22,13 @@ from pipeline.study.controller import StudyController
 from pipeline.study.ranking import candidates
 from pipeline.study.records import StudyRecord, TrialRecord
 from pipeline.study.retention import Retention, files_of
-from pipeline.study.storage import exclusive, find_study, open_storage, study_folder
+from pipeline.study.storage import (
+    exclusive,
+    find_study,
+    open_storage,
+    open_study,
+    study_folder,
+)
 from regmix.config import TrainConfig
 from regmix.errors import InputError
 from regmix.images import Images
@@ -42,7 +48,7 @@ class RaceRequest:
     out: folder for the winner.
     storage: database URL or journal file of the study; None for the journal in its folder.
     tracking_uri: MLflow's database or server.
-    data_dir: where the images are, if not where the search found them.
+    data_dir: folder of the images, if not where the search found them.
     address: existing Ray cluster.
     concurrency: number of trainings at once.
     gpus_per_trial: share of a GPU for each training.
@@ -123,16 +129,7 @@ def _images(config: TrainConfig, source: StudyRecord) -> Images:
 
 def _open(request: RaceRequest, source: StudyRecord, place: Path) -> StudyRecord:
     """Open or begin the race's own study; its data and its files are those of the search."""
-    import optuna
-
-    race = StudyRecord(
-        optuna.create_study(
-            study_name=place.name,
-            storage=open_storage(request.storage, place),
-            direction="maximize",
-            load_if_exists=True,
-        )
-    )
+    race = open_study(place.name, open_storage(request.storage, place))
     race.begin_study(versions())
     race.hold("data", {"fingerprint": source.data_fingerprint})
     race.hold("checkpoints", {"url": source.checkpoints})

@@ -51,7 +51,7 @@ class SearchRequest:
     gpus_per_trial: share of a GPU for each trial.
     sampler, pruner: their names.
     control_every: one trial in so many is a control trial; 0 for none.
-    rules: what is sought, and in which order results count.
+    rules: objective, constraint and order of results.
     enqueue: exported configurations to begin with.
     storage: database URL or journal file of the study.
     checkpoints: URL of an object store for the trials' files.

@@ -41,8 +41,8 @@ class SessionResult:
 class SessionPlan:
     """How a session runs the trials of its study.
 
-    cluster: where trials run.
-    images: the training part of the data.
+    cluster: cluster and share of it for each trial.
+    images: training part of the data.
     plugins: variants outside of the tool, if any.
     lockstep: number of workers of the imagined machine in whose order results count; None takes
         them as they arrive.
@@ -61,9 +61,9 @@ def execute(
 
     Args:
         controller: the study.
-        retention: keeps the files of its trials that are needed.
+        retention: rule for the files of its trials.
         tracker: MLflow's view of the study.
-        plan: how its trials run.
+        plan: cluster, images and order of its trials.
     """
     study, status, bugs = controller.record, "FAILED", dict[int, str]()
     with (

@@ -1,7 +1,6 @@
 """A study from its problem to its end: begins it, continues it, or says that it is complete."""
 
 import contextlib
-import warnings
 from pathlib import Path
 
 from pipeline import pruners, samplers
@@ -18,7 +17,7 @@ from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.queue import SampledQueue
 from pipeline.study.records import StudyRecord
 from pipeline.study.retention import Retention, files_of
-from pipeline.study.storage import exclusive, is_database, open_storage, study_folder
+from pipeline.study.storage import exclusive, is_database, open_storage, open_study, study_folder
 from pipeline.study.warm_start import enqueue
 from regmix.images import Images
 
@@ -74,17 +73,8 @@ def _load_images(problem: SearchProblem) -> Images:
 
 
 def _open(request: SearchRequest, place: Path) -> StudyRecord:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # it beats for itself within its own loop alone; `pipeline.study.heartbeat` does here
-    warnings.filterwarnings("ignore", message="Heartbeat of storage")
     storage = open_storage(request.storage, place, beat=request.heartbeat)
-    try:
-        found = optuna.load_study(study_name=request.study, storage=storage)
-    except KeyError:
-        found = optuna.create_study(study_name=request.study, storage=storage, direction="maximize")
-    study = StudyRecord(found)
+    study = open_study(request.study, storage)
     study.begin_study(versions())
     plugins = request.plugin_digests(tuple(pruners.split(_pruner(request))))
     check_plugins(study.plugins, request.plugins, f"--study {request.study}")

@@ -7,7 +7,7 @@ from typing import Any
 from ray import tune
 
 from pipeline.execution.messages import DiskFailure, Reply, WorkerRequest
-from pipeline.study.contracts import EpochResult
+from pipeline.study.events import EpochResult
 from regmix.images import Images
 from regmix.plugins import Plugins, install
 from regmix.training.metrics import EpochMetrics

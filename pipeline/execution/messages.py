@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.study.contracts import EpochResult
+from pipeline.study.events import EpochResult
 from regmix.ranges import Value
 
 
@@ -18,7 +18,7 @@ class WorkerRequest:
     number: the trial's number in the study.
     config: flat configuration of the run.
     resume_epoch: the last epoch that the study knows; 0 for a new trial.
-    files_uri: where the files of trials are, see `pipeline.trial_files.open_files`.
+    files_uri: place of the trials' files, see `pipeline.trial_files.open_files`.
     threads: number of threads to compute with.
     """
 
@@ -39,8 +39,8 @@ class TrialFailure:
     """Why a trial can't go on.
 
     kind: diverged, out of memory or bug; whether it is tried again depends on it.
-    reason: what happened, in one line.
-    traceback: of a bug; '' for the others.
+    reason: reason in one line.
+    traceback: traceback of a bug; '' for the others.
     """
 
     kind: Literal["diverged", "out of memory", "bug"]

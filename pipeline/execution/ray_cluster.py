@@ -34,7 +34,7 @@ class ClusterRequest:
 
     address: HOST:PORT of an existing cluster's head, or 'auto'; None starts Ray here.
     concurrency: number of trials at once.
-    gpus_per_trial: share of a GPU that a trial gets.
+    gpus_per_trial: share of a GPU for each trial.
     """
 
     address: str | None
@@ -70,7 +70,7 @@ def ray_session(request: ClusterRequest, memory: int) -> Iterator[str]:
         write there to their end, and one that ends late may leave something in it.
 
     Args:
-        request: where trials shall run. More of them at once than there are cores overbook them.
+        request: cluster and concurrency; more trials at once than cores overbook them.
         memory: size of the data set, bytes, for the shared object store.
 
     Raises:

@@ -22,8 +22,8 @@ from ray.tune.search import Searcher
 from pipeline.execution.actor import TrialActor
 from pipeline.execution.messages import DiskFailure, Reply, TrialFailure, WorkerRequest
 from pipeline.execution.ray_cluster import TrialResources
-from pipeline.study.contracts import TrialListener, TrialOutcome
-from pipeline.study.controller import StudyController
+from pipeline.study.controller import StudyController, TrialListener
+from pipeline.study.events import EpochResult, TrialOutcome
 from pipeline.study.result_order import ResultOrder
 from pipeline.study.retention import Retention
 from regmix.images import Images
@@ -40,11 +40,11 @@ class TuneSession:
     """What both faces share: which Ray trial is which of the study, and how each ended.
 
     controller: the study.
-    order: in which order results reach the study.
-    retention: keeps the files that are needed.
-    resources: what a trial gets.
-    stop: set from outside to end early.
-    listeners: are told of every change of a trial.
+    order: order in which results reach the study.
+    retention: rule for the files of its trials.
+    resources: resources of each trial.
+    stop: event that is set from outside to end early.
+    listeners: views that are told of every change of a trial.
     bugs: number of a trial -> traceback, of trials that met a bug.
     """
 
@@ -143,7 +143,7 @@ class TuneSession:
         if outcome is not None:
             self._settle(number, outcome)
 
-    def _settle(self, number: int, event: Any) -> None:  # noqa: ANN401
+    def _settle(self, number: int, event: EpochResult | TrialOutcome) -> None:
         """Give an event to the study, and remember which trials ended by it."""
         running = set(self._numbers.values())
         for ended, outcome in self.order.take(number, event):
@@ -157,7 +157,7 @@ class TuneSession:
 
         Args:
             trial_id: Ray's name of the trial.
-            reply: what the worker replied; None where it died.
+            reply: reply of the worker; None where it died.
         """
         if self.disk_error is not None:  # the disk's fault: the study has the trial still to do
             return

@@ -77,7 +77,7 @@ def failure(error: Exception, trace: str) -> TrialFailure:
     """Return what a trial came to.
 
     Args:
-        error: what was raised.
+        error: the exception.
         trace: its traceback, which is kept for a bug.
 
     Raises:

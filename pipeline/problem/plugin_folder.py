@@ -33,7 +33,7 @@ def check_plugins(
         known: digest of each file that was used.
         given: the plug-ins of this command.
         place: study or file that used them, for the message.
-        changed: what to do where a file has changed.
+        changed: remedy where a file has changed, for the message.
 
     Raises:
         InputError: naming the file that is missing or has changed.

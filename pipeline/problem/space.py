@@ -1,23 +1,33 @@
 """A search space: one YAML file, with every range checked when it is read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pipeline.problem import yaml_file
 from regmix.config import TASK
 from regmix.errors import InputError, unknown
 from regmix.ranges import Value, number
 
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
+
+class Suggests(Protocol):
+    """Chooses values: one of Optuna's trials."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        """Choose a real number between two bounds."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool) -> int:
+        """Choose a whole number between two bounds."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Value]) -> Value:
+        """Choose one of some values."""
 
 
 class Range(Protocol):
     """What one parameter may be."""
 
-    def suggest(self, trial: "BaseTrial", name: str) -> Value:
+    def suggest(self, trial: Suggests, name: str) -> Value:
         """Let the study's sampler choose a value."""
 
     def ends(self) -> tuple[Value, ...]:
@@ -47,7 +57,7 @@ class Float:
         if self.log and self.low <= 0:
             raise InputError(f"log: true needs bounds above 0, but the lower one is {self.low}")
 
-    def suggest(self, trial: "BaseTrial", name: str) -> float:
+    def suggest(self, trial: Suggests, name: str) -> float:
         """Let the study's sampler choose a value."""
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
@@ -82,7 +92,7 @@ class Int:
     def __post_init__(self) -> None:
         Float(self.low, self.high, self.log)
 
-    def suggest(self, trial: "BaseTrial", name: str) -> int:
+    def suggest(self, trial: Suggests, name: str) -> int:
         """Let the study's sampler choose a value."""
         return trial.suggest_int(name, self.low, self.high, log=self.log)
 
@@ -114,7 +124,7 @@ class Choice:
         if len(set(self.values)) < max(2, len(self.values)):
             raise InputError(f"choice needs at least 2 different values, but is {self.values}")
 
-    def suggest(self, trial: "BaseTrial", name: str) -> Value:
+    def suggest(self, trial: Suggests, name: str) -> Value:
         """Let the study's sampler choose a value."""
         return trial.suggest_categorical(name, self.values)
 
@@ -171,7 +181,7 @@ class SearchSpace:
         ranges = {name: _range(f"{path}: {name}", rule) for name, rule in searched.items()}
         return cls(path.stem, content.get("loss", "regmix"), fixed, ranges, str(path))
 
-    def suggest(self, trial: "BaseTrial") -> dict[str, Value]:
+    def suggest(self, trial: Suggests) -> dict[str, Value]:
         """Let the study's sampler choose a value for every searched parameter."""
         return {name: range_.suggest(trial, name) for name, range_ in self.ranges.items()}
 

@@ -18,7 +18,7 @@ class Halving:
 
     rungs: epochs, ascending, at which a trial is compared.
     keep: share of the trials at a rung that goes on, in (0, 1).
-    rivals: which trials, by number, are compared with which; all where None.
+    rivals: tells of two trials, by number, whether they are compared; None compares all.
     """
 
     rungs: tuple[int, ...]

@@ -5,7 +5,6 @@ import time
 from types import TracebackType
 from typing import Self
 
-from optuna.trial import FrozenTrial
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -34,7 +33,7 @@ class LiveView:
             names: names of the searched parameters.
             total: number of trials that the study shall have; None where time alone ends it.
             budget: the time that the study may take.
-            console: where it is shown.
+            console: the console that it is shown on.
         """
         self._study, self._names, self._total, self._budget = study, names, total, budget
         self._console, self._lock = console, threading.Lock()
@@ -64,14 +63,13 @@ class LiveView:
         if self._console.is_terminal:
             self._live.stop()
 
-    def trial_changed(self, trial: FrozenTrial) -> None:
+    def trial_changed(self, trial: TrialRecord) -> None:
         """Take over a trial's new state."""
-        record = TrialRecord(trial)
         with self._lock:
-            self._trials[trial.number] = record
-            self._ended_here += record.ended
-        if record.ended and not self._console.is_terminal:
-            print(self._line(record), flush=True)
+            self._trials[trial.number] = trial
+            self._ended_here += trial.ended
+        if trial.ended and not self._console.is_terminal:
+            print(self._line(trial), flush=True)
 
     def _line(self, trial: TrialRecord) -> str:
         last = trial.last_epoch

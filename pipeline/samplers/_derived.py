@@ -13,6 +13,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from pipeline.study import optuna_private
 from pipeline.study.ranking import accuracies
 from pipeline.study.records import TrialRecord
 
@@ -64,32 +65,19 @@ def rebuilt(
 
     Args:
         study: the real one.
-        values: of a trial that is shown as complete, one for each objective; None for one that
-            is shown as it is, but without epochs where there are several objectives.
-        objectives: how many, all to be maximised.
+        values: returns the values of a trial that is shown as complete, one for each objective;
+            None for a trial that is shown as it is, but without epochs where there are several
+            objectives.
+        objectives: number of objectives, all to be maximised.
     """
     derived = optuna.create_study(directions=["maximize"] * objectives)
     for trial in study.get_trials(deepcopy=False):
         found = values(trial)
         hidden = found is None and trial.state == TrialState.COMPLETE
         state = trial.state if found is None else TrialState.COMPLETE
-        ended = trial.datetime_complete
-        derived.add_trial(
-            FrozenTrial(
-                number=trial.number,
-                trial_id=trial.number,
-                state=TrialState.PRUNED if hidden else state,
-                value=None,
-                values=found,
-                datetime_start=trial.datetime_start,
-                datetime_complete=ended if found is None else ended or trial.datetime_start,
-                params=trial.params,
-                distributions=trial.distributions,
-                user_attrs={},
-                system_attrs=trial.system_attrs,
-                intermediate_values=trial.intermediate_values if objectives == 1 else {},
-            )
-        )
+        state = TrialState.PRUNED if hidden else state
+        epochs = trial.intermediate_values if objectives == 1 else {}
+        derived.add_trial(optuna_private.in_other_state(trial, state, found, epochs))
     return derived
 
 

@@ -1,51 +1,16 @@
-"""What a study asks of others, and what it exchanges with whoever trains its trials.
-
-Workers import this file: it loads neither Optuna nor torch.
-"""
+"""What a study asks of others: a problem, a pruner, samplers, and which trials come next."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Protocol
+
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from pipeline.problem.space import SearchSpace
 from regmix.config import TrainConfig
 from regmix.ranges import Value
-from regmix.training.metrics import EpochMetrics
-
-if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
-    from optuna.study import Study
-    from optuna.trial import FrozenTrial
-
-
-@dataclass(frozen=True)
-class TrialRequest:
-    """A trial to begin or to continue.
-
-    number: the trial's number in the study.
-    config: the run that the trial's parameters mean.
-    resume_epoch: the last epoch that the study knows; 0 for a new trial.
-    """
-
-    number: int
-    config: TrainConfig
-    resume_epoch: int
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """An epoch that a worker has trained, and the machine on which."""
-
-    metrics: EpochMetrics
-    machine: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class TrialOutcome:
-    """How a trial ended, and why where it did not reach its last epoch."""
-
-    state: Literal["COMPLETE", "PRUNED", "FAIL"]
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,14 +39,14 @@ class Problem(Protocol):
 class Pruner(Protocol):
     """Decides whether a running trial goes on, and gives the reason in words."""
 
-    def stop(self, study: "Study", trial: "FrozenTrial") -> Stop | None:
+    def stop(self, study: Study, trial: FrozenTrial) -> Stop | None:
         """Return why the trial should stop at its last reported epoch, or None to go on."""
 
 
 class SamplerFactory(Protocol):
     """Builds the sampler of one trial."""
 
-    def __call__(self, number: int) -> "BaseSampler":
+    def __call__(self, number: int) -> BaseSampler:
         """Return the sampler that chooses the parameters of trial `number`."""
 
 
@@ -97,10 +62,3 @@ class Queue(Protocol):
 
     def empty(self) -> bool:
         """Tell whether no trial is left to begin or to continue."""
-
-
-class TrialListener(Protocol):
-    """Is told of every change of a trial, for instance to show it."""
-
-    def trial_changed(self, trial: "FrozenTrial") -> None:
-        """Take a copy of the trial in its new state."""

@@ -1,24 +1,17 @@
 """One Optuna study and all traffic with it, in the driver alone. The study is the truth."""
 
-import copy
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipeline.study import optuna_private
 from pipeline.study.budget import TimeBudget
-from pipeline.study.contracts import (
-    EpochResult,
-    Problem,
-    Pruner,
-    Queue,
-    SamplerFactory,
-    TrialOutcome,
-    TrialRequest,
-)
+from pipeline.study.contracts import Problem, Pruner, Queue, SamplerFactory
+from pipeline.study.events import EpochResult, TrialOutcome, TrialRequest
 from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.records import DEFAULT, StudyRecord, TrialRecord, TrialWriter
 from regmix.ranges import Value
@@ -47,15 +40,15 @@ class StudyController:
     the epoch: a decision is made once, and a kill doesn't make it again with other trials.
 
     study: the Optuna study.
-    problem: what the study is about.
-    pruner: decides which trials stop early.
-    sampler: builds the sampler of each trial.
-    queue: decides which trials are still to come.
-    budget: the time that the study may take.
-    control_every: one trial in so many is a control trial, which the pruner does not stop by
-        rank, so that the pruner's mistakes are seen; 0 for none.
+    problem: space and configuration of its trials.
+    pruner: rule by which trials stop early.
+    sampler: factory of each trial's sampler.
+    queue: rule for which trials are still to come.
+    budget: time that the study may take.
+    control_every: distance between two control trials, which the pruner does not stop by rank,
+        so that its mistakes are seen; 0 for none.
     min_clean: clean accuracy below which a complete trial violates a constraint; None for none.
-    heartbeat: where other drivers may share the study; None where this one has it alone.
+    heartbeat: heartbeat of this driver, where others may share the study; else None.
     """
 
     study: Study
@@ -90,10 +83,10 @@ class StudyController:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return any(trial.number not in self._live for trial in running)
 
-    def drain_changes(self) -> list[FrozenTrial]:
+    def drain_changes(self) -> list[TrialRecord]:
         """Return copies of the trials that changed since the last call, in their present state."""
         numbers, self._changed = list(self._changed), {}
-        return [copy.deepcopy(self.record.trial(number).frozen) for number in numbers]
+        return [self.record.trial(number).copy() for number in numbers]
 
     def enqueue_default(self, params: Mapping[str, Value]) -> None:
         """Let trial 0 be the recipe's own values: a search is never worse than not searching."""
@@ -216,8 +209,8 @@ class StudyController:
 
         Args:
             number: number of the trial.
-            reason: what it came to.
-            allowed: how often it may be tried again for this reason.
+            reason: name of what it came to.
+            allowed: number of times that it may be tried again for this reason.
 
         Returns:
             None where it is to be continued, or FAIL where this happened more often than allowed.
@@ -264,6 +257,13 @@ class StudyController:
         return TrialOutcome("PRUNED", f"the budget of {budget:.0f} s ended at epoch {epoch}")
 
 
+class TrialListener(Protocol):
+    """Is told of every change of a trial, for instance to show it."""
+
+    def trial_changed(self, trial: TrialRecord) -> None:
+        """Take a copy of the trial in its new state."""
+
+
 def comparable(metrics: EpochMetrics) -> float:
     """Return the value by which an epoch is compared with those of other trials, in [0, 1].
 
@@ -282,7 +282,7 @@ def violations(
 
     Args:
         trial: the trial with its epochs.
-        outcome: how it ends.
+        outcome: outcome of the trial.
         min_clean: clean accuracy that a complete trial must have; None for no such constraint.
     """
     ratios = [metrics.co_ratio for metrics in trial.epochs.values() if metrics.co_detected]

@@ -2,9 +2,10 @@
 
 Optuna has no public way to put a trial back, to close one that another process began, or to beat
 for a trial outside of its own loop. Held by tests with real storages: a new release of Optuna
-that breaks one of these fails `tests/pipeline/test_controller.py` and `test_two_drivers.py`.
+that breaks one of these fails `tests/pipeline/test_controller.py` and `test_heartbeat.py`.
 """
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from optuna.study import Study
@@ -41,3 +42,38 @@ def silent(study: Study) -> set[int]:
 def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
     """Return the parameters that a trial has, or was enqueued with and will have."""
     return dict(trial.params or trial.system_attrs.get("fixed_params", {}))
+
+
+def in_other_state(
+    trial: FrozenTrial,
+    state: TrialState,
+    values: list[float] | None,
+    epochs: Mapping[int, float],
+) -> FrozenTrial:
+    """Return a copy for a study in memory, without what was stored for people.
+
+    It keeps the system attributes, among which Optuna's samplers look for constraints.
+
+    Args:
+        trial: the trial.
+        state: the copy's state.
+        values: the copy's value for each objective; None for none.
+        epochs: the copy's epochs and their values.
+    """
+    ended = trial.datetime_complete
+    if values is not None:
+        ended = ended or trial.datetime_start
+    return FrozenTrial(
+        trial.number,
+        state,
+        None,
+        trial.datetime_start,
+        ended,
+        trial.params,
+        trial.distributions,
+        {},
+        trial.system_attrs,
+        dict(epochs),
+        trial.number,
+        values=values,
+    )

@@ -36,7 +36,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from pipeline.study.contracts import TrialOutcome
+from pipeline.study.events import TrialOutcome
 from regmix.errors import InputError
 from regmix.evaluation.results import FinalEvaluation
 from regmix.ranges import Value
@@ -172,6 +172,16 @@ class TrialRecord:
     def constraints(self) -> Mapping[str, float]:
         """Constraint -> by how much it is violated; 0 or less where it holds."""
         return self.frozen.constraints
+
+    def copy(self) -> "TrialRecord":
+        """Return a copy that stays as it is, for whoever reads it in another thread."""
+        return TrialRecord(copy.deepcopy(self.frozen))
+
+    def as_waiting(self) -> "TrialRecord":
+        """Return a copy that is WAITING: what a trial is that a kill left RUNNING."""
+        result = copy.copy(self.frozen)
+        result.state = TrialState.WAITING
+        return TrialRecord(result)
 
     def with_epoch(self, metrics: EpochMetrics, value: float) -> "TrialRecord":
         """Return a copy that has an epoch already, for whoever decides before it is stored."""

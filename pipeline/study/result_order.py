@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipeline.study.contracts import EpochResult, TrialOutcome, TrialRequest
 from pipeline.study.controller import StudyController
+from pipeline.study.events import EpochResult, TrialOutcome, TrialRequest
 from pipeline.study.records import TrialRecord
 
 Event = EpochResult | TrialOutcome  # an outcome that comes from the worker is a failure

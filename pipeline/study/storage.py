@@ -106,6 +106,20 @@ def open_storage(
         ) from None
 
 
+def open_study(name: str, storage: "BaseStorage") -> StudyRecord:
+    """Load a study to write to it, or create it."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # it beats for itself within its own loop alone; `pipeline.study.heartbeat` does here
+    warnings.filterwarnings("ignore", message="Heartbeat of storage")
+    try:  # to create one where it exists would write to the journal
+        found = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        found = optuna.create_study(study_name=name, storage=storage, direction="maximize")
+    return StudyRecord(found)
+
+
 def find_study(name: str, storage: str | None, place: Path) -> StudyRecord:
     """Load a study to read it.
 

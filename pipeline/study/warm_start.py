@@ -19,7 +19,7 @@ def enqueue(
 
     Args:
         study: the study.
-        problem: what it is about.
+        problem: the study's problem.
         files: exported configurations.
         plugins: variants outside of the tool.
 

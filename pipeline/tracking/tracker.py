@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial
-
 from pipeline.study.records import TrialRecord
 from pipeline.tracking.experiment import Experiment
 
@@ -34,7 +32,7 @@ class Tracker:
     artifacts: Path | None
     problem: Mapping[str, Any]
     error: str = ""
-    _pending: dict[int, FrozenTrial] = field(default_factory=dict)
+    _pending: dict[int, TrialRecord] = field(default_factory=dict)
     _wake: threading.Condition = field(default_factory=threading.Condition)
     _closing: bool = False
     _thread: threading.Thread | None = None
@@ -47,13 +45,13 @@ class Tracker:
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
         self._thread.start()
 
-    def trial_changed(self, trial: FrozenTrial) -> None:
+    def trial_changed(self, trial: TrialRecord) -> None:
         """Show a change soon; MLflow is loaded after the first epoch, which it would hold up."""
         self.update(trial)
-        if trial.last_step:
+        if trial.last_epoch:
             self.start()
 
-    def update(self, trial: FrozenTrial) -> None:
+    def update(self, trial: TrialRecord) -> None:
         """Show this state of a trial soon; a later state replaces it."""
         with self._wake:
             self._pending[trial.number] = trial
@@ -97,7 +95,7 @@ class Tracker:
             pending, self._pending = self._pending, {}
         try:
             for number in sorted(pending):
-                experiment.show(TrialRecord(pending[number]))
+                experiment.show(pending[number])
                 del pending[number]
         finally:
             with self._wake:

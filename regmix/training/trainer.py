@@ -16,6 +16,7 @@ from regmix.evaluation.validator import Validator
 from regmix.images import Split
 from regmix.interfaces import AttackResult
 from regmix.normalization import Normalized
+from regmix.ranges import NonNegative, check
 from regmix.training.augment import Crop, crop_flip
 from regmix.training.averaging import Average
 from regmix.training.metrics import EpochMetrics
@@ -72,11 +73,17 @@ class RegMixTrainer:
 
     def _build_memory(self) -> PerturbationMemory:
         config = self.config
+        step_ratio = check(  # the memory steps as far as the attack does
+            f"attack {config.attack.name}",
+            "step_ratio",
+            config.attack.options.get("step_ratio", 1.0),
+            NonNegative,
+        )
         return PerturbationMemory(
             len(self.images),
             tuple(self.images.shape[1:]),
             epsilon=config.train_epsilon,
-            step=float(config.attack.options.get("step_ratio", 1.0)) * config.train_epsilon,  # type: ignore[arg-type]
+            step=step_ratio * config.train_epsilon,
             momentum_decay=config.momentum_decay,
             momentum_rule=config.momentum_rule,
             reset_interval=config.reset_interval,

@@ -10,7 +10,7 @@ import pytest
 from tests.support.cluster import BIN, end, start_head, start_node, take_token
 from tests.support.killing import arguments, check
 from tests.support.processes import free_port, next_trial, run, start, wait_for
-from tests.support.studies import measured, retries, search_arguments, shown, states
+from tests.support.studies import measured, search_arguments, shown, states
 
 
 @pytest.fixture
@@ -33,6 +33,7 @@ def _trains_on(process):
         return False
 
 
+@pytest.mark.process(seconds=30)
 def test_a_search_outlives_one_of_two_nodes_and_finds_the_same_study(tmp_path, nodes, undisturbed):
     address, second = nodes
     place = tmp_path / "runs"
@@ -43,10 +44,11 @@ def test_a_search_outlives_one_of_two_nodes_and_finds_the_same_study(tmp_path, n
     assert search.returncode == 0, out + err
     check(place, out, undisturbed)
     trials = states(place).values()
-    assert ["its worker process died"] in [retries(trial) for trial in trials]
-    assert "FAIL" not in {trial.state.name for trial in trials}
+    assert ["its worker process died"] in [trial.retries for trial in trials]
+    assert "FAIL" not in {trial.state for trial in trials}
 
 
+@pytest.mark.process(seconds=30)
 def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_the_end(tmp_path, cluster):
     port = free_port()
     uri, database = f"http://127.0.0.1:{port}", tmp_path / "server.db"
@@ -83,8 +85,8 @@ def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_the_end(tmp_p
         assert views.keys() == known.keys() == set(range(4))
         for number, view in views.items():
             trial = known[number]
-            assert view.data.tags["state"] == trial.state.name
-            last = measured(trial, trial.last_step)
+            assert view.data.tags["state"] == trial.state
+            last = measured(trial, trial.last_epoch)
             assert view.data.metrics["valid_robust"] == last["valid_robust"]
         found = {view.info.status for view in (*views.values(), *summaries)}
         assert found <= {"FINISHED", "KILLED"}

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.report.leaderboard import best_in_words, pruning_in_words
-from pipeline.study.contracts import TrialOutcome
+from pipeline.study.events import TrialOutcome
 from pipeline.study.ranking import candidates, ranked
 from pipeline.study.result_order import settle
 from tests.support.controllers import controller_at, epoch_result, finish

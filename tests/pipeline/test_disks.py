@@ -10,6 +10,7 @@ from tests.support.processes import ROOT
 from tests.support.studies import search_arguments
 
 
+@pytest.mark.process
 def test_a_disk_that_is_full_or_read_only(tmp_path):
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("this process may not mount a file system")
@@ -26,6 +27,7 @@ def test_a_disk_that_is_full_or_read_only(tmp_path):
         assert f"{place}: must be a folder that can be written to, but {expected}" in result.stderr
 
 
+@pytest.mark.process
 def test_a_file_that_may_not_grow(tmp_path):
     def limited():
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -39,6 +41,7 @@ def test_a_file_that_may_not_grow(tmp_path):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.process(seconds=25)
 def test_a_disk_that_fills_up_in_the_middle_of_a_search(tmp_path):
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("this process may not mount a file system")

@@ -9,9 +9,10 @@ import pytest
 
 from tests.support.killing import arguments, check, counting, halve, kill, resume
 from tests.support.processes import call, line_of, next_trial, run, start
-from tests.support.studies import agree, reason, retries, search_arguments, states
+from tests.support.studies import agree, search_arguments, states
 
 
+@pytest.mark.process(seconds=61)
 def test_a_killed_driver_cut_files_a_killed_worker_and_a_killed_raylet_leave_the_same_study(
     tmp_path, undisturbed
 ):
@@ -30,9 +31,10 @@ def test_a_killed_driver_cut_files_a_killed_worker_and_a_killed_raylet_leave_the
     out, err = second.communicate(timeout=300)
     printed = resume(tmp_path, second.returncode, out + err)
     check(tmp_path, printed, undisturbed, repeated=8)  # a cut checkpoint begins anew
-    assert ["its worker process died"] in [retries(t) for t in states(tmp_path).values()]
+    assert ["its worker process died"] in [t.retries for t in states(tmp_path).values()]
 
 
+@pytest.mark.process(seconds=10)
 def test_a_trial_that_does_not_fit_into_memory_is_tried_twice_and_fails_with_its_reason(
     tmp_path, cluster
 ):
@@ -42,12 +44,13 @@ def test_a_trial_that_does_not_fit_into_memory_is_tried_twice_and_fails_with_its
     assert result.code == 1, result.out + result.err
     assert "the first trials all failed" in result.err
     trials = agree(tmp_path, result.out)
-    assert {trial.state.name for trial in trials.values()} == {"FAIL"}
+    assert {trial.state for trial in trials.values()} == {"FAIL"}
     for trial in trials.values():
-        assert retries(trial) == ["out of memory"]
-        assert reason(trial) == "out of memory (2 times)"
+        assert trial.retries == ["out of memory"]
+        assert trial.reason == "out of memory (2 times)"
 
 
+@pytest.mark.process(seconds=25)
 def test_databases_that_another_program_locks_for_longer_than_sqlite_waits(tmp_path, cluster):
     """SQLite waits for five seconds unless it is told otherwise."""
     storage = f"sqlite:///{tmp_path / 'study.db'}"
@@ -66,7 +69,7 @@ def test_databases_that_another_program_locks_for_longer_than_sqlite_waits(tmp_p
     assert process.returncode == 0, err
     trials = states(tmp_path, storage=storage)
     assert len(trials) == 3
-    assert all(trial.state.is_finished() for trial in trials.values())
+    assert all(trial.ended for trial in trials.values())
     again = run("search", *typed)
     assert again.code == 0, again.err
 

@@ -128,6 +128,7 @@ def test_a_bucket_that_is_not_there_is_told(server):
         check_url(url.replace("bucket", "pail", 1))
 
 
+@pytest.mark.process(seconds=50)
 def test_a_search_with_its_checkpoints_in_a_store_outlives_the_store_s_absence_and_a_kill(
     tmp_path, undisturbed, server, cluster
 ):
@@ -170,4 +171,4 @@ def test_a_search_with_its_checkpoints_in_a_store_outlives_the_store_s_absence_a
     assert winner.weights.read_bytes() in [race.read(*name) for name in names]
     assert not list(place.rglob("*.safetensors"))
     elsewhere = call("search", *arguments(place))
-    assert "was begun with another store (checkpoints was s3://" in elsewhere.one_line
+    assert "was begun with another place of checkpoints (url was s3://" in elsewhere.one_line

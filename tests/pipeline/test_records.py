@@ -3,7 +3,7 @@
 import optuna
 import pytest
 
-from pipeline.study.contracts import TrialOutcome
+from pipeline.study.events import TrialOutcome
 from pipeline.study.records import DEFAULT, FORMAT, StudyRecord, TrialRecord, TrialWriter
 from pipeline.study.storage import open_storage
 from regmix.errors import InputError

@@ -8,7 +8,7 @@ from rich.console import Console
 from pipeline.report import leaderboard
 from pipeline.report.formatting import duration
 from pipeline.report.live import LiveView
-from pipeline.study.contracts import TrialOutcome
+from pipeline.study.events import TrialOutcome
 from pipeline.study.ranking import pruned_epochs
 from tests.support.controllers import controller_at, epoch_result, finish
 

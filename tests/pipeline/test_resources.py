@@ -16,13 +16,14 @@ def gpus(monkeypatch):
     end(process)
 
 
+@pytest.mark.process(seconds=20)
 def test_gpu_shares_decide_how_many_trials_run_at_once(gpus, tmp_path):
     options = ("--address", gpus, "--gpus-per-trial", "0.5", "--pruner", "none")
     result = run("search", *search_arguments(tmp_path, *options, trials=4))
     assert result.code == 0, result.err
     assert "of the time of 2 parallel trials" in result.out  # half a GPU each
     trials = states(tmp_path)
-    assert [trial.state.name for trial in trials.values()] == ["COMPLETE"] * 4
+    assert [trial.state for trial in trials.values()] == ["COMPLETE"] * 4
     assert most_at_once(trials.values()) == 2
 
     whole = run(
@@ -33,8 +34,8 @@ def test_gpu_shares_decide_how_many_trials_run_at_once(gpus, tmp_path):
 
 def most_at_once(trials):
     """Return how many trials overlapped in time, at most."""
-    begun = [(trial.datetime_start, 1) for trial in trials]
-    ended = [(trial.datetime_complete, -1) for trial in trials]
+    begun = [(trial.frozen.datetime_start, 1) for trial in trials]
+    ended = [(trial.frozen.datetime_complete, -1) for trial in trials]
     running = most = 0
     for _, change in sorted(begun + ended):
         running += change

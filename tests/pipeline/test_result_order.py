@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from pipeline.study.contracts import TrialOutcome
+from pipeline.study.events import TrialOutcome
 from pipeline.study.records import TrialRecord
 from pipeline.study.result_order import Arrival, Lockstep, replay, settle
 from tests.support.controllers import EPOCHS, controller_at, epoch_result, params_of

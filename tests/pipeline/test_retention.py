@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.study.contracts import TrialOutcome
+from pipeline.study.events import TrialOutcome
 from pipeline.study.retention import Retention, files_of
 from pipeline.trial_files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, open_files
 from tests.support.controllers import controller_at, epoch_result, finish

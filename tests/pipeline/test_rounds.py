@@ -4,8 +4,8 @@ import numpy as np
 
 from pipeline import pruners, samplers
 from pipeline.race.rounds import RaceProblem, RoundQueue, median_run, survivors
-from pipeline.study.contracts import TrialOutcome
 from pipeline.study.controller import StudyController
+from pipeline.study.events import TrialOutcome
 from pipeline.study.result_order import settle
 from regmix.evaluation.results import FinalEvaluation, pack, unpack
 from tests.support.controllers import epoch_result, no_masking, params_of, problem_of, study_at

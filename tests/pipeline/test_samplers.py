@@ -12,7 +12,7 @@ from pipeline.problem.space import Choice, Float, Int
 from pipeline.samplers._derived import at_common_epoch
 from pipeline.samplers.grid import VALUES, Grid
 from pipeline.samplers.qmc import Sobol
-from pipeline.study.contracts import TrialOutcome
+from pipeline.study.events import TrialOutcome
 from pipeline.study.ranking import accuracies, front
 from tests.support.controllers import controller_at, epoch_result, finish, params_of
 

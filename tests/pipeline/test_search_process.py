@@ -5,14 +5,13 @@ import json
 import signal
 from dataclasses import asdict
 
-from pipeline.study.remarks import latest
+import pytest
+
 from regmix.config import TrainConfig
 from tests.support.processes import interrupt_after, run, start, wait_for
 from tests.support.studies import (
     agree,
-    config,
     measured,
-    reason,
     search_arguments,
     shown,
     states,
@@ -24,25 +23,25 @@ def test_a_search_ends_with_study_view_and_table_in_agreement(finished):
     assert result.code == 0, result.err
     trials = agree(runs, result.out)
     assert len(trials) == 8
-    names = {trial.state.name for trial in trials.values()}
+    names = {trial.state for trial in trials.values()}
     assert names == {"COMPLETE", "PRUNED"}
     for trial in trials.values():
-        pruned = trial.state.name == "PRUNED"
-        assert (trial.last_step < 4) == pruned
-        assert bool(reason(trial)) == pruned
+        pruned = trial.state == "PRUNED"
+        assert (trial.last_epoch < 4) == pruned
+        assert bool(trial.reason) == pruned
         if not pruned:
-            last = latest(trial)
+            last = trial.latest
             judged = last.final
-            assert trial.value == judged.robust <= last.valid_robust
-            assert judged.count == config(trial)["valid_images"]
+            assert trial.final_robust == judged.robust <= last.valid_robust
+            assert judged.count == trial.config["valid_images"]
 
 
 def test_trial_zero_is_the_recipes_default_and_runs_to_its_end(finished):
     runs, _ = finished
     trial = states(runs)[0]
-    assert trial.state.name == "COMPLETE"
+    assert trial.state == "COMPLETE"
     assert trial.params == {"alpha": 1.0, "beta": 0.3, "epsilon_ratio": 1.0}
-    assert TrainConfig.from_flat(config(trial)).epochs == 4
+    assert TrainConfig.from_flat(trial.config).epochs == 4
 
 
 def test_every_epoch_of_every_trial_is_in_mlflow_once(finished):
@@ -53,9 +52,9 @@ def test_every_epoch_of_every_trial_is_in_mlflow_once(finished):
     views, _ = shown(runs)
     for number, trial in states(runs).items():
         history = client.get_metric_history(views[number].info.run_id, "valid_robust")
-        known = {e: measured(trial, e)["valid_robust"] for e in trial.intermediate_values}
+        known = {e: measured(trial, e)["valid_robust"] for e in trial.values}
         assert {m.step: m.value for m in history} == known
-        assert len(history) == len(trial.intermediate_values)
+        assert len(history) == len(trial.values)
 
 
 def test_the_summary_run_carries_leaderboard_and_figures(finished):
@@ -65,7 +64,7 @@ def test_the_summary_run_carries_leaderboard_and_figures(finished):
     client = connect(f"sqlite:///{runs / 'mlflow.db'}")
     _, (summary,) = shown(runs)
     assert summary.info.status == "FINISHED"
-    best = max(t.value for t in states(runs).values() if t.state.name == "COMPLETE")
+    best = max(t.final_robust for t in states(runs).values() if t.state == "COMPLETE")
     assert summary.data.metrics["best_final_robust"] == best
     names = {file.path for file in client.list_artifacts(summary.info.run_id)}
     assert {"leaderboard.txt", "figures.html"} <= names
@@ -78,20 +77,21 @@ def test_only_weights_of_complete_trials_stay_on_the_disk(finished):
         kept.setdefault(int(file.parent.name), set()).add(file.name)
     expected = {}
     for number, trial in states(runs).items():
-        if trial.state.name == "COMPLETE":
-            earlier = {"best.safetensors"} if latest(trial).best_epoch < 4 else set()
+        if trial.state == "COMPLETE":
+            earlier = {"best.safetensors"} if trial.latest.best_epoch < 4 else set()
             expected[number] = {"weights.safetensors"} | earlier
     assert kept == expected
 
 
 def test_typed_again_it_says_that_it_is_complete_and_how_to_extend_it(searched):
-    before = {n: t.datetime_complete for n, t in states(searched).items()}
+    before = {n: t.frozen.datetime_complete for n, t in states(searched).items()}
     again = run("search", *search_arguments(searched, trials=8))
     assert again.code == 0, again.err
     assert "wamr-digits is complete; to extend it, add --trials 20" in again.out
-    assert {n: t.datetime_complete for n, t in states(searched).items()} == before
+    assert {n: t.frozen.datetime_complete for n, t in states(searched).items()} == before
 
 
+@pytest.mark.process(seconds=60)
 def test_whatever_ends_it_nothing_is_lost_and_the_same_command_continues(tmp_path, cluster):
     """Ctrl-C before the first trial, SIGTERM, Ctrl-C, Ctrl-C twice, and SIGKILL, on one study."""
     typed = search_arguments(tmp_path / "runs", "--pruner", "none", trials=4, epochs=12)
@@ -103,7 +103,7 @@ def test_whatever_ends_it_nothing_is_lost_and_the_same_command_continues(tmp_pat
     out, err = early.communicate(timeout=100)
     assert early.returncode == 130, out + err
     assert "Traceback" not in out + err
-    assert {trial.state.name for trial in states(tmp_path / "runs").values()} == {"WAITING"}
+    assert {trial.state for trial in states(tmp_path / "runs").values()} == {"WAITING"}
 
     known = stopped_by_sigterm(tmp_path, typed)
     stopped = interrupt_after(start("search", *typed), "trial", signal.SIGINT)
@@ -127,15 +127,15 @@ def test_whatever_ends_it_nothing_is_lost_and_the_same_command_continues(tmp_pat
     killed.kill()
     killed.communicate()
     left = kept(known, states(tmp_path / "runs"))
-    assert "RUNNING" in {trial.state.name for trial in left.values()}
+    assert "RUNNING" in {trial.state for trial in left.values()}
 
     resumed = run("search", *typed, *cluster)
     assert resumed.code == 0, resumed.err
     assert "continuing wamr-digits" in resumed.out
     trials = kept(left, agree(tmp_path / "runs", resumed.out))
-    assert [trial.state.name for trial in trials.values()] == ["COMPLETE"] * 4
-    interrupted = trials[next(n for n, t in left.items() if t.state.name == "RUNNING")]
-    for epoch, found in uninterrupted(config(interrupted)).items():
+    assert [trial.state for trial in trials.values()] == ["COMPLETE"] * 4
+    interrupted = trials[next(n for n, t in left.items() if t.state == "RUNNING")]
+    for epoch, found in uninterrupted(interrupted.config).items():
         assert found == {**measured(interrupted, epoch), "seconds": found["seconds"]}
 
 
@@ -160,7 +160,7 @@ def train(process, runs, epochs):
     """Wait until so many more epochs are in the study."""
 
     def count():
-        return sum(len(trial.intermediate_values) for trial in states(runs).values())
+        return sum(len(trial.values) for trial in states(runs).values())
 
     before = count()
     wait_for(lambda: count() >= before + epochs, process)
@@ -170,7 +170,7 @@ def closed(runs, printed, before):
     """Prove that a stopped search has closed all of its runs truthfully; return its trials."""
     assert "the same command continues wamr-digits" in printed
     trials = kept(before, agree(runs, printed))
-    found = {trial.state.name for trial in trials.values()}
+    found = {trial.state for trial in trials.values()}
     assert "RUNNING" not in found and "WAITING" in found
     return trials
 
@@ -179,7 +179,7 @@ def kept(before, after):
     """Prove that nothing that was known is lost or changed; return what is known now."""
     for number, trial in before.items():  # a kill may have come before it had all parameters
         assert after[number].params.items() >= trial.params.items()
-        assert after[number].intermediate_values.items() >= trial.intermediate_values.items()
+        assert after[number].values.items() >= trial.values.items()
     return after
 
 
@@ -196,17 +196,19 @@ def uninterrupted(flat):
     return {m.epoch: json.loads(json.dumps(asdict(m))) for m in trainer.epochs()}
 
 
+@pytest.mark.process(seconds=8)
 def test_trials_that_diverge_are_failures_with_their_reason(tmp_path, cluster):
     typed = search_arguments(tmp_path, *cluster, "--concurrency", "1", trials=6)
     result = run("search", *typed, "lr=1e25")
     assert result.code == 1, result.out + result.err
     assert "the first trials all failed" in result.err
     trials = agree(tmp_path, result.out)
-    assert {t.state.name for t in trials.values()} == {"FAIL"}
+    assert {t.state for t in trials.values()} == {"FAIL"}
     assert len(trials) < 6
-    assert all("diverged: loss is nan" in reason(t) for t in trials.values())
+    assert all("diverged: loss is nan" in t.reason for t in trials.values())
 
 
+@pytest.mark.process(seconds=17)
 def test_a_budget_that_is_used_up_ends_the_study_with_every_trial_closed(tmp_path, cluster):
     typed = search_arguments(
         tmp_path, *cluster, "--concurrency", "1", "--budget", "12s", epochs=40, trials=500
@@ -214,7 +216,7 @@ def test_a_budget_that_is_used_up_ends_the_study_with_every_trial_closed(tmp_pat
     result = run("search", *typed)
     assert result.code == 0, result.err
     trials = agree(tmp_path, result.out)
-    assert all(trial.state.is_finished() for trial in trials.values())
+    assert all(trial.ended for trial in trials.values())
     again = run("search", *typed)
     assert "wamr-digits is complete; to extend it, add --budget " in again.out
     assert len(states(tmp_path)) == len(trials)

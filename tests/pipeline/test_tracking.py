@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.study.contracts import TrialOutcome
+from pipeline.study.events import TrialOutcome
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.uri import check_uri, connect
 from regmix.errors import InputError
@@ -22,7 +22,7 @@ def tracker_at(place, controller):
 def show_all(place, controller, status="FINISHED"):
     tracker = tracker_at(place, controller)
     for trial in controller.record.trials():
-        tracker.update(trial.frozen)
+        tracker.update(trial)
     tracker.close(status, {}, "the board", "")
     return tracker
 
@@ -88,10 +88,10 @@ def test_a_trial_of_another_driver_that_died_goes_on_in_the_run_that_it_has(tmp_
     living = tracker_at(tmp_path, controller)
     living._opened()  # knows what was shown before the other driver
     show_all(tmp_path, controller, "KILLED")
-    living.update(controller.record.trial(3).frozen)
+    living.update(controller.record.trial(3))
     living._flush()
     controller.tell(3, TrialOutcome("FAIL", "diverged"))
-    living.update(controller.record.trial(3).frozen)
+    living.update(controller.record.trial(3))
     living.close("FINISHED", {}, "the board", "")
     assert living.error == ""
     assert seen(tmp_path)[3] == ("FAILED", "FAIL", "diverged")  # and no trial has two runs
@@ -106,7 +106,7 @@ def test_a_trial_that_another_driver_had_meanwhile_is_shown_from_where_that_one_
             controller.ask()
             controller.report(3, epoch_result(epoch, 0.3))
             controller.retry(3, "a worker died", 3)
-        tracker.update(controller.record.trial(3).frozen)
+        tracker.update(controller.record.trial(3))
         tracker._flush()
     views, _ = shown(tmp_path)
     client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")

@@ -4,19 +4,21 @@ import json
 import signal
 import socket
 import urllib.request
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from pipeline.tracking import mlflow_page as views
+from pipeline.study.events import TrialOutcome
+from pipeline.study.records import TrialRecord, TrialWriter
+from pipeline.tracking import mlflow_page
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.uri import connect
 from tests.support.controllers import metrics
 from tests.support.processes import call, free_port, start
 
 SEARCHED = ("alpha", "epsilon_ratio")
-FACTS = {"space": "wamr", "recipe": "digits", "epochs": 3}
+PROBLEM = {"space": "wamr", "recipe": "digits", "epochs": 3}
+PROBLEM |= {f"search.{name}": "Float(low=0, high=1)" for name in SEARCHED}
 ENDS = {  # trial -> state and robust accuracies, as if it had been asked for 3 epochs
     0: ("COMPLETE", [0.1, 0.2, 0.3]),
     1: ("PRUNED", [0.4]),
@@ -36,21 +38,22 @@ def trials(ends, epochs):
         trial = result.ask()
         trial.suggest_float("alpha", 0, 1)
         trial.suggest_float("epsilon_ratio", 0, 1)
-        trial.set_user_attr("config", {"epochs": epochs, "loss": "regmix"})
+        write = TrialWriter(trial)
+        write.config({"epochs": epochs, "loss": "regmix"})
         for epoch, value in enumerate(values, start=1):
-            trial.set_user_attr(f"epoch_{epoch}", asdict(metrics(epoch, value, last=epochs)))
+            write.epoch(metrics(epoch, value, last=epochs))
             trial.report(value, epoch)
         if state in ("PRUNED", "FAIL"):
-            trial.set_user_attr("reason", f"because of {number}")
+            write.outcome(len(values), TrialOutcome(state, f"because of {number}"))
         if state != "RUNNING":
             value = values[-1] if state == "COMPLETE" else None
             result.tell(trial, value, state=optuna.trial.TrialState[state])
-    return result.get_trials()
+    return [TrialRecord(trial) for trial in result.get_trials()]
 
 
 def tracker(runs, name="wamr-digits"):
     uri = f"sqlite:///{runs / 'mlflow.db'}"
-    return Tracker(uri, name, runs / "artifacts", FACTS, SEARCHED)
+    return Tracker(uri, name, runs / "artifacts", PROBLEM)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +81,7 @@ def experiment(client):
 @pytest.fixture(scope="module")
 def view(experiment):
     """What the page makes of the tag: columns, order, filter and charts."""
-    return json.loads(json.loads(experiment.tags[views.VIEW_TAG])["state"])
+    return json.loads(json.loads(experiment.tags[mlflow_page.VIEW_TAG])["state"])
 
 
 def processes(word):
@@ -101,6 +104,7 @@ def line_with(process, word):
     return next(line for line in process.stdout if word in line)
 
 
+@pytest.mark.process(seconds=10)
 def test_it_prints_addresses_serves_and_leaves_nothing_behind(runs, client, experiment, view):
     port = free_port()
     process = start("ui", "--runs", runs, "--port", port)
@@ -126,7 +130,7 @@ def test_it_prints_addresses_serves_and_leaves_nothing_behind(runs, client, expe
     assert sorted(names[3:]) == ["trial 001", "trial 003", "trial 004"]
 
     later = client.create_experiment("agr-digits")
-    client.set_experiment_tag(later, views.VIEW_TAG, experiment.tags[views.VIEW_TAG])
+    client.set_experiment_tag(later, mlflow_page.VIEW_TAG, experiment.tags[mlflow_page.VIEW_TAG])
     assert f"/#/experiments/{later}/runs?" in line_with(process, "agr-digits trials: ")
 
     process.send_signal(signal.SIGINT)
@@ -137,6 +141,7 @@ def test_it_prints_addresses_serves_and_leaves_nothing_behind(runs, client, expe
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.process
 def test_it_can_be_ended_while_it_starts(runs, ending):
     process = start("ui", "--runs", runs, "--port", free_port())
     line_with(process, "MLflow starts")
@@ -182,13 +187,16 @@ def test_the_view_is_json_within_mlflows_limits(experiment):
     from mlflow.utils.validation import MAX_EXPERIMENT_TAG_VAL_LENGTH
 
     many = tuple(f"a_parameter_with_a_long_name_{number}" for number in range(30))
-    ((key, value),) = views.study_tags(many).items()
-    assert key == views.VIEW_TAG
+    ((key, value),) = mlflow_page.study_tags({f"search.{name}": "" for name in many}).items()
+    assert key == mlflow_page.VIEW_TAG
     assert len(value) < MAX_EXPERIMENT_TAG_VAL_LENGTH
     assert json.loads(json.loads(value)["state"])["compareRunCharts"][0]["selectedParams"] == [
         *many
     ]
-    assert experiment.tags[views.VIEW_TAG] == views.study_tags(SEARCHED)[views.VIEW_TAG]
+    assert (
+        experiment.tags[mlflow_page.VIEW_TAG]
+        == mlflow_page.study_tags(PROBLEM)[mlflow_page.VIEW_TAG]
+    )
 
 
 def test_the_view_names_only_what_is_logged(client, experiment, view):
@@ -200,7 +208,7 @@ def test_the_view_names_only_what_is_logged(client, experiment, view):
     assert view["orderByKey"] in view["selectedColumns"]
     drawn = [card["metricKey"] for card in view["compareRunCharts"] if "metricKey" in card]
     assert {f"metrics.`{name}`" for name in drawn} <= logged
-    assert sorted(drawn) == sorted((views.RANKED, *views.METRICS))
+    assert sorted(drawn) == sorted((mlflow_page.OBJECTIVE, *mlflow_page.METRICS))
     sections = {section["uuid"] for section in view["compareRunSections"]}
     assert {card["metricSectionId"] for card in view["compareRunCharts"]} == sections
 
@@ -210,28 +218,28 @@ def test_only_complete_trials_are_ranked_and_the_others_say_why(client, experime
     for trial in shown:
         state, values = ENDS[int(trial.data.tags["trial"])]
         assert trial.data.tags["epochs"] == f"{len(values)}/3"
-        assert (views.RANKED in trial.data.metrics) == (state == "COMPLETE")
+        assert (mlflow_page.OBJECTIVE in trial.data.metrics) == (state == "COMPLETE")
         if state == "COMPLETE":
-            assert trial.data.metrics[views.RANKED] == values[-1]
-    notes = {t.data.tags["trial"]: t.data.tags.get(views.NOTE_TAG, "") for t in shown}
+            assert trial.data.metrics[mlflow_page.OBJECTIVE] == values[-1]
+    notes = {t.data.tags["trial"]: t.data.tags.get(mlflow_page.NOTE_TAG, "") for t in shown}
     assert notes["1"] == "pruned: because of 1"
     assert notes["3"] == "failed: because of 3"
 
 
 def test_the_experiment_says_where_to_look(client, experiment):
-    note = experiment.tags[views.NOTE_TAG]
+    note = experiment.tags[mlflow_page.NOTE_TAG]
     (summary,) = client.search_runs([experiment.experiment_id], "tags.summary = 'true'")
     assert f"#/experiments/{experiment.experiment_id}/runs/{summary.info.run_id}/artifacts" in note
-    assert views.address(experiment.experiment_id) in note
-    assert summary.data.tags[views.NOTE_TAG] == note
+    assert mlflow_page.address(experiment.experiment_id) in note
+    assert summary.data.tags[mlflow_page.NOTE_TAG] == note
 
 
 def test_a_view_that_a_person_changed_stays(runs, client, experiment):
     number = experiment.experiment_id
-    client.set_experiment_tag(number, views.VIEW_TAG, "mine")
+    client.set_experiment_tag(number, mlflow_page.VIEW_TAG, "mine")
     tracker(runs).close("FINISHED", {}, "", "")
-    assert client.get_experiment(number).tags[views.VIEW_TAG] == "mine"
-    client.set_experiment_tag(number, views.VIEW_TAG, experiment.tags[views.VIEW_TAG])
+    assert client.get_experiment(number).tags[mlflow_page.VIEW_TAG] == "mine"
+    client.set_experiment_tag(number, mlflow_page.VIEW_TAG, experiment.tags[mlflow_page.VIEW_TAG])
 
 
 def test_more_epochs_than_mlflow_takes_at_once_are_all_logged(runs, client):
@@ -242,5 +250,5 @@ def test_more_epochs_than_mlflow_takes_at_once_are_all_logged(runs, client):
     assert writer.error == ""
     experiment = client.get_experiment_by_name("long")
     (shown,) = client.search_runs([experiment.experiment_id], "tags.trial = '0'")
-    for name in views.METRICS:
+    for name in mlflow_page.METRICS:
         assert len(client.get_metric_history(shown.info.run_id, name)) == 300

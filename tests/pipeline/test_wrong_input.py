@@ -46,7 +46,7 @@ def write(path, text):
         (["--sampler", "tpa"], "unknown sampler 'tpa'; did you mean 'tpe'?"),
         (["--pruner", "halfing"], "unknown pruner 'halfing'; did you mean 'halving'?"),
         (["--pruner", "halving+none"], "halving goes round no other pruner; put it last"),
-        (["--probes", "-1"], "--probes must be at least 0, but is '-1'"),
+        (["--control-every", "-1"], "--control-every must be at least 0, but is '-1'"),
         (["--min-clean", "80"], "--min-clean must lie in [0, 1], but is '80'"),
         (["--objective", "clean"], "unknown objective 'clean'"),
         (["--objective", "robust,clean", "--sampler", "cmaes"], "cmaes seeks one objective"),
@@ -155,7 +155,7 @@ def test_another_question_under_an_old_name_is_refused_by_naming_what_differs(se
     journal = searched / "studies" / "wamr-digits" / "journal.log"
     before = journal.read_bytes()
     changed = call("search", *search_arguments(searched, trials=8), "lr=0.05")
-    assert "was begun with another question (lr was 0.2 and is 0.05)" in changed.one_line
+    assert "was begun with another problem (lr was 0.2 and is 0.05)" in changed.one_line
     other = call("search", *search_arguments(searched, "--space", "agr", "--study", "wamr-digits"))
     assert "space was wamr and is agr" in other.one_line
     assert journal.read_bytes() == before
@@ -167,6 +167,7 @@ def test_a_place_that_is_no_folder(tmp_path):
     assert "must be a folder that can be written to" in line
 
 
+@pytest.mark.process
 def test_a_folder_for_temporary_files_whose_name_is_too_long_for_ray(tmp_path):
     place = tmp_path / ("long" * 20)
     place.mkdir()
@@ -183,6 +184,7 @@ def test_a_folder_for_temporary_files_whose_name_is_too_long_for_ray(tmp_path):
         ("evaluate", ["{folder}/none.yaml"], "none.yaml: can't be read (No such file"),
     ],
 )
+@pytest.mark.process
 def test_as_a_process_too_a_mistake_is_one_line(tmp_path, script, arguments, expected):
     write(tmp_path / "mine.yaml", "search: [\n")
     typed = [word.format(folder=tmp_path) for word in arguments]

@@ -8,10 +8,11 @@ import pytest
 from regmix import registry
 from regmix.config import TASK, TrainConfig, own_options
 from regmix.errors import InputError
+from tests.support.regmix.table import check_each
 
 KINDS = {"data": "digits", "model": "small_cnn", "attack": "fgsm", "loss": "regmix"}
 COMBINATIONS = [
-    dict(zip(registry.KINDS, chosen, strict=True))
+    (dict(zip(registry.KINDS, chosen, strict=True)),)
     for chosen in product(*map(registry.names, registry.KINDS))
 ]
 
@@ -24,7 +25,7 @@ def is_number(annotation):
 NUMBERS = [name for name, option in own_options().items() if is_number(option.annotation)]
 
 
-def test_rooms_alone_take_every_default():
+def test_variants_alone_take_every_default():
     config = TrainConfig.from_flat(KINDS)
     assert config.loss.name == "regmix"
     assert dict(config.loss.options)["alpha"] == registry.options("loss", "regmix")["alpha"].default
@@ -33,11 +34,13 @@ def test_rooms_alone_take_every_default():
     }
 
 
-@pytest.mark.parametrize("rooms", COMBINATIONS, ids=lambda rooms: "-".join(rooms.values()))
-def test_flat_names_come_back_as_the_same_configuration(rooms):
-    config = TrainConfig.from_flat({**rooms, "lr": 0.05, "seed": 3, "train_images": 100})
-    assert TrainConfig.from_flat(config.flat()) == config
-    assert TrainConfig.from_flat({k: str(v) for k, v in config.flat().items()}) == config
+def test_flat_names_come_back_as_the_same_configuration():
+    def check(chosen):
+        config = TrainConfig.from_flat({**chosen, "lr": 0.05, "seed": 3, "train_images": 100})
+        assert TrainConfig.from_flat(config.flat()) == config
+        assert TrainConfig.from_flat({k: str(v) for k, v in config.flat().items()}) == config
+
+    check_each(check, COMBINATIONS)
 
 
 def test_flat_says_the_values_that_run_and_not_the_words_that_asked():
@@ -46,12 +49,14 @@ def test_flat_says_the_values_that_run_and_not_the_words_that_asked():
     assert (flat.flat()["alpha"], flat.flat()["width"]) == (2.0, 4)
 
 
-@pytest.mark.parametrize("rooms", COMBINATIONS, ids=lambda rooms: "-".join(rooms.values()))
-def test_no_two_options_of_a_run_share_a_name(rooms):
-    every = [*registry.KINDS, *own_options()]
-    for room, name in rooms.items():
-        every += registry.options(room, name)
-    assert len(every) == len(set(every))
+def test_no_two_options_of_a_run_share_a_name():
+    def check(chosen):
+        every = [*registry.KINDS, *own_options()]
+        for kind, name in chosen.items():
+            every += registry.options(kind, name)
+        assert len(every) == len(set(every))
+
+    check_each(check, COMBINATIONS)
 
 
 def test_the_training_radius_is_a_share_of_the_judged_one():
@@ -70,13 +75,13 @@ def test_a_run_cannot_be_changed_after_it_was_checked():
     assert replace(config, seed=1) != config
 
 
-@pytest.mark.parametrize("room", registry.KINDS)
-def test_every_room_must_be_named(room):
-    rooms = {name: variant for name, variant in KINDS.items() if name != room}
-    with pytest.raises(InputError, match=f"configuration: {room} must be named"):
-        TrainConfig.from_flat(rooms)
-    with pytest.raises(InputError, match=f"configuration: {room} must be named"):
-        TrainConfig.from_flat({**rooms, room: 3})
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_a_variant_of_every_kind_must_be_named(kind):
+    others = {name: variant for name, variant in KINDS.items() if name != kind}
+    with pytest.raises(InputError, match=f"configuration: {kind} must be named"):
+        TrainConfig.from_flat(others)
+    with pytest.raises(InputError, match=f"configuration: {kind} must be named"):
+        TrainConfig.from_flat({**others, kind: 3})
 
 
 @pytest.mark.parametrize(
@@ -98,12 +103,14 @@ def test_an_unknown_name_is_told_with_its_place_and_the_nearest(wrong, near):
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, "nan", "inf", True, "much"])
-def test_no_number_of_a_run_may_be_infinite_negative_or_a_truth_value(name, value):
-    with pytest.raises(InputError, match=f"^recipe: {name} must") as told:
-        TrainConfig.from_flat({**KINDS, name: value}, {name: "recipe"})
-    assert repr(value) in str(told.value)
+def test_no_number_of_a_run_may_be_infinite_negative_or_a_truth_value():
+    def refused(name, value):
+        with pytest.raises(InputError, match=f"^recipe: {name} must") as told:
+            TrainConfig.from_flat({**KINDS, name: value}, {name: "recipe"})
+        assert repr(value) in str(told.value)
+
+    wrong = (math.nan, math.inf, -math.inf, -1, "nan", "inf", True, "much")
+    check_each(refused, product(NUMBERS, wrong))
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,7 @@ def test_a_run_trains_with_a_loss_and_a_model_from_outside(folder, build):
         TrainConfig.from_flat({**flat, "model": "deep", "layers": 0})
 
 
+@pytest.mark.process
 def test_plugins_reach_a_process_that_cannot_see_their_folder(folder, tmp_path):
     packed = tmp_path / "packed"
     packed.write_bytes(pickle.dumps(Plugins.read(folder)))

@@ -1,4 +1,5 @@
 import math
+from itertools import product
 from typing import Annotated, Literal
 
 import pytest
@@ -19,6 +20,7 @@ from regmix.ranges import (
     check,
     number,
 )
+from tests.support.regmix.table import check_each
 
 NUMBERS = (Real, Positive, NonNegative, UnitInterval, PositiveUnitInterval, Decay, Count, Seed)
 
@@ -104,11 +106,13 @@ def test_what_breaks_a_rule_is_told_with_place_name_rule_and_value(annotation, v
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("annotation", NUMBERS)
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, "nan", "-inf", "1e400", True])
-def test_no_range_holds_nan_infinity_or_a_truth_value(annotation, value):
-    with pytest.raises(InputError):
-        check("here", "name", value, annotation)
+def test_no_range_holds_nan_infinity_or_a_truth_value():
+    def refused(annotation, value):
+        with pytest.raises(InputError):
+            check("here", "name", value, annotation)
+
+    wrong = (math.nan, math.inf, -math.inf, "nan", "-inf", "1e400", True)
+    check_each(refused, product(NUMBERS, wrong))
 
 
 @pytest.mark.parametrize("annotation", [Positive, Count])

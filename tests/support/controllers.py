@@ -8,8 +8,8 @@ from optuna.storages import JournalStorage
 
 from pipeline import pruners, samplers
 from pipeline.problem.problem import SearchProblem
-from pipeline.study.contracts import EpochResult
 from pipeline.study.controller import StudyController
+from pipeline.study.events import EpochResult
 from pipeline.study.queue import SampledQueue
 from pipeline.study.records import StudyRecord
 from pipeline.study.result_order import settle

@@ -35,9 +35,9 @@ class Finished:
         return lines[0]
 
 
-def start(script, *args, cwd=None, environment=None):
+def start(script, *args, room="pipeline", cwd=None, environment=None):
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "pipeline" / f"{script}.py"), *map(str, args)],
+        [sys.executable, *_words(room, script, args)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -54,21 +54,25 @@ def _hearing_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-def run(script, *args, cwd=None, environment=None):
-    process = start(script, *args, cwd=cwd, environment=environment)
+def run(script, *args, room="pipeline", cwd=None, environment=None):
+    process = start(script, *args, room=room, cwd=cwd, environment=environment)
     out, err = process.communicate(timeout=400)
     return Finished(process.returncode, out, err)
 
 
-def call(script, *args):
+def _words(room, script, args):
+    return [str(ROOT / room / f"{script}.py"), *map(str, args)]
+
+
+def call(script, *args, room="pipeline"):
     """Run a command within this process, with its error handling: no start, the same words.
 
     Its environment variables and the working folder are as before afterwards.
     """
-    command = importlib.import_module(f"pipeline.{script}")
+    command = importlib.import_module(f"{room}.{script}")
     words, variables = sys.argv, dict(os.environ)
     out, err = io.StringIO(), io.StringIO()
-    sys.argv = [str(ROOT / "pipeline" / f"{script}.py"), *map(str, args)]
+    sys.argv = _words(room, script, args)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = cli.run(script, command.main)

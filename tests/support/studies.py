@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.study.records import TrialRecord
+from pipeline.study.records import StudyRecord
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "WAITING", "RUNNING")
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "WAITING": "KILLED"}
@@ -20,35 +20,19 @@ def search_arguments(runs, *more, epochs=4, trials=6):
 
 
 def states(runs, study="wamr-digits", storage=None):
-    """Return number -> FrozenTrial from the study's own storage."""
+    """Return number -> record of a trial, from the study's own storage."""
     import optuna
 
     from pipeline.study.storage import open_storage
 
     place = Path(runs) / "studies" / study
     loaded = optuna.load_study(study_name=study, storage=open_storage(storage, place, mend=False))
-    return {trial.number: trial for trial in loaded.get_trials()}
-
-
-def config(trial):
-    """A trial's whole configuration in flat names; None before it was begun."""
-    record = TrialRecord(trial)
-    return record.config if record.begun else None
+    return {trial.number: trial for trial in StudyRecord(loaded).trials()}
 
 
 def measured(trial, epoch):
-    """All that a trial measured of an epoch, as it is stored."""
-    return asdict(TrialRecord(trial).metrics(epoch))
-
-
-def reason(trial):
-    """Why a trial was stopped or failed; '' for one that was not."""
-    return TrialRecord(trial).reason
-
-
-def retries(trial):
-    """Why a trial was tried again, each time."""
-    return TrialRecord(trial).retries
+    """All that a trial measured of an epoch, in flat names as files have it."""
+    return asdict(trial.metrics(epoch))
 
 
 def shown(runs, study="wamr-digits", uri=None):
@@ -65,7 +49,7 @@ def shown(runs, study="wamr-digits", uri=None):
 
 
 def board(text):
-    """Return number -> (epoch, final_robust, robust, state) from a printed leaderboard."""
+    """Return number -> (epoch, final_robust, robust, state) from the printed table."""
     rows = {}
     lines = iter(text.splitlines())
     for line in lines:
@@ -86,29 +70,27 @@ def agree(runs, printed, storage=None):
     """Hold study, MLflow and the printed table against each other, trial by trial."""
     trials, rows = states(runs, storage=storage), board(printed)
     views, summaries = shown(runs)
-    begun = {number: trial for number, trial in trials.items() if config(trial) is not None}
+    begun = {number: trial for number, trial in trials.items() if trial.begun}
     assert set(begun) == set(views) == set(rows)
     for number, trial in begun.items():
-        state, view = trial.state.name, views[number]
-        epochs = sorted(trial.intermediate_values)
+        state, view = trial.state, views[number]
         assert rows[number][3] == state == view.data.tags["state"]
         assert view.info.status == STATUS[state]
         assert view.data.params == {k: str(v) for k, v in trial.params.items()}
-        assert view.data.tags["reason"] == reason(trial)
-        assert rows[number][0] == str(epochs[-1] if epochs else 0)
-        if epochs:
-            value, found = trial.intermediate_values[epochs[-1]], measured(trial, epochs[-1])
-            assert view.data.metrics["valid_robust"] == found["valid_robust"]
-            assert found["co_detected"] or found["valid_robust"] == value
+        assert view.data.tags["reason"] == trial.reason
+        assert rows[number][0] == str(trial.last_epoch)
+        if trial.last_epoch:
+            value, last = trial.values[trial.last_epoch], trial.latest
+            assert view.data.metrics["valid_robust"] == last.valid_robust
+            assert last.co_detected or last.valid_robust == value
             assert rows[number][2] == f"{value:.3f}"
         if state == "COMPLETE":
-            assert rows[number][1] == f"{trial.value:.3f}"
-            assert view.data.metrics["final_robust"] == trial.value
-            last = TrialRecord(trial).latest
-            for name, sign in asdict(last.final.masking).items():
+            assert rows[number][1] == f"{trial.final_robust:.3f}"
+            assert view.data.metrics["final_robust"] == trial.final_robust
+            for name, sign in asdict(trial.final.masking).items():
                 if sign is not None:
                     assert view.data.metrics[f"masking_{name}"] == sign
-            assert view.data.metrics["co_detected"] == last.co_detected
+            assert view.data.metrics["co_detected"] == trial.latest.co_detected
         else:
             assert rows[number][1] == "-"
             assert "final_robust" not in view.data.metrics
@@ -122,8 +104,8 @@ class Row(NamedTuple):
     state: str
     params: dict[str, Any]
     values: dict[int, float]
-    value: float | None
-    told: dict[str, Any]
+    final_robust: float | None
+    told: tuple[str, str]
     measured: dict[int, dict[str, Any]]
 
 
@@ -133,7 +115,7 @@ def outcome(place):
 
 
 def _row(trial):
-    values = trial.intermediate_values
+    values = dict(trial.values)
     epochs = {epoch: {**measured(trial, epoch), "seconds": None} for epoch in values}
-    told = {"reason": reason(trial), "would_prune": TrialRecord(trial).would_prune}
-    return Row(trial.state.name, trial.params, values, trial.value, told, epochs)
+    told = (trial.reason, trial.would_prune)
+    return Row(trial.state, trial.params, values, trial.final_robust, told, epochs)

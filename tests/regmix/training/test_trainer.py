@@ -1,6 +1,5 @@
 import copy
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -11,13 +10,9 @@ import regmix.losses.plain
 from regmix.data.digits import digits
 from regmix.images import split
 from regmix.training.trainer import NonFiniteLossError, RegMixTrainer, build_model
+from tests.support.regmix.epochs import timeless
 
 CPU = torch.device("cpu")
-
-
-def numbers(metrics):
-    """All of an epoch's metrics but the time that it took."""
-    return [replace(epoch, seconds=0.0) for epoch in metrics]
 
 
 def same(one, other):
@@ -34,7 +29,7 @@ def train(configure, tiny_split):
 
     def run(**changes):
         trainer = RegMixTrainer(configure(**changes), tiny_split, CPU)
-        return trainer, numbers(trainer.epochs())
+        return trainer, timeless(trainer.epochs())
 
     return run
 
@@ -48,10 +43,10 @@ def test_epochs_are_counted_from_one_to_the_last(train):
 def test_stopping_and_going_on_is_one_run(configure, tiny_split, train):
     whole, expected = train(loss="regmix", epochs=4)
     trainer = RegMixTrainer(configure(loss="regmix", epochs=4), tiny_split, CPU)
-    first = numbers(trainer.epochs(until=1))
+    first = timeless(trainer.epochs(until=1))
     assert [epoch.epoch for epoch in first] == [1]
     assert list(trainer.epochs(until=1)) == []
-    assert first + numbers(trainer.epochs(until=3)) + numbers(trainer.epochs()) == expected
+    assert first + timeless(trainer.epochs(until=3)) + timeless(trainer.epochs()) == expected
     same(weights(trainer), weights(whole))
 
 

@@ -1,7 +1,6 @@
 """What every attack in training promises: walks the folder, so a new file is covered."""
 
 import copy
-from functools import partial
 
 import pytest
 import torch
@@ -11,20 +10,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from regmix import registry
+from tests.support.regmix.variants import defaults
 
 EVERY = pytest.mark.parametrize("name", registry.names("attack"))
 
 
-def defaults(name):
-    return {key: option.default for key, option in registry.options("attack", name).items()}
-
-
 def load(name):
-    return partial(registry.find("attack", name), **defaults(name))
+    return registry.find("attack", name, defaults("attack", name))
 
 
 def radius(name, epsilon):
-    return registry.module("attack", name).radius(epsilon=epsilon, **defaults(name))
+    return registry.module("attack", name).radius(epsilon=epsilon, **defaults("attack", name))
 
 
 def case(seed, spread=1.0):

@@ -1,16 +1,17 @@
-"""Two drivers on one study in a database: each its own trials, and a dead one's are taken over."""
+"""Two drivers on one study in a database, as two users type them."""
 
 import os
 import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.support.processes import free_port, next_trial, run, start
-from tests.support.studies import search_arguments, shown
+from tests.support.studies import search_arguments, shown, states
 
 
 def binary(name):
@@ -20,32 +21,26 @@ def binary(name):
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory):
+def postgresql():
     """A server of its own, on 127.0.0.1; it refuses to run as root, so another user does."""
     pytest.importorskip("psycopg")
-    place = tmp_path_factory.mktemp("postgresql")
+    initialize = [binary("initdb"), "-A", "trust", "-U", "search", "-D"]
+    place = Path(tempfile.mkdtemp(prefix="postgresql-"))  # no folder above it shuts that user out
     user = pwd.getpwnam("postgres") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-    if os.getuid() == 0:
-        os.chown(place, user.pw_uid, user.pw_gid)
-        for folder in (place, *place.parents[:3]):
-            folder.chmod(0o755 if folder != place else 0o700)
+    os.chown(place, user.pw_uid, user.pw_gid)
     options = {"user": user.pw_uid, "group": user.pw_gid} if os.getuid() == 0 else {}
     port, data = free_port(), place / "data"
     quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/", **options}
-    subprocess.run([binary("initdb"), "-D", data, "-A", "trust", "-U", "search"], **quiet)
+    subprocess.run([*initialize, data], **quiet)
     settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
     control = [binary("pg_ctl"), "-D", data]
     subprocess.run([*control, "-w", "-o", settings, "-l", place / "log", "start"], **quiet)
     yield f"postgresql+psycopg://search@127.0.0.1:{port}/postgres"
     subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    shutil.rmtree(place)
 
 
-def database(url):
-    import optuna
-
-    return optuna.load_study(study_name="wamr-digits", storage=url).get_trials()
-
-
+@pytest.mark.process(seconds=35)
 def test_two_drivers_share_a_study_and_the_living_takes_over_the_dead_ones_trials(
     tmp_path, postgresql, cluster
 ):
@@ -58,9 +53,9 @@ def test_two_drivers_share_a_study_and_the_living_takes_over_the_dead_ones_trial
     out, err = drivers[1].communicate(timeout=200)
     assert drivers[1].returncode == 0, out + err
     drivers[0].communicate()
-    trials = database(postgresql)
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 8
-    assert all(list(trial.intermediate_values) == list(range(1, 9)) for trial in trials)
+    trials = states(tmp_path, storage=postgresql).values()
+    assert [trial.state for trial in trials] == ["COMPLETE"] * 8
+    assert all(list(trial.values) == list(range(1, 9)) for trial in trials)
     told = [int(line.split()[1]) for line in out.splitlines() if line.startswith("trial")]
     assert int(first.split()[1]) not in told  # that one was the other's
     assert 4 <= len(told) < 8

@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
-from torch import nn
 
 from regmix.evaluation import apgd_levels as levels
 from regmix.evaluation.apgd_levels import after_apgd, evaluate_finalist, evaluate_trial
@@ -14,17 +13,7 @@ from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.pgd_ensemble import correct, random_start, validate
 from regmix.evaluation.results import FinalEvaluation, Masking
 from regmix.training.metrics import EpochMetrics
-
-
-class Around(nn.Module):
-    """A model between two functions: what its images and what its logits go through."""
-
-    def __init__(self, model, *, before=None, after=None):
-        super().__init__()
-        self.model, self.before, self.after = model, before or nn.Identity(), after or nn.Identity()
-
-    def forward(self, images):
-        return self.after(self.model(self.before(images)))
+from tests.support.regmix.models import Around
 
 
 def known_of(model, images, labels, epsilon):

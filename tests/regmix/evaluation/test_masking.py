@@ -11,6 +11,7 @@ from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.masking import masking
 from regmix.evaluation.pgd_ensemble import correct, pgd, random_start, validate
 from regmix.evaluation.results import Masking
+from tests.support.regmix.models import Around
 
 CLEAN = Masking(
     more_steps=0.0,
@@ -24,19 +25,6 @@ CLEAN = Masking(
     without_gradient=0.0,
 )
 EPSILON = 0.08
-
-
-class Around(nn.Module):
-    """A model between two functions: what its images and what its logits go through."""
-
-    def __init__(self, model, *, before=None, after=None):
-        super().__init__()
-        self.model, self.before, self.after = model, before or nn.Identity(), after or nn.Identity()
-        self.seen = []
-
-    def forward(self, images):
-        self.seen.append(len(images))
-        return self.after(self.model(self.before(images)))
 
 
 def look(model, images, labels, *, epsilon=EPSILON, steps=10, batch_size=500, known=None):

@@ -1,10 +1,10 @@
 import copy
-from dataclasses import replace
 
 import pytest
 import torch
 
 from regmix.training import checkpoint
+from tests.support.regmix.epochs import timeless
 
 RUNS = pytest.mark.parametrize(
     "changes",
@@ -17,10 +17,6 @@ RUNS = pytest.mark.parametrize(
     ],
     ids=lambda changes: changes["loss"] + "-" + changes.get("initialization", "bf16"),
 )
-
-
-def numbers(metrics):
-    return [replace(epoch, seconds=0.0) for epoch in metrics]
 
 
 def same(one, other):
@@ -38,15 +34,15 @@ def test_a_run_resumed_from_a_file_is_the_uninterrupted_run_to_the_last_bit(
     build, tmp_path, changes
 ):
     whole, path = build(epochs=5, **changes), tmp_path / "checkpoint.pt"
-    expected = numbers(whole.epochs())
+    expected = timeless(whole.epochs())
 
     stopped = build(epochs=5, **changes)
-    metrics = numbers(stopped.epochs(until=2))
+    metrics = timeless(stopped.epochs(until=2))
     checkpoint.save(stopped.state_dict(), path)
     del stopped
     resumed = build(epochs=5, **changes)
     resumed.load_state_dict(checkpoint.load(path))
-    metrics += numbers(resumed.epochs())
+    metrics += timeless(resumed.epochs())
 
     assert metrics == expected
     same(resumed.state_dict(), whole.state_dict())
@@ -58,9 +54,9 @@ def test_a_state_handed_over_in_memory_serves_both_sides(build, changes):
     lender, borrower, whole = (build(epochs=5, **changes) for _ in range(3))
     list(lender.epochs(until=2))
     borrower.load_state_dict(lender.state_dict())
-    ahead = numbers(lender.epochs())
-    behind = numbers(borrower.epochs())
-    assert ahead == behind == numbers(whole.epochs())[2:]
+    ahead = timeless(lender.epochs())
+    behind = timeless(borrower.epochs())
+    assert ahead == behind == timeless(whole.epochs())[2:]
     same(borrower.state_dict(), whole.state_dict())
     same(lender.state_dict(), whole.state_dict())
 
@@ -77,14 +73,14 @@ def test_a_state_taken_at_the_start_leads_to_the_same_run(build):
     state = copy.deepcopy(fresh.state_dict())
     list(other.epochs(until=2))
     other.load_state_dict(state)
-    assert numbers(other.epochs()) == numbers(fresh.epochs())
+    assert timeless(other.epochs()) == timeless(fresh.epochs())
 
 
 def test_the_comparison_sees_a_forgotten_part(build):
     # the negative control: a resume that lost a generator gives another run
     whole, stopped, resumed = (build(epochs=5, initialization="random") for _ in range(3))
-    expected = numbers(whole.epochs())
+    expected = timeless(whole.epochs())
     list(stopped.epochs(until=2))
     state = stopped.state_dict()
     resumed.load_state_dict({**state, "noise": resumed.state_dict()["noise"]})
-    assert numbers(resumed.epochs()) != expected[2:]
+    assert timeless(resumed.epochs()) != expected[2:]

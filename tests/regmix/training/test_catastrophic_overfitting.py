@@ -1,4 +1,4 @@
-"""Catastrophic overfitting: the rule, the watch that obeys it, and a run that really collapses."""
+"""Catastrophic overfitting: the rule, the monitor that obeys it, and a run that breaks down."""
 
 import numpy as np
 import pytest
@@ -22,11 +22,11 @@ HEALTHY, BROKEN = SingleStep(0.6, 0.5), SingleStep(0.7, 0.02)
 @pytest.mark.parametrize(
     ("pgd", "expected"), [(0.0, True), (0.05, True), (0.2, True), (0.21, False), (0.6, False)]
 )
-def test_a_model_has_collapsed_below_a_quarter_of_its_accuracy_under_one_step(pgd, expected):
+def test_a_model_is_overfitted_below_a_quarter_of_its_accuracy_under_one_step(pgd, expected):
     assert co_detected(50, 100, fgsm=0.82, pgd=pgd) == expected
 
 
-def test_a_quarter_itself_is_no_collapse():
+def test_a_quarter_itself_is_no_overfitting():
     assert not co_detected(50, 100, fgsm=0.8, pgd=0.2)
     assert co_ratio(0.8, 0.2) == 0.25
 
@@ -42,7 +42,7 @@ def test_the_rule_speaks_after_a_tenth_of_the_epochs(epochs, first):
 @pytest.mark.parametrize(
     ("fgsm", "best", "expected"),
     [
-        (0.02, 0.0, False),  # it knows nothing yet: 0 of 5 images is no collapse
+        (0.02, 0.0, False),  # it knows nothing yet: 0 of 5 images says nothing
         (0.19, 0.04, False),
         (0.2, 0.0, True),  # never sound, but good at its own attack
         (0.01, 0.05, True),  # was sound, and is right on nothing now
@@ -52,7 +52,7 @@ def test_a_low_ratio_means_something_where_the_model_has_learnt_or_forgotten(fgs
     assert co_detected(50, 100, fgsm=fgsm, pgd=0.0, best=best) == expected
 
 
-def test_a_model_that_is_never_right_under_one_step_has_not_collapsed():
+def test_a_model_that_is_never_correct_under_one_step_is_not_overfitted():
     assert co_ratio(0.0, 0.0) == 1.0
     assert not co_detected(50, 100, fgsm=0.0, pgd=0.0)
 
@@ -63,20 +63,20 @@ def model(value):
     return result
 
 
-def watched(*epochs, of=20):
-    """A watch that has seen (accuracies, robust accuracy) epoch by epoch, and what it said."""
-    watch, said = OverfittingMonitor(of), []
+def monitored(*epochs, of=20):
+    """A monitor that has seen (accuracies, robust accuracy) epoch by epoch, and what it said."""
+    monitor, said = OverfittingMonitor(of), []
     for epoch, (single, robust) in enumerate(epochs, 1):
-        watch.update(epoch, single, robust, model(epoch))
-        said.append(watch.metrics())
-    return watch, said
+        monitor.update(epoch, single, robust, model(epoch))
+        said.append(monitor.metrics())
+    return monitor, said
 
 
 SOUND = [(HEALTHY, 0.2), (HEALTHY, 0.3), (HEALTHY, 0.4), (HEALTHY, 0.35)]
 
 
 def test_the_best_epoch_is_the_first_with_the_highest_robust_accuracy():
-    watch, said = watched(*SOUND, (HEALTHY, 0.4))
+    monitor, said = monitored(*SOUND, (HEALTHY, 0.4))
     assert [(m["best_epoch"], m["best_robust"]) for m in said] == [
         (1, 0.2),
         (2, 0.3),
@@ -84,69 +84,69 @@ def test_the_best_epoch_is_the_first_with_the_highest_robust_accuracy():
         (3, 0.4),
         (3, 0.4),
     ]
-    assert watch.best_weights["weight"].item() == 3
-    assert watch.co_epoch == 0
+    assert monitor.best_weights["weight"].item() == 3
+    assert monitor.co_epoch == 0
 
 
-def test_after_a_collapse_nothing_replaces_the_weights_from_before():
-    watch, said = watched(*SOUND, (BROKEN, 0.9), (HEALTHY, 0.95), (BROKEN, 0.0))
+def test_after_overfitting_nothing_replaces_the_weights_from_before():
+    monitor, said = monitored(*SOUND, (BROKEN, 0.9), (HEALTHY, 0.95), (BROKEN, 0.0))
     assert [m["co_detected"] for m in said] == [False] * 4 + [True, False, True]
     assert {(m["best_epoch"], m["best_robust"]) for m in said[2:]} == {(3, 0.4)}
-    assert watch.best_weights["weight"].item() == 3
-    assert watch.co_epoch == 5
+    assert monitor.best_weights["weight"].item() == 3
+    assert monitor.co_epoch == 5
 
 
 def test_an_epoch_tells_its_accuracies_their_ratio_and_the_fall_since_the_last():
-    _, said = watched((SingleStep(0.5, 0.4), 0.1), (SingleStep(0.6, 0.45), 0.1), (BROKEN, 0.1))
+    _, said = monitored((SingleStep(0.5, 0.4), 0.1), (SingleStep(0.6, 0.45), 0.1), (BROKEN, 0.1))
     assert [(m["raw_fgsm"], m["raw_pgd"]) for m in said] == [(0.5, 0.4), (0.6, 0.45), (0.7, 0.02)]
     assert [m["co_ratio"] for m in said] == pytest.approx([0.8, 0.75, 0.02 / 0.7])
     assert [m["co_drop"] for m in said[1:]] == pytest.approx([-0.05, 0.43])
 
 
-def test_a_run_that_collapses_in_its_first_judged_epoch_keeps_the_one_before():
-    watch, said = watched((BROKEN, 0.1), (BROKEN, 0.3), (BROKEN, 0.8), (HEALTHY, 0.9))
+def test_a_run_that_overfits_in_its_first_judged_epoch_keeps_the_one_before():
+    monitor, said = monitored((BROKEN, 0.1), (BROKEN, 0.3), (BROKEN, 0.8), (HEALTHY, 0.9))
     assert [m["co_detected"] for m in said] == [False, False, True, False]  # two are the grace
-    assert (watch.best_epoch, watch.best_robust) == (2, 0.3)
-    assert watch.best_weights["weight"].item() == 2
+    assert (monitor.best_epoch, monitor.best_robust) == (2, 0.3)
+    assert monitor.best_weights["weight"].item() == 2
 
 
-def test_a_run_that_collapses_at_once_has_no_best_epoch():
-    watch, said = watched((BROKEN, 0.5), (HEALTHY, 0.9), of=5)
+def test_a_run_that_overfits_at_once_has_no_best_epoch():
+    monitor, said = monitored((BROKEN, 0.5), (HEALTHY, 0.9), of=5)
     assert [(m["best_epoch"], m["best_robust"]) for m in said] == [(0, 0.0)] * 2
-    assert watch.best_weights is None
-    assert watch.co_epoch == 1
+    assert monitor.best_weights is None
+    assert monitor.co_epoch == 1
 
 
 def test_a_run_that_is_never_robust_still_has_a_best_epoch():
-    watch, _ = watched((HEALTHY, 0.0), (HEALTHY, 0.0))
-    assert watch.best_epoch == 1
-    assert watch.best_weights["weight"].item() == 1
+    monitor, _ = monitored((HEALTHY, 0.0), (HEALTHY, 0.0))
+    assert monitor.best_epoch == 1
+    assert monitor.best_weights["weight"].item() == 1
 
 
 def test_the_best_weights_are_copies():
-    watch, average = OverfittingMonitor(20), model(1.0)
-    watch.update(1, HEALTHY, 0.5, average)
+    monitor, average = OverfittingMonitor(20), model(1.0)
+    monitor.update(1, HEALTHY, 0.5, average)
     average.weight[:] = 7.0
-    assert watch.best_weights["weight"].item() == 1
-    assert not watch.best_weights["weight"].requires_grad
+    assert monitor.best_weights["weight"].item() == 1
+    assert not monitor.best_weights["weight"].requires_grad
 
 
 @pytest.mark.parametrize("seen", [0, 1, 3, 5])
-def test_a_watch_goes_on_from_its_state_as_if_it_had_never_stopped(seen, tmp_path):
+def test_a_monitor_goes_on_from_its_state_as_if_it_had_never_stopped(seen, tmp_path):
     epochs = [*SOUND[:3], (HEALTHY, 0.5), (BROKEN, 0.9), (HEALTHY, 0.8)]
-    whole, said = watched(*epochs)
-    first, _ = watched(*epochs[:seen])
-    save(first.state_dict(), tmp_path / "watch.pt")
-    watch = OverfittingMonitor(20)
-    watch.load_state_dict(load(tmp_path / "watch.pt"))
+    whole, said = monitored(*epochs)
+    first, _ = monitored(*epochs[:seen])
+    save(first.state_dict(), tmp_path / "monitor.pt")
+    monitor = OverfittingMonitor(20)
+    monitor.load_state_dict(load(tmp_path / "monitor.pt"))
     for epoch, (single, robust) in list(enumerate(epochs, 1))[seen:]:
-        watch.update(epoch, single, robust, model(epoch))
-        assert watch.metrics() == said[epoch - 1]
-    assert watch.co_epoch == whole.co_epoch == 5
-    assert torch.equal(watch.best_weights["weight"], whole.best_weights["weight"])
+        monitor.update(epoch, single, robust, model(epoch))
+        assert monitor.metrics() == said[epoch - 1]
+    assert monitor.co_epoch == whole.co_epoch == 5
+    assert torch.equal(monitor.best_weights["weight"], whole.best_weights["weight"])
 
 
-# A run that really collapses: digits in two greys, hardly further apart than twice the radius.
+# A run that really breaks down: digits in two greys, hardly further apart than twice the radius.
 # From weights of sound training (noise as start, a smaller radius) single steps from zero at a
 # high rate break down within a few epochs, now and then, and which epoch it is hangs on the last
 # bits of the arithmetic. So there are several runs to find a breakdown in.
@@ -163,7 +163,7 @@ RUN = {
 }
 SOUND_RUN = {**RUN, "initialization": "random", "eval_epsilon": 0.09, "eval_steps": 1}
 SINGLE_STEPS = {**RUN, "initialization": "zero", "step_ratio": 1.0, "lr": 0.3}
-CANDIDATES = [(0.11, 3), (0.12, 0), (0.11, 1), (0.12, 2), (0.12, 1), (0.12, 3)]
+CANDIDATES = [(0.12, 2), (0.11, 3), (0.12, 0), (0.11, 1), (0.12, 1), (0.12, 3)]
 
 
 def broke_down(before, now):
@@ -173,7 +173,7 @@ def broke_down(before, now):
 
 
 @pytest.fixture(scope="module")
-def collapsing():
+def broken():
     """A trainer that has just broken down, and its epochs so far."""
     whole = digits("train")
     pixels = np.where(whole.images > 127, round(0.65 * 255), round(0.35 * 255)).astype(np.uint8)
@@ -194,8 +194,8 @@ def collapsing():
     pytest.fail("no candidate broke down: choose others")
 
 
-def test_a_real_breakdown_is_told_in_its_very_epoch_and_not_before(collapsing):
-    _, epochs = collapsing
+def test_a_real_breakdown_is_told_in_its_very_epoch_and_not_before(broken):
+    _, epochs = broken
     assert max(metrics.raw_pgd for metrics in epochs) > 0.35  # healthy: chance is 0.1
     assert [metrics.co_detected for metrics in epochs] == [False] * (len(epochs) - 1) + [True]
     last = epochs[-1]
@@ -203,14 +203,14 @@ def test_a_real_breakdown_is_told_in_its_very_epoch_and_not_before(collapsing):
     assert last.co_drop == epochs[-2].raw_pgd - last.raw_pgd
 
 
-def test_without_averaging_both_judgements_of_an_epoch_agree(collapsing):
-    for metrics in collapsing[1]:
+def test_without_averaging_both_judgements_of_an_epoch_agree(broken):
+    for metrics in broken[1]:
         raw = metrics.raw_fgsm, metrics.raw_pgd
         assert raw == pytest.approx((metrics.valid_fgsm, metrics.valid_pgd))
 
 
-def test_the_best_weights_are_from_before_the_breakdown_and_worth_what_is_said(collapsing):
-    trainer, epochs = collapsing
+def test_the_best_weights_are_from_before_the_breakdown_and_worth_what_is_said(broken):
+    trainer, epochs = broken
     last = epochs[-1]
     sound = epochs[:-1]
     assert last.best_robust == max(metrics.valid_robust for metrics in sound)

@@ -4,12 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from regmix.attacks.fgsm import fgsm
-
-
-def signed_gradient(model, point, labels):
-    point = point.detach().requires_grad_()
-    F.cross_entropy(model(point), labels).backward(inputs=point)
-    return point.grad.sign()
+from tests.support.regmix.variants import signed_gradient
 
 
 def attack(model, images, labels, start, *, epsilon, **options):

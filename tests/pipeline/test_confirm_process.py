@@ -8,7 +8,7 @@ import pytest
 from pipeline.problem.exported import Exported
 from regmix.evaluation.results import unpack
 from tests.support.processes import call, interrupt_after, run, start
-from tests.support.studies import config, measured, shown, states
+from tests.support.studies import measured, shown, states
 
 RACE = "wamr-digits-confirm"
 
@@ -17,6 +17,7 @@ def arguments(runs, *more):
     return ("--study", "wamr-digits", "--runs", runs, "--out", runs / "out", *more)
 
 
+@pytest.mark.process(seconds=22)
 def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_is_written(
     searched, cluster
 ):
@@ -28,20 +29,21 @@ def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_i
     source, race = states(searched), states(searched, RACE)
     views, _ = shown(searched, RACE)
     complete = sorted(
-        (t for t in source.values() if t.state.name == "COMPLETE"), key=lambda t: -t.value
+        (t for t in source.values() if t.state == "COMPLETE"), key=lambda t: -t.final_robust
     )
     finalists = {0, *(trial.number for trial in complete[:2])}
     pairs = sorted((t.params["finalist"], t.params["seed"]) for t in race.values())
     assert pairs == sorted((number, seed) for number in finalists for seed in (1, 2))
     for number, trial in race.items():
-        assert trial.state.name == "COMPLETE" and views[number].info.status == "FINISHED"
+        assert trial.state == "COMPLETE" and views[number].info.status == "FINISHED"
         own = {"seed": trial.params["seed"], "judgement": "finalist"}
-        assert config(trial) == {**config(source[trial.params["finalist"]]), **own}
+        assert trial.config == {**source[trial.params["finalist"]].config, **own}
         judged = measured(trial, 4)["final"]
         survivors = unpack(judged["survivors"], judged["count"])
         assert sum(survivors) == judged["hits"] and judged["masking"]["without_gradient"] >= 0
     means = {
-        n: np.mean([t.value for t in race.values() if t.params["finalist"] == n]) for n in finalists
+        n: np.mean([t.final_robust for t in race.values() if t.params["finalist"] == n])
+        for n in finalists
     }
     rows = [line.split() for line in result.out.splitlines() if line.strip()[:1].isdigit()]
     assert {int(row[0]): f"{means[int(row[0])]:.3f}" for row in rows} == {

@@ -2,20 +2,9 @@ import copy
 
 import pytest
 import torch
-from torch import nn
 
 from regmix.evaluation.pgd_ensemble import correct, pgd, random_start, validate
-
-
-class Louder(nn.Module):
-    """The same answers with logits a factor larger."""
-
-    def __init__(self, model, factor):
-        super().__init__()
-        self.model, self.factor = model, factor
-
-    def forward(self, images):
-        return self.model(images) * self.factor
+from tests.support.regmix.models import Around
 
 
 def values(found):
@@ -160,7 +149,7 @@ def survivors(model, images, labels, objective):
 def test_loud_logits_do_not_blind_the_margin(trained, digit_images):
     quiet, loud = (
         survivors(model, *digit_images, "margin")
-        for model in (trained, Louder(trained, 1e4).eval())
+        for model in (trained, Around(trained, after=lambda z: z * 1e4).eval())
     )
     assert abs(loud - quiet) <= 0.01
 
@@ -169,6 +158,6 @@ def test_loud_logits_blind_cross_entropy(trained, digit_images):
     # the negative control: where the loss saturates, its gradient is exactly zero
     quiet, loud = (
         survivors(model, *digit_images, "cross_entropy")
-        for model in (trained, Louder(trained, 1e4).eval())
+        for model in (trained, Around(trained, after=lambda z: z * 1e4).eval())
     )
     assert loud > quiet + 0.1

@@ -1,0 +1,125 @@
+"""The weights of an exported configuration, evaluated: on test images, or as a finalist."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.problem.exported import Exported, load_part, load_split
+from regmix.errors import InputError
+from regmix.evaluation.results import Masking, Proportion
+from regmix.images import Images
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def evaluate_on_test(
+    exported: Exported, weights: Path, count: int | None, *, with_autoattack: bool
+) -> dict[str, Any]:
+    """Return the evaluation on test images as it is kept, and print each attack's figure.
+
+    Args:
+        exported: the configuration.
+        weights: file of its weights.
+        count: number of test images; None for all.
+        with_autoattack: whether AutoAttack runs too.
+
+    Raises:
+        InputError: where images or weights are missing or don't fit.
+    """
+    from regmix.evaluation.attack_settings import AttackSettings
+    from regmix.evaluation.final_evaluation import evaluate_test
+    from regmix.evaluation.masking import masking
+    from regmix.evaluation.pgd_ensemble import random_start, validate
+
+    config, test = exported.config, load_part(exported.config, "test")
+    if count is not None:
+        test = test.first(count)
+    model, (images, labels) = _load_model(exported, weights, test), _tensors(test)
+    rows, epsilon, seed = {}, config.eval_epsilon, config.eval_seed
+    for name, share in evaluate_test(
+        model, images, labels, AttackSettings(epsilon, seed), with_autoattack=with_autoattack
+    ):
+        rows[name] = share
+        print(f"{name}: {share.value:.4f}", file=sys.stderr, flush=True)
+    start = random_start(images, epsilon, seed)
+    known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
+    signs = masking(model, images, labels, start, known, AttackSettings(epsilon, seed))
+    return _document(exported, "test images", test, rows, signs)
+
+
+def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dict[str, Any]:
+    """Return the evaluation as a finalist on the validation images, which is not kept.
+
+    Args:
+        exported: the configuration.
+        path: its file, for messages.
+        weights: file of its weights.
+
+    Raises:
+        InputError: where images or weights are missing or don't fit.
+    """
+    from regmix.evaluation.apgd_levels import evaluate_finalist
+    from regmix.evaluation.attack_settings import AttackSettings
+    from regmix.evaluation.pgd_ensemble import random_start, validate
+
+    config, valid = exported.config, load_split(exported, path).valid
+    model, (images, labels) = _load_model(exported, weights, valid), _tensors(valid)
+    epsilon, seed = config.eval_epsilon, config.eval_seed
+    start = random_start(images, epsilon, seed)
+    known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
+    final = evaluate_finalist(model, images, labels, start, known, AttackSettings(epsilon, seed))
+    shares = {
+        "clean": known.clean,
+        "FGSM": known.fgsm,
+        "PGD": known.pgd,
+        "and margin": known.robust,
+    }
+    rows = {
+        name: Proportion(round(value * len(valid)), len(valid)) for name, value in shares.items()
+    }
+    rows["and APGD-100, 9 targets, Square"] = final.share
+    return _document(exported, "validation images, which chose it", valid, rows, final.masking)
+
+
+def _load_model(exported: Exported, weights: Path, images: Images) -> "nn.Module":
+    from regmix.device import device
+    from regmix.training import checkpoint
+    from regmix.training.trainer import build_model
+
+    model = build_model(exported.config, images.images.shape[1], len(images.classes))
+    try:
+        model.load_state_dict(checkpoint.load_weights(weights))
+    except RuntimeError:
+        raise InputError(
+            f"{weights}: does not fit {exported.config.model.name}; export again"
+        ) from None
+    return model.to(device()).eval().requires_grad_(False)
+
+
+def _tensors(images: Images) -> tuple[Any, Any]:
+    import torch
+
+    from regmix.device import device
+
+    pixels = torch.from_numpy(images.images).to(device()).float() / 255
+    return pixels, torch.from_numpy(images.labels).to(device())
+
+
+def _document(
+    exported: Exported, part: str, images: Images, rows: dict[str, Proportion], signs: Masking
+) -> dict[str, Any]:
+    """Return settings, hits and count of each row, and the signs of masking."""
+    from regmix.device import machine
+
+    return {
+        "data": exported.config.data.name,
+        "part": part,
+        "fingerprint": images.fingerprint(),
+        "epsilon": exported.config.eval_epsilon,
+        "seed": exported.config.eval_seed,
+        "machine": machine(),
+        "rows": {name: {"hits": row.hits, "count": row.count} for name, row in rows.items()},
+        "masking": asdict(signs),
+    }

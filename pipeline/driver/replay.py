@@ -1,0 +1,100 @@
+"""An exported configuration trained again, and held against what was recorded."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.problem.environment import versions
+from pipeline.problem.exported import Exported
+from regmix.images import Split
+from regmix.training.metrics import EpochMetrics
+
+
+def replay(exported: Exported, data: Split, path: Path) -> Exported:
+    """Train, print a line per epoch, write file and weights, and return what came out.
+
+    Args:
+        exported: the configuration, with the seed to train with.
+        data: its images.
+        path: the file to write.
+    """
+    import torch
+
+    from regmix.device import device, machine
+    from regmix.training import checkpoint
+    from regmix.training.trainer import RegMixTrainer
+
+    torch.set_num_threads(int(exported.machine.get("threads", 1)))
+    trainer: RegMixTrainer = RegMixTrainer(exported.config, data, device())
+    print(f"seed {exported.config.seed} on {machine()['device']}")
+    metrics = exported.metrics
+    for metrics in trainer.epochs():
+        print(
+            f"epoch {metrics.epoch:3d}/{exported.config.epochs}  loss {metrics.train_loss:.4f}  "
+            f"clean {metrics.valid_clean:.4f}  robust {metrics.valid_robust:.4f}"
+            f"{'  CATASTROPHIC OVERFITTING' if metrics.co_detected else ''}",
+            flush=True,
+        )
+    weights, best = path.with_suffix(".safetensors"), None
+    checkpoint.save_weights(trainer.average.model.state_dict(), weights)
+    earlier = trainer.monitor.earlier_best(trainer.epoch)
+    if earlier is not None:
+        best = path.with_suffix(".best.safetensors")
+        checkpoint.save_weights(earlier, best)
+    _print_final(metrics)
+    again = Exported(
+        origin={"trained_again": exported.origin},
+        config=exported.config,
+        data_fingerprint=exported.data_fingerprint,
+        metrics=metrics,
+        machine=machine(),
+        versions=versions(),
+        plugins=exported.plugins,
+        weights=weights,
+        best_weights=best,
+    )
+    again.write(path)
+    print(f"wrote {path}")
+    return again
+
+
+def _print_final(metrics: EpochMetrics) -> None:
+    """Print the evaluation after the last epoch, and what makes it doubtful."""
+    assert metrics.final is not None, "the last epoch is evaluated"
+    low, high = metrics.final.share.interval
+    print(
+        f"final_robust: {metrics.final.robust:.4f} of {metrics.final.count} validation images "
+        f"(95 % interval {low:.4f} to {high:.4f})"
+    )
+    for flag in metrics.final.masking.flags():
+        print(f"gradient masking? {flag}")
+
+
+def compare(recorded: Exported, again: Exported) -> bool:
+    """Print every metric that differs; return False where none may differ.
+
+    Args:
+        recorded: the configuration as it was exported.
+        again: the same, trained again with the same seed.
+    """
+    old, new = asdict(recorded.metrics), asdict(again.metrics)
+    differ = [name for name in old if name != "seconds" and old[name] != new[name]]
+    if not differ:
+        print("every metric of the last epoch is exactly the recorded one")
+        return True
+    for name in differ:
+        print(f"{name} was {old[name]!r} and is {new[name]!r}")
+    reasons = [
+        f"{name} was {recorded.versions.get(name)} and is {value}"
+        for name, value in again.versions.items()
+        if name in ("python", "torch", "numpy") and recorded.versions.get(name) != value
+    ]
+    if recorded.machine != again.machine:
+        reasons.append(f"the machine was {recorded.machine} and is {again.machine}")
+    elif again.machine["device"] != "cpu":
+        reasons.append("a GPU sums in another order each time")
+    if reasons:
+        print(f"the numbers may differ, since {'; '.join(reasons)}")
+        return True
+    print("train: the same machine and versions gave other numbers", file=sys.stderr)
+    return False

@@ -1,0 +1,46 @@
+"""An evaluation as a table, with what makes it doubtful."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from pipeline.report.formatting import console
+from regmix.errors import InputError
+from regmix.evaluation.results import Masking, Proportion
+
+
+def show(path: Path, evaluation: Mapping[str, Any]) -> None:
+    """Print a row for each attack, and the signs of gradient masking.
+
+    Args:
+        path: file of the configuration, for the title.
+        evaluation: what `pipeline.driver.evaluation` returned, or what was kept of it.
+
+    Raises:
+        InputError: where the kept evaluation is damaged.
+    """
+    try:
+        shares = {
+            name: Proportion(row["hits"], row["count"]) for name, row in evaluation["rows"].items()
+        }
+        epsilon = float(evaluation["epsilon"])
+        data, signs = (
+            f"{evaluation['data']}'s {evaluation['part']}",
+            Masking(**evaluation["masking"]),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise InputError(f"{path.stem}.judgement.yaml: is damaged; add --again") from None
+    table = Table(title=f"{path.stem} on {data}, epsilon {epsilon:.4g}", box=None)
+    for column in ("attack", "accuracy", "95 % interval", "images"):
+        table.add_column(column, justify="left" if column == "attack" else "right")
+    for name, share in shares.items():
+        low, high = share.interval
+        interval = f"{low:.4f} to {high:.4f}"
+        table.add_row(name, f"{share.value:.4f}", interval, f"{share.hits} of {share.count}")
+    console().print(table)
+    for flag in signs.flags():
+        print(f"gradient masking? {flag}")
+    if not signs.flags():
+        print("no sign of gradient masking")

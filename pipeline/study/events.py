@@ -1,0 +1,41 @@
+"""What a study exchanges with whoever trains its trials: requests, epochs and outcomes.
+
+Workers import this file: it loads neither Optuna nor torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from regmix.config import TrainConfig
+from regmix.training.metrics import EpochMetrics
+
+
+@dataclass(frozen=True)
+class TrialRequest:
+    """A trial to begin or to continue.
+
+    number: the trial's number in the study.
+    config: the run that the trial's parameters mean.
+    resume_epoch: the last epoch that the study knows; 0 for a new trial.
+    """
+
+    number: int
+    config: TrainConfig
+    resume_epoch: int
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """An epoch that a worker has trained, and the machine on which."""
+
+    metrics: EpochMetrics
+    machine: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """How a trial ended, and why where it did not reach its last epoch."""
+
+    state: Literal["COMPLETE", "PRUNED", "FAIL"]
+    reason: str = ""
