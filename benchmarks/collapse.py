@@ -8,13 +8,12 @@ A real collapse is told without the rule: accuracy under PGD-10 falls by more th
 epoch after the grace. The rule knows nothing of falls, so each can be held against the other.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -68,7 +67,7 @@ def replay(place: str, method: str, log: dict[str, Any]) -> Replayed:
     )
 
 
-def _is_curve(values: object) -> bool:
+def _is_curve(values: object) -> TypeGuard[list[float]]:
     return (
         isinstance(values, list)
         and len(values) > 1
@@ -118,7 +117,7 @@ def table(files: dict[str, list[Replayed]]) -> Table:
 
 def main(argv: Sequence[str]) -> int:
     """Print the counts, then each run that was flagged without a real collapse."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser("collapse.py", __doc__)
     parser.add_argument("folder", type=Path, help="holds the logs, *.json")
     folder = parser.parse_args(argv).folder
     paths = sorted(folder.glob("*.json"))

@@ -1,7 +1,7 @@
 """What early parts of learning curves tell of their ends: correlations, and halving replayed."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,8 +141,8 @@ def correlations(title: str, rows: dict[str, Callable[[float], tuple[Curve, Curv
         table.add_column(part, justify="right")
     for name, look in rows.items():
         cells = []
-        for part in PARTS.values():
-            early, final = look(part)
+        for share in PARTS.values():
+            early, final = look(share)
             if not early:
                 cells.append("-")
                 continue
@@ -152,7 +152,7 @@ def correlations(title: str, rows: dict[str, Callable[[float], tuple[Curve, Curv
     return table
 
 
-def replays(title: str, arms: dict[str, tuple[Sequence[Curve], Curve]]) -> Table:
+def replays(title: str, arms: Mapping[str, tuple[Sequence[Curve], Curve]]) -> Table:
     """Return a table of halving over these curves."""
     table = Table(title=title, box=None)
     for name in ("curves", "first rung", "goes on", "epochs", "short of the best", "best lost"):

@@ -115,13 +115,15 @@ class Bench:
         cpu, begun = time.process_time(), time.perf_counter()
         trainer = RegMixTrainer(config, self.split, torch.device("cpu"))
         metrics = list(trainer.epochs())[-1]
+        final = metrics.final
+        assert final is not None, "the last epoch is evaluated"
         line = who | {
             "cpu_seconds": time.process_time() - cpu,
             "seconds": time.perf_counter() - begun,
             "valid_pgd": metrics.valid_pgd,
             "valid_robust": metrics.valid_robust,
-            "valid_final_robust": metrics.final.robust,
-            "flags": metrics.final.masking.flags(),
+            "valid_final_robust": final.robust,
+            "flags": final.masking.flags(),
             "co_detected": metrics.co_detected,
         }
         if purpose == "final" or self.data == "digits":
@@ -148,7 +150,7 @@ class Bench:
         labels = torch.from_numpy(self.test.labels)
         settings = AttackSettings(epsilon, seed=0)
         rows = evaluate_test(model, images, labels, settings)
-        result = {"rows": {name: share.value for name, share in rows}}
+        result: dict[str, Any] = {"rows": {name: share.value for name, share in rows}}
         some = self.test.first(JUDGED[self.data][1 if levels else 2])
         x, y = torch.from_numpy(some.images).float() / 255, torch.from_numpy(some.labels)
         known = validate(model, x, y, random_start(x, epsilon, 0), epsilon=epsilon, steps=10)

@@ -29,7 +29,9 @@ def ours(trials: int) -> tuple[float, float]:
     )
     spent = time.monotonic() - begun
     shutil.rmtree(runs)
-    first, share = re.search(r"first epoch after (\d+) s.*; (\d+)% of", result.stdout).groups()
+    found = re.search(r"first epoch after (\d+) s.*; (\d+)% of", result.stdout)
+    assert found is not None, result.stdout
+    first, share = found.groups()
     print(f"ours: first epoch after {first} s")
     return spent, int(share) / 100
 

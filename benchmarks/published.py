@@ -133,9 +133,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--minutes", default=1e9, help="stop training after so many")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(argv)
-    until = time.monotonic() + 60 * float(
-        check("command line", "--minutes", args.minutes, Positive)
-    )  # type: ignore[arg-type]
+    minutes = float(check("command line", "--minutes", args.minutes, Positive))
+    until = time.monotonic() + 60 * minutes
     out = paths.writable_folder(Path(args.out), "--out")
     seed = check("--seed", "seed", args.seed, Seed)
     torch.backends.cudnn.benchmark = True

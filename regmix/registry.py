@@ -57,6 +57,7 @@ def add_kind(kind: str, folder: Path, package: str, contract: Contract | None = 
 
     Raises:
         InputError: where a plug-in has the name of one of the tool's variants.
+        ValueError: where the kind was added with other arguments.
     """
     added = _Kind(folder, package, contract)
     if _kinds.setdefault(kind, added) != added:

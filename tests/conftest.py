@@ -1,6 +1,7 @@
 """How the tests share two cores, and which of them start processes."""
 
 import os
+import platform
 import subprocess
 
 import pytest
@@ -8,16 +9,18 @@ import pytest
 # A second thread would only wait for the other test. Of torch, here and in each process.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process would compile what it imports
+platform.platform()  # asked first, it starts a process; MLflow asks when it is imported
 
 # Whoever uses one of these holds against a process.
 PROCESSES = {"finished", "undisturbed", "cluster"}
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     for item in items:
         if PROCESSES & set(item.fixturenames) and not item.get_closest_marker("process"):
             item.add_marker(pytest.mark.process)
+    yield  # what is deselected goes
     items[:] = deal(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
@@ -29,12 +32,12 @@ def deal(items, workers):
     """
     long = sorted(filter(seconds, items), key=seconds, reverse=True)
     short = [item for item in items if not seconds(item)]
-    parts = []
+    parts: list[list[pytest.Item]] = []
     for left in range(workers, 0, -1):
         # back and forth, so that no part gets the longer one of each pair
         place = workers - left
         mine = [item for n, item in enumerate(long) if _seat(n, workers) == place]
-        room = (len(items) - sum(map(len, parts))) // left - len(mine)
+        room = (len(items) - sum(len(part) for part in parts)) // left - len(mine)
         parts.append(mine + short[:room])
         short = short[room:]
     return [item for part in parts for item in part]

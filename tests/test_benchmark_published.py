@@ -7,8 +7,8 @@ import yaml
 
 from tests.support.processes import ROOT, call, run
 
-SMALL = ("model=small_cnn", "width=2", "epochs=2", "train_images=60", "valid_images=20")
-SMALL += ("data=digits", "batch_size=20", "augment=none")
+SMALL = ["model=small_cnn", "width=2", "epochs=2", "train_images=60", "valid_images=20"]
+SMALL += ["data=digits", "batch_size=20", "augment=none"]
 
 
 def typed(out, *more):

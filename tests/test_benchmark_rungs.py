@@ -30,7 +30,7 @@ def test_a_best_that_starts_last_is_lost_at_an_early_rung_and_kept_at_a_late_one
 
 
 def test_at_the_same_epochs_halving_pays_where_ranks_hold_and_costs_where_they_turn():
-    height = np.linspace(0.2, 0.6, 30)
+    height = np.linspace(0.2, 0.6, 30).tolist()
     steady = [list(h * np.ones(10)) for h in height]
     turning = [list(np.where(np.arange(10) < 5, 1 - h, h)) for h in height]
     unpruned = shortfalls(steady, height, first=1, keep=1)
@@ -45,8 +45,8 @@ def test_at_the_same_epochs_halving_pays_where_ranks_hold_and_costs_where_they_t
 
 def test_the_interval_of_a_rank_correlation_holds_it_and_narrows():
     generator = np.random.default_rng(0)
-    early = generator.normal(size=200)
-    final = early + generator.normal(size=200)
+    ability = generator.normal(size=200)
+    early, final = ability.tolist(), (ability + generator.normal(size=200)).tolist()
     known = rank_correlation(early, final)
     few, many = interval(early[:20], final[:20]), interval(early, final)
     assert many[0] < known < many[1]

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import optuna
@@ -60,7 +61,7 @@ class Lines:
     """Curves as they are written down."""
 
     curves: list
-    space = None
+    space: SearchSpace = SearchSpace("", "", {}, {}, "")
 
     @property
     def epochs(self):
@@ -127,7 +128,8 @@ def test_rays_searcher_is_told_a_stopped_trial_as_complete_with_its_low_value():
         way.ask()
     assert way.report(0, 1, 0.4)
     assert not way.report(1, 1, 0.1)  # the first rung is epoch 1
-    good, bad = way.searcher._ot_study.get_trials()
+    study: Any = way.searcher._ot_study
+    good, bad = study.get_trials()
     assert (good.state.name, good.intermediate_values) == ("RUNNING", {1: 0.4})
     assert (bad.state.name, bad.value) == ("COMPLETE", 0.1)
 
@@ -136,8 +138,8 @@ def test_the_options_of_a_way_reach_what_they_belong_to():
     settings = Way.parse("w=tpe+halving:rungs=2/4,keep=0.25").settings(9)
     assert settings.startswith("tpe Halving(rungs=(2, 4), keep=0.25")
     assert " at 0x" not in Way.parse("w=random+none").settings(9)
-    bracket = Way.parse("r=ray:grace_period=3").method(Bowl(), 0).scheduler._brackets[0]
-    assert [rung for rung, _ in bracket._rungs] == [3]
+    ray: Any = Way.parse("r=ray:grace_period=3").method(Bowl(), 0)
+    assert [rung for rung, _ in ray.scheduler._brackets[0]._rungs] == [3]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,12 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, name: str, description: str | None) -> None:
         """Parse for the command `name`; options are never abbreviated."""
-        super().__init__(prog=name, description=description, allow_abbrev=False)
+        super().__init__(
+            prog=name,
+            description=description,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
 
     def add_values(self, meanings: Mapping[str, str]) -> None:
         """Add options that take one value each.

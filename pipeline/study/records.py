@@ -342,7 +342,7 @@ class StudyRecord:
         if names:
             differ = "; ".join(f"{n} was {known.get(n)} and is {identity.get(n)}" for n in names)
             raise InputError(
-                f"--study {self.name}: was begun with another {_NOUNS[key]} ({differ}); undo the "
+                f"--study {self.name}: was begun with {_OTHERS[key]} ({differ}); undo the "
                 "change, or choose a new name by --study"
             )
 
@@ -371,12 +371,12 @@ class StudyRecord:
         return found
 
 
-_NOUNS = {
-    "problem": "problem",
-    "rules": "rules",
-    "data": "data",
-    "checkpoints": "place of checkpoints",
-    "plugins": "plug-ins",
+_OTHERS = {
+    "problem": "another problem",
+    "rules": "other rules",
+    "data": "other data",
+    "checkpoints": "another place of checkpoints",
+    "plugins": "other plug-ins",
 }
 
 

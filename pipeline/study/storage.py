@@ -113,10 +113,11 @@ def open_study(name: str, storage: "BaseStorage") -> StudyRecord:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     # it beats for itself within its own loop alone; `pipeline.study.heartbeat` does here
     warnings.filterwarnings("ignore", message="Heartbeat of storage")
-    study = optuna.create_study(
-        study_name=name, storage=storage, direction="maximize", load_if_exists=True
-    )
-    return StudyRecord(study)
+    try:  # to create one where it exists would write to the journal
+        found = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        found = optuna.create_study(study_name=name, storage=storage, direction="maximize")
+    return StudyRecord(found)
 
 
 def find_study(name: str, storage: str | None, place: Path) -> StudyRecord:

@@ -54,7 +54,7 @@ def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_the_end(tmp_p
     uri, database = f"http://127.0.0.1:{port}", tmp_path / "server.db"
 
     def serve():
-        command = [BIN / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+        command = [str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--backend-store-uri", f"sqlite:///{database}", "--workers", "1"]
         command += ["--default-artifact-root", str(tmp_path / "artifacts")]
         lean = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

@@ -1,104 +1,75 @@
-"""The rounds of a race on a real study."""
+"""The race of the finalists as a user types it."""
+
+import signal
 
 import numpy as np
-from pipeline.race.controller import RaceController, RaceProblem, dropped, median_run, outcomes
+import pytest
 
-from pipeline import pruners
-from pipeline.problem.problem import SearchProblem
-from regmix.evaluation.results import FinalEvaluation, Masking, pack, unpack
-from tests.support.controllers import MACHINE, metrics, study_at
+from pipeline.problem.exported import Exported
+from regmix.evaluation.results import unpack
+from tests.support.processes import call, interrupt_after, run, start
+from tests.support.studies import measured, shown, states
+
+RACE = "wamr-digits-confirm"
 
 
-def raced(place, seeds, finalists=(0, 3, 5)):
-    flat = SearchProblem.load("wamr", "digits", {"epochs": 1}).config({})
-    bridge = RaceController(
-        study_at(place),
-        RaceProblem("s", "digits", dict.fromkeys(finalists, flat), ("alpha",)),
-        pruners.build("none", 1),
-        "random",
-        0,
-        trials=0,
-        seeds=tuple(range(1, 1 + seeds)),
-        reference=0,
-        finalists=finalists,
+def arguments(runs, *more):
+    return ("--study", "wamr-digits", "--runs", runs, "--out", runs / "out", *more)
+
+
+@pytest.mark.process(seconds=22)
+def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_is_written(
+    searched, cluster
+):
+    typed = arguments(searched, "--top", 2, "--seeds", 2, *cluster)
+    killed = interrupt_after(start("confirm", *typed), "trial", signal.SIGKILL)
+    assert killed.code == -signal.SIGKILL
+    result = run("confirm", *typed)
+    assert result.code == 0, result.err
+    source, race = states(searched), states(searched, RACE)
+    views, _ = shown(searched, RACE)
+    complete = sorted(
+        (t for t in source.values() if t.state == "COMPLETE"), key=lambda t: -t.final_robust
     )
-    bridge.recover()
-    return bridge
+    finalists = {0, *(trial.number for trial in complete[:2])}
+    pairs = sorted((t.params["finalist"], t.params["seed"]) for t in race.values())
+    assert pairs == sorted((number, seed) for number in finalists for seed in (1, 2))
+    for number, trial in race.items():
+        assert trial.state == "COMPLETE" and views[number].info.status == "FINISHED"
+        own = {"seed": trial.params["seed"], "judgement": "finalist"}
+        assert trial.config == {**source[trial.params["finalist"]].config, **own}
+        judged = measured(trial, 4)["final"]
+        survivors = unpack(judged["survivors"], judged["count"])
+        assert sum(survivors) == judged["hits"] and judged["masking"]["without_gradient"] >= 0
+    means = {
+        n: np.mean([t.final_robust for t in race.values() if t.params["finalist"] == n])
+        for n in finalists
+    }
+    rows = [line.split() for line in result.out.splitlines() if line.strip()[:1].isdigit()]
+    assert {int(row[0]): f"{means[int(row[0])]:.3f}" for row in rows} == {
+        int(row[0]): row[5] for row in rows
+    }
+    assert len(rows) == len(finalists)
+    confirmed = Exported.read(searched / "out" / "wamr-digits-confirmed.yaml")
+    best = max(means, key=lambda n: means[n])
+    assert confirmed.origin["finalist"] == int(rows[0][0])
+    assert means[confirmed.origin["finalist"]] == means[best]
+    assert confirmed.config.seed in (1, 2) and confirmed.weights.exists()
+    again = run("confirm", *typed)
+    assert again.code == 0
+    assert [line for line in again.out.splitlines() if "default" in line]
+    assert len(states(searched, RACE)) == len(race)
 
 
-def survivors(robust, seed, images=400):
-    """The easiest images survive, but for a few that another seed loses."""
-    bits = np.arange(images) < robust * images
-    bits[np.random.default_rng(seed).integers(0, images, 8)] ^= True
-    return bits
-
-
-def tell(bridge, request, robust):
-    number, seed = request.number, request.config.seed
-    bits = survivors(robust, seed).tolist()
-    found = Masking(**dict.fromkeys(Masking.__dataclass_fields__, 0.0))
-    judged = FinalEvaluation(sum(bits), len(bits), found, pack(bits))
-    told = metrics(1, robust, last=1, judged=0.0)
-    told = type(told)(**{**told.__dict__, "final": judged})
-    bridge.tell(number, bridge.report(number, told, MACHINE))
-
-
-def finalist(bridge, request):
-    return bridge.frozen(request.number).params["finalist"]
-
-
-def test_a_round_ends_before_the_next_begins_and_the_hopeless_drops_out(tmp_path):
-    worth = {0: 0.5, 3: 0.55, 5: 0.2}
-    bridge = raced(tmp_path, seeds=2)
-    first = [bridge.ask() for _ in range(3)]
-    assert sorted(finalist(bridge, r) for r in first) == [0, 3, 5]
-    assert bridge.ask() is None  # others of the round run
-    for request in first[:2]:
-        tell(bridge, request, worth[finalist(bridge, request)])
-    assert bridge.ask() is None
-    living = raced(tmp_path, seeds=2)  # the driver died here
-    left = living.ask()
-    assert left.number == first[2].number
-    tell(living, left, worth[finalist(living, left)])
-    second = [living.ask() for _ in range(3)]
-    assert [r and finalist(living, r) for r in second] == [0, 3, None]
-    assert dropped(living.study).keys() == {5}
-    for request in second[:2]:
-        tell(living, request, worth[finalist(living, request)])
-    assert living.ask() is None
-    runs = outcomes(living.study)
-    assert {name: runs[name].shape for name in runs} == {0: (2, 400), 3: (2, 400), 5: (1, 400)}
-    assert (runs[3][0] == survivors(0.55, 1)).all()
-    assert raced(tmp_path, seeds=2).ask() is None
-    more = raced(tmp_path, seeds=3)  # a longer race leaves out who dropped out
-    assert [finalist(more, more.ask()) for _ in range(2)] == [0, 3]
-
-
-def test_a_finalist_that_fails_drops_out_and_the_default_never(tmp_path):
-    from pipeline.study.events import TrialOutcome
-
-    bridge = raced(tmp_path, seeds=2)
-    for request in [bridge.ask() for _ in range(3)]:
-        if finalist(bridge, request) == 3:
-            bridge.tell(request.number, TrialOutcome("FAIL", "diverged"))
-        else:
-            tell(bridge, request, 0.1 if finalist(bridge, request) == 0 else 0.6)
-    assert [finalist(bridge, bridge.ask()) for _ in range(2)] == [0, 5]
-    assert dropped(bridge.study) == {3: "failed: diverged"}
-
-
-def test_the_median_run_is_the_one_in_the_middle(tmp_path):
-    bridge = raced(tmp_path, seeds=3, finalists=(0, 3))
-    values = {(0, 1): 0.5, (0, 2): 0.6, (0, 3): 0.55, (3, 1): 0.5, (3, 2): 0.5, (3, 3): 0.5}
-    for _ in range(6):
-        request = bridge.ask()
-        tell(bridge, request, values[finalist(bridge, request), request.config.seed])
-    assert median_run(bridge.study, 0).params["seed"] == 3
-
-
-def test_bits_come_back_as_they_were():
-    generator = np.random.default_rng(0)
-    for count in (1, 3, 4, 5, 8, 400, 1001):
-        bits = (generator.random(count) < 0.5).tolist()
-        assert unpack(pack(bits), count) == bits
-    assert len(pack([False] * 400)) == 100
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["--seeds", 0], "--seeds must be at least 1"),
+        (["--top", "some"], "--top must be a number, but is 'some'"),
+        (["--study", "wamr-digit"], "unknown study 'wamr-digit'; did you mean 'wamr-digits'?"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(finished, tmp_path, typed, expected):
+    runs, _ = finished
+    given = ["--study", "wamr-digits", "--runs", runs, "--out", tmp_path, *typed]
+    assert expected in call("confirm", *given).one_line

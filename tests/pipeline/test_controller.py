@@ -288,7 +288,7 @@ def test_every_state_is_among_the_changes(tmp_path):
     controller, seen = controller_at(tmp_path), []
 
     def drain():
-        seen.extend((trial.state.name, trial.last_step) for trial in controller.drain_changes())
+        seen.extend((trial.state, trial.last_epoch) for trial in controller.drain_changes())
 
     request = controller.ask()
     drain()
@@ -297,7 +297,7 @@ def test_every_state_is_among_the_changes(tmp_path):
         drain()
     controller.tell(request.number, outcome)
     drain()
-    expected = [("RUNNING", None), *(("RUNNING", epoch) for epoch in range(1, 5)), ("COMPLETE", 4)]
+    expected = [("RUNNING", 0), *(("RUNNING", epoch) for epoch in range(1, 5)), ("COMPLETE", 4)]
     assert seen == expected
     drain()
     assert seen == expected  # each change once
@@ -308,9 +308,9 @@ def test_a_trial_that_is_put_back_is_among_the_changes(tmp_path):
     controller.ask(), controller.ask()
     controller.drain_changes()
     controller.retry(1, "its worker process died", 3)
-    assert [(t.number, t.state.name) for t in controller.drain_changes()] == [(1, "WAITING")]
+    assert [(t.number, t.state) for t in controller.drain_changes()] == [(1, "WAITING")]
     assert controller.requeue_own() == [0]
-    assert [(t.number, t.state.name) for t in controller.drain_changes()] == [(0, "WAITING")]
+    assert [(t.number, t.state) for t in controller.drain_changes()] == [(0, "WAITING")]
 
 
 def test_a_change_is_a_copy_that_later_reports_leave_alone(tmp_path):
@@ -319,12 +319,12 @@ def test_a_change_is_a_copy_that_later_reports_leave_alone(tmp_path):
     request = controller.ask()
     controller.report(request.number, epoch_result(1, 0.3))
     (copy,) = controller.drain_changes()
-    attributes = dict(copy.user_attrs)
+    machine, metrics = copy.machine, copy.latest
     controller.report(request.number, epoch_result(2, 0.4))
     controller.retry(request.number, "its worker process died", 3)
     controller.ask()
-    assert copy.intermediate_values == {1: 0.3}
-    assert copy.user_attrs == attributes
-    assert copy.state == TrialState.RUNNING
+    assert copy.values == {1: 0.3}
+    assert (copy.machine, copy.latest, copy.retries) == (machine, metrics, [])
+    assert copy.state == "RUNNING"
     (later,) = controller.drain_changes()
-    assert later.intermediate_values == {1: 0.3, 2: 0.4}
+    assert later.values == {1: 0.3, 2: 0.4}

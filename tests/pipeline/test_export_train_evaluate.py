@@ -148,6 +148,11 @@ def test_the_search_never_reads_the_test_part(monkeypatch):
     from regmix.data import digits
 
     parts, real = [], digits.digits
-    monkeypatch.setattr(digits, "digits", lambda part: parts.append(part) or real(part))
+
+    def counted(part):
+        parts.append(part)
+        return real(part)
+
+    monkeypatch.setattr(digits, "digits", counted)
     study._load_images(SearchProblem.load("wamr", "digits", {}))
     assert parts == ["train"]

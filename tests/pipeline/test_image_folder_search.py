@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.processes import run
+from tests.support.processes import call, run
 from tests.support.studies import states
 
 
-def striped(root, per_class):
+def striped(root, train, test):
     """Ten classes that differ by where a bright bar stands: easy, and robust to small noise."""
     draw = np.random.default_rng(0)
-    for part in ("train", "test"):
+    for part, per_class in (("train", train), ("test", test)):
         for label in range(10):
             place = root / part / f"bar{label}"
             place.mkdir(parents=True)
@@ -24,9 +24,9 @@ def striped(root, per_class):
 
 @pytest.mark.process(seconds=25)
 def test_cifar10s_recipe_searches_a_folder_of_images(tmp_path, cluster):
-    folder = striped(tmp_path / "images", per_class=40)
-    settings = ("model=small_cnn", "width=8", "epochs=6", "valid_images=100", "batch_size=25")
-    settings += ("augment=none", "lr=0.05")
+    folder = striped(tmp_path / "images", train=40, test=10)
+    settings = ["model=small_cnn", "width=8", "epochs=6", "valid_images=100", "batch_size=25"]
+    settings += ["augment=none", "lr=0.05"]
     result = run(
         "search", "--recipe", "cifar10", "--data-dir", folder, "--runs", tmp_path / "runs",
         "--trials", 2, "--pruner", "none", *cluster, "--set", *settings,
@@ -38,13 +38,11 @@ def test_cifar10s_recipe_searches_a_folder_of_images(tmp_path, cluster):
     assert {trial.config["eval_epsilon"] for trial in trials} == {8 / 255}
 
     out = tmp_path / "out"
-    assert (
-        run("export", "--study", "wamr-cifar10", "--runs", tmp_path / "runs", "--out", out).code
-        == 0
-    )
+    known = ("--study", "wamr-cifar10", "--runs", tmp_path / "runs")
+    assert call("export", *known, "--out", out).code == 0
     moved = folder.rename(tmp_path / "elsewhere")
     judged = run("evaluate", out / "wamr-cifar10-1.yaml", "--data-dir", moved)
     assert judged.code == 0, judged.err
-    assert "of 400" in judged.out
-    lost = run("train", out / "wamr-cifar10-1.yaml").one_line
+    assert "of 100" in judged.out
+    lost = call("train", out / "wamr-cifar10-1.yaml").one_line
     assert "no such folder" in lost

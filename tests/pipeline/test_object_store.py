@@ -7,8 +7,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from pipeline.problem.exported import Exported
-from pipeline.trial_files.disk import Disk, open_files
-from pipeline.trial_files.object_store import below, check_url
+from pipeline.trial_files import open_files
+from pipeline.trial_files.disk import DiskFiles
+from pipeline.trial_files.object_store import check_url, subfolder
 from regmix.errors import InputError
 from tests.support.killing import arguments, check
 from tests.support.processes import call, free_port, next_trial, run, start
@@ -37,11 +38,11 @@ def files(request, tmp_path):
     if request.param == "disk":
         return open_files(str(tmp_path / "trials"))
     url, _ = request.getfixturevalue("server")
-    return open_files(below(check_url(url), "study"))
+    return open_files(subfolder(check_url(url), "study"))
 
 
 def test_files_are_written_read_listed_and_removed(files):
-    assert list(files.listed()) == []
+    assert list(files.list()) == []
     assert files.read(3, "weights") is None
     files.remove(3, "weights")  # nothing happens
     files.write(3, "weights", b"first")
@@ -50,12 +51,12 @@ def test_files_are_written_read_listed_and_removed(files):
     assert files.read(3, "weights") == b"second"
     assert files.read(12345, "checkpoint.pt") == b""
     assert files.read(4, "weights") is None
-    assert sorted(files.listed()) == [(3, "weights"), (12345, "checkpoint.pt")]
+    assert sorted(files.list()) == [(3, "weights"), (12345, "checkpoint.pt")]
     files.remove(3, "weights")
     assert files.read(3, "weights") is None
-    assert list(files.listed()) == [(12345, "checkpoint.pt")]
-    again = open_files(files.place)
-    assert list(again.listed()) == [(12345, "checkpoint.pt")]
+    assert list(files.list()) == [(12345, "checkpoint.pt")]
+    again = open_files(files.uri)
+    assert list(again.list()) == [(12345, "checkpoint.pt")]
 
 
 def test_large_contents_come_back_as_they_were(files):
@@ -65,12 +66,12 @@ def test_large_contents_come_back_as_they_were(files):
 
 
 def test_on_a_disk_halves_of_a_killed_write_are_listed_and_go_with_the_next_one(tmp_path):
-    files = Disk(tmp_path)
+    files = DiskFiles(tmp_path)
     files.write(1, "checkpoint.pt", b"whole")
     (tmp_path / "0001" / ".checkpoint.pt-abc").write_bytes(b"ha")
-    assert (1, ".checkpoint.pt-abc") in files.listed()
+    assert (1, ".checkpoint.pt-abc") in files.list()
     files.write(1, "checkpoint.pt", b"next")
-    assert list(files.listed()) == [(1, "checkpoint.pt")]
+    assert list(files.list()) == [(1, "checkpoint.pt")]
     files.remove(1, "checkpoint.pt")
     assert not (tmp_path / "0001").exists()
 
@@ -79,8 +80,8 @@ def test_two_drivers_may_tidy_one_place_at_once(files):
     for number in (1, 2, 3):
         files.write(number, "checkpoint.pt", b"")
         files.write(number, "weights", b"")
-    other = open_files(files.place)
-    listing = files.listed()
+    other = open_files(files.uri)
+    listing = files.list()
     seen = [next(listing)]
     other.remove(2, "checkpoint.pt")
     for name in ("checkpoint.pt", "weights"):
@@ -88,15 +89,15 @@ def test_two_drivers_may_tidy_one_place_at_once(files):
         other.remove(3, name)
     for number, name in [*seen, *listing]:  # what is gone is no error, found or not
         files.remove(number, name)
-    assert list(files.listed()) == list(other.listed()) == []
+    assert list(files.list()) == list(other.list()) == []
 
 
 def test_a_copy_beside_the_folders_of_trials_is_nobody_s(tmp_path):
-    files = Disk(tmp_path)
+    files = DiskFiles(tmp_path)
     files.write(1, "weights", b"")
     (tmp_path / "0001 copy").mkdir()
     (tmp_path / "0001 copy" / "weights").write_bytes(b"")
-    assert list(files.listed()) == [(1, "weights")]
+    assert list(files.list()) == [(1, "weights")]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_a_search_with_its_checkpoints_in_a_store_outlives_the_store_s_absence_a
     assert third.code == 0, third.err
     check(place, third.out, undisturbed)
     assert not list(place.rglob("*.safetensors")) and not list(place.rglob("*.pt"))
-    left = sorted(open_files(below(check_url(url), "wamr-digits")).listed())
+    left = sorted(open_files(subfolder(check_url(url), "wamr-digits")).list())
     complete = [number for number, row in undisturbed.items() if row.state == "COMPLETE"]
     assert [left for left in left if left[1] == "weights.safetensors"] == [
         (number, "weights.safetensors") for number in sorted(complete)
@@ -163,9 +164,9 @@ def test_a_search_with_its_checkpoints_in_a_store_outlives_the_store_s_absence_a
     more = ("--top", 1, "--seeds", 1, "--out", tmp_path / "out", *cluster)
     raced = run("confirm", "--study", "wamr-digits", "--runs", place, *more)
     assert raced.code == 0, raced.err
-    race = open_files(below(check_url(url), "wamr-digits-confirm"))
+    race = open_files(subfolder(check_url(url), "wamr-digits-confirm"))
     names = [(number, "weights.safetensors") for number in states(place, "wamr-digits-confirm")]
-    assert names and set(names) <= set(race.listed())
+    assert names and set(names) <= set(race.list())
     winner = Exported.read(tmp_path / "out" / "wamr-digits-confirmed.yaml")
     assert winner.weights.read_bytes() in [race.read(*name) for name in names]
     assert not list(place.rglob("*.safetensors"))

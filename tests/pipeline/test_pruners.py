@@ -6,19 +6,26 @@ import optuna
 import pytest
 
 from pipeline import pruners
+from pipeline.pruners._optuna import OptunaPruner
 from pipeline.pruners.halving import Halving, halving
 from pipeline.pruners.hyperband import hyperband
+from pipeline.pruners.patient import Patient
+from pipeline.study.records import TrialWriter
 from pipeline.study.storage import open_storage
 from regmix.errors import InputError
+from regmix.plugins import Plugins, install
+from tests.support.controllers import controller_at, epoch_result, metrics
+from tests.support.plugin_folders import own_registry, written
 
 EPOCHS = 12
 RULES = [name for name in pruners.names() if name not in ("none", "collapse")]
 
 
-def report(trial, epoch, value, clean=None, **told):
-    sound = {"co_detected": False, "raw_fgsm": 0.4, "raw_pgd": 0.3, "co_drop": 0.0}
-    told = {"valid_clean": value if clean is None else clean, **sound, **told}
-    trial.set_user_attr(f"epoch_{epoch}", told)
+def report(trial, epoch, value, clean=None, **more):
+    """Let a trial have an epoch as the controller stores it."""
+    sound = {"raw_fgsm": 0.4, "raw_pgd": 0.3, "co_drop": 0.0}
+    found = metrics(epoch, value, clean=value if clean is None else clean, **{**sound, **more})
+    TrialWriter(trial).epoch(found)
     trial.report(value, epoch)
 
 
@@ -122,14 +129,14 @@ def test_hyperband_compares_within_a_bracket_and_the_last_one_prunes_nothing():
 def test_patience_lets_a_trial_rise_and_stops_it_once_it_does_not():
     study = study_with([rising(0.1 * height) for height in range(1, 22)])
     pruner = pruners.build("patient+median", EPOCHS)
-    assert pruner.patience == 2
+    assert isinstance(pruner, Patient) and pruner.patience == 2
     flat = [0.05] * EPOCHS
     assert stopped_at(pruners.build("median", EPOCHS), study, flat)[0] == 3
     assert stopped_at(pruner, study, flat)[0] == 3  # its best is two epochs ago
     assert stopped_at(pruner, study, [0.01, 0.02, 0.03, 0.04, 0.04, 0.04])[0] == 6
 
 
-def test_a_collapsed_trial_stops_in_its_epoch_for_certain():
+def test_an_overfitted_trial_stops_in_its_epoch_for_certain():
     study, pruner = study_with([]), pruners.build("collapse+none", EPOCHS)
     trial = study.ask()
     report(trial, 1, 0.4)
@@ -138,7 +145,8 @@ def test_a_collapsed_trial_stops_in_its_epoch_for_certain():
     stop = pruner.stop(study, study.get_trials()[0])
     assert stop.certain
     assert stop.reason == (
-        "collapsed in epoch 2: 0.600 under FGSM, 0.020 under PGD, which fell from 0.410"
+        "catastrophic overfitting in epoch 2: 0.600 under FGSM, 0.020 under PGD, which fell from "
+        "0.410"
     )
 
 
@@ -167,6 +175,65 @@ def test_what_is_best_in_clean_accuracy_is_spared_where_the_front_is_sought():
         report(other, epoch, 0.005, clean=0.9)
     reason = pruner.stop(study, study.get_trials()[other.number]).reason
     assert reason.endswith(f"and trial {trial.number} beats it in both accuracies")
+
+
+OPTUNAS = {
+    "percentile": optuna.pruners.PercentilePruner(25.0, n_startup_trials=5, n_warmup_steps=2),
+    "middle": optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
+    "threshold": optuna.pruners.ThresholdPruner(lower=0.06, n_warmup_steps=2),
+}
+
+
+@pytest.mark.parametrize("name", OPTUNAS)
+def test_any_pruner_of_optuna_keeps_a_winner_and_stops_a_loser_with_a_reason(name):
+    study = study_with([rising(0.1 * height) for height in range(1, 22)])
+    pruner = OptunaPruner(name, OPTUNAS[name])
+    assert stopped_at(pruner, study, rising(2.2)) is None
+    reason = f"{name} stops it at epoch 2 with 0.050"  # `n_warmup_steps` is 2
+    assert stopped_at(pruner, study, [0.05] * EPOCHS) == (2, reason)
+
+
+@pytest.mark.parametrize("name", OPTUNAS)
+def test_a_pruner_of_optuna_says_what_it_says_in_optunas_own_loop(name):
+    """There an epoch is in the study before the pruner is asked; here it is stored afterwards."""
+    curves = [rising(0.1 * height) for height in range(1, 22)]
+    for height in (0.01, 0.3, 0.8, 1.1, 1.6):
+        study = study_with(curves)
+        study.pruner = OPTUNAS[name]
+        trial, stopped = study.ask(), None
+        for epoch, value in enumerate(rising(height), start=1):
+            trial.report(value, epoch)
+            if trial.should_prune():
+                stopped = epoch
+                break
+        here = stopped_at(OptunaPruner(name, OPTUNAS[name]), study_with(curves), rising(height))
+        assert (here and here[0]) == stopped
+
+
+PERCENTILE = """\
+from optuna.pruners import PercentilePruner
+
+
+def percentile(epochs):
+    return PercentilePruner(50.0, n_startup_trials=1)
+"""
+
+
+def test_a_pruner_of_optuna_from_a_plugin_folder_decides_over_a_study(tmp_path):
+    folder = written(tmp_path / "own", {"pruners/percentile.py": PERCENTILE})
+    with own_registry():
+        install(Plugins.read(folder))
+        controller = controller_at(tmp_path, pruner="collapse+percentile")
+    for value in (0.4, 0.1):
+        number = controller.ask().number
+        for epoch in range(1, 5):
+            outcome = controller.report(number, epoch_result(epoch, value))
+            if outcome:
+                controller.tell(number, outcome)
+                break
+    stopped = controller.record.trial(1)
+    assert (stopped.state, stopped.last_epoch) == ("PRUNED", 1)
+    assert stopped.reason == "percentile stops it at epoch 1 with 0.100"
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,10 @@ def test_in_a_terminal_running_trials_are_a_table(tmp_path):
         finish(controller, controller.ask(), 0.5)
         controller.report(controller.ask().number, epoch_result(2, 0.25))
         show_changes(controller, view)
-        plain = Console(file=io.StringIO(), width=120)
+        said = io.StringIO()
+        plain = Console(file=said, width=120)
         plain.print(view.table())
-    head, columns, row = plain.file.getvalue().strip().splitlines()
+    head, columns, row = said.getvalue().strip().splitlines()
     assert "1 of 3 trials ended, best 0.500 (trial 0)" in head
     assert columns.split() == [
         "trial",

@@ -15,9 +15,9 @@ TASKS = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 @pytest.mark.parametrize("recipe", TASKS)
 @pytest.mark.parametrize("space", NAMES)
 def test_a_hundred_samples_give_a_hundred_runs_of_the_same_task(space, recipe):
-    question = SearchProblem.load(space, recipe, {})
+    problem = SearchProblem.load(space, recipe, {})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    configs = [question.config(question.space.suggest(study.ask())) for _ in range(100)]
+    configs = [problem.config(problem.space.suggest(study.ask())) for _ in range(100)]
     assert len({tuple(config.flat().items()) for config in configs}) == 100
     tasks = {tuple((k, v) for k, v in config.flat().items() if k in TASK) for config in configs}
     assert len(tasks) == 1
@@ -27,9 +27,9 @@ def test_a_hundred_samples_give_a_hundred_runs_of_the_same_task(space, recipe):
 @pytest.mark.parametrize("recipe", TASKS)
 @pytest.mark.parametrize("space", NAMES)
 def test_the_recipes_own_values_lie_inside_the_space(space, recipe):
-    question = SearchProblem.load(space, recipe, {})
-    own = question.config({}).flat()
-    assert question.default() == {name: own[name] for name in question.space.ranges}
+    problem = SearchProblem.load(space, recipe, {})
+    own = problem.config({}).flat()
+    assert problem.default() == {name: own[name] for name in problem.space.ranges}
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_the_recipes_own_values_lie_inside_the_space(space, recipe):
         ("plain", "plain", {"epsilon_ratio", "true_class_mass"}, {}),
     ],
 )
-def test_each_space_asks_its_question(space, loss, searched, fixed):
-    question = SearchSpace.from_yaml(SPACES / f"{space}.yaml")
-    assert (question.loss, set(question.ranges), dict(question.fixed)) == (loss, searched, fixed)
+def test_each_space_searches_what_it_is_named_after(space, loss, searched, fixed):
+    found = SearchSpace.from_yaml(SPACES / f"{space}.yaml")
+    assert (found.loss, set(found.ranges), dict(found.fixed)) == (loss, searched, fixed)
 
 
 def test_the_three_kinds_of_range_are_read(tmp_path):
@@ -63,23 +63,23 @@ def test_the_three_kinds_of_range_are_read(tmp_path):
 
 
 def test_what_is_set_by_hand_is_stronger_than_the_recipe_and_weaker_than_nothing_else():
-    question = SearchProblem.load("wamr", "digits", {"width": "8", "eval_epsilon": "8/255"})
-    config = question.config({"alpha": 2.0})
+    problem = SearchProblem.load("wamr", "digits", {"width": "8", "eval_epsilon": "8/255"})
+    config = problem.config({"alpha": 2.0})
     assert config.model.options["width"] == 8
     assert config.eval_epsilon == 8 / 255
     assert (config.loss.options["alpha"], config.loss.options["gamma"]) == (2.0, 0.0)
-    assert question.with_seed(7).config({}).seed == 7
+    assert problem.with_seed(7).config({}).seed == 7
     assert SearchProblem.load("wamr", "digits", {"seed": "3"}).with_seed(7).config({}).seed == 3
 
 
 def test_training_epsilon_is_searched_and_evaluation_epsilon_never():
-    question = SearchProblem.load("wamr", "digits", {})
-    weak, strong = (question.config({"epsilon_ratio": ratio}) for ratio in (0.5, 1.5))
+    problem = SearchProblem.load("wamr", "digits", {})
+    weak, strong = (problem.config({"epsilon_ratio": ratio}) for ratio in (0.5, 1.5))
     assert weak.eval_epsilon == strong.eval_epsilon == 0.25
     assert (weak.train_epsilon, strong.train_epsilon) == (0.125, 0.375)
 
 
-def test_options_of_every_room_have_names_of_their_own():
-    for room in registry.KINDS:
-        for name in registry.names(room):
-            assert not registry.options(room, name).keys() & set(registry.KINDS)
+def test_options_of_every_kind_have_names_of_their_own():
+    for kind in registry.KINDS:
+        for name in registry.names(kind):
+            assert not registry.options(kind, name).keys() & set(registry.KINDS)

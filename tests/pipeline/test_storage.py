@@ -7,8 +7,10 @@ import signal
 import optuna
 import pytest
 
-from pipeline.study.storage import exclusive, mend_journal, open_storage, study_folder
+from pipeline.study.records import FORMAT
+from pipeline.study.storage import exclusive, find_study, mend_journal, open_storage, study_folder
 from regmix.errors import InputError
+from tests.support.controllers import study_at
 
 
 def study_with_trials(place, count=3):
@@ -78,3 +80,34 @@ def test_a_database_by_url_works_like_the_journal(tmp_path):
 def test_a_name_that_is_no_file_name_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="--study: must be"):
         study_folder(tmp_path, name)
+
+
+def test_a_study_is_found_by_its_name(tmp_path):
+    place = tmp_path / "s"
+    place.mkdir()
+    begun = study_at(place)
+    found = find_study("s", None, place)
+    assert (found.name, found.problem) == ("s", begun.problem)
+
+
+def test_a_name_that_no_study_has_is_told_with_the_nearest(tmp_path):
+    (tmp_path / "wamr").mkdir()
+    study_with_trials(tmp_path / "wamr")
+    with pytest.raises(InputError, match="unknown study 'wamp'; did you mean 'wamr'"):
+        find_study("wamp", None, tmp_path / "wamp")
+    with pytest.raises(InputError, match="--study t: is not in this storage; check --storage"):
+        find_study("t", str(tmp_path / "wamr" / "journal.log"), tmp_path / "t")
+
+
+@pytest.mark.parametrize("stored", [None, FORMAT - 1, FORMAT + 1])
+def test_a_study_of_another_format_is_refused_in_one_line(tmp_path, stored):
+    study = optuna.create_study(study_name="s", storage=open_storage(None, tmp_path))
+    study.set_user_attr("problem", {"space": "wamr"})
+    if stored is not None:
+        study.set_user_attr("format", stored)
+    with pytest.raises(InputError) as refused:
+        find_study("s", None, tmp_path)
+    message = str(refused.value)
+    assert message.startswith(f"--study s: has format {stored or 1}, and this version reads format")
+    assert "begin a new study by --study" in message
+    assert "\n" not in message and len(message) < 300

@@ -1,26 +1,27 @@
 """MLflow as a view that can be lost and rebuilt: real studies, real databases."""
 
 import sqlite3
+from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.study.events import TrialOutcome
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.uri import check_uri, connect
 from regmix.errors import InputError
-from tests.support.controllers import MACHINE, bridge_at, finish, metrics
+from tests.support.controllers import controller_at, epoch_result, finish
 from tests.support.studies import shown
 
 
-def tracker_at(place, bridge):
+def tracker_at(place, controller):
     uri = f"sqlite:///{place / 'mlflow.db'}"
-    facts, names = bridge.question.facts(), tuple(bridge.question.space.ranges)
-    return Tracker(uri, "wamr-digits", place / "artifacts", facts, names)
+    return Tracker(uri, "wamr-digits", place / "artifacts", controller.problem.identity())
 
 
-def show_all(place, bridge, status="FINISHED"):
-    tracker = tracker_at(place, bridge)
-    for trial in bridge.study.get_trials(deepcopy=False):
+def show_all(place, controller, status="FINISHED"):
+    tracker = tracker_at(place, controller)
+    for trial in controller.record.trials():
         tracker.update(trial)
     tracker.close(status, {}, "the board", "")
     return tracker
@@ -28,17 +29,17 @@ def show_all(place, bridge, status="FINISHED"):
 
 def lived(place):
     """A study with a complete, a pruned, a failed and a running trial."""
-    bridge = bridge_at(place, trials=5)
-    finish(bridge, bridge.ask(), 0.5)
-    for ending in (
+    controller = controller_at(place, trials=5)
+    finish(controller, controller.ask(), 0.5)
+    for outcome in (
         TrialOutcome("PRUNED", "rank 2 of 2"),
         TrialOutcome("FAIL", "diverged: loss is nan"),
     ):
-        request = bridge.ask()
-        bridge.report(request.number, metrics(1, 0.2), MACHINE)
-        bridge.tell(request.number, ending)
-    bridge.report(bridge.ask().number, metrics(1, 0.3), MACHINE)
-    return bridge
+        request = controller.ask()
+        controller.report(request.number, epoch_result(1, 0.2))
+        controller.tell(request.number, outcome)
+    controller.report(controller.ask().number, epoch_result(1, 0.3))
+    return controller
 
 
 def seen(place):
@@ -50,8 +51,8 @@ def seen(place):
 
 
 def test_each_state_is_shown_as_it_is(tmp_path):
-    bridge = lived(tmp_path)
-    assert show_all(tmp_path, bridge).error == ""
+    controller = lived(tmp_path)
+    assert show_all(tmp_path, controller).error == ""
     assert seen(tmp_path) == {
         0: ("FINISHED", "COMPLETE", ""),
         1: ("KILLED", "PRUNED", "rank 2 of 2"),
@@ -63,7 +64,7 @@ def test_each_state_is_shown_as_it_is(tmp_path):
 def test_what_a_killed_driver_left_running_is_closed_and_reopened_in_its_own_run(tmp_path):
     show_all(tmp_path, lived(tmp_path), "KILLED")
     first, _ = shown(tmp_path)
-    next_session = bridge_at(tmp_path, trials=5)
+    next_session = controller_at(tmp_path, trials=5)
     show_all(tmp_path, next_session)
     assert seen(tmp_path)[3] == ("KILLED", "WAITING", "")
     request = next_session.ask()
@@ -83,29 +84,29 @@ def test_what_a_killed_driver_left_running_is_closed_and_reopened_in_its_own_run
 
 
 def test_a_trial_of_another_driver_that_died_goes_on_in_the_run_that_it_has(tmp_path):
-    bridge = lived(tmp_path)
-    living = tracker_at(tmp_path, bridge)
+    controller = lived(tmp_path)
+    living = tracker_at(tmp_path, controller)
     living._opened()  # knows what was shown before the other driver
-    show_all(tmp_path, bridge, "KILLED")
-    living.update(bridge.frozen(3))
+    show_all(tmp_path, controller, "KILLED")
+    living.update(controller.record.trial(3))
     living._flush()
-    bridge.tell(3, TrialOutcome("FAIL", "diverged"))
-    living.update(bridge.frozen(3))
+    controller.tell(3, TrialOutcome("FAIL", "diverged"))
+    living.update(controller.record.trial(3))
     living.close("FINISHED", {}, "the board", "")
     assert living.error == ""
     assert seen(tmp_path)[3] == ("FAILED", "FAIL", "diverged")  # and no trial has two runs
 
 
 def test_a_trial_that_another_driver_had_meanwhile_is_shown_from_where_that_one_stopped(tmp_path):
-    bridge = lived(tmp_path)
-    mine, other = tracker_at(tmp_path, bridge), tracker_at(tmp_path, bridge)
-    bridge.retry(3, "a worker died", 3)
+    controller = lived(tmp_path)
+    mine, other = tracker_at(tmp_path, controller), tracker_at(tmp_path, controller)
+    controller.retry(3, "a worker died", 3)
     for epoch, tracker in ((1, mine), (2, other), (3, mine)):
         if epoch > 1:
-            bridge.ask()
-            bridge.report(3, metrics(epoch, 0.3), MACHINE)
-            bridge.retry(3, "a worker died", 3)
-        tracker.update(bridge.frozen(3))
+            controller.ask()
+            controller.report(3, epoch_result(epoch, 0.3))
+            controller.retry(3, "a worker died", 3)
+        tracker.update(controller.record.trial(3))
         tracker._flush()
     views, _ = shown(tmp_path)
     client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
@@ -114,22 +115,26 @@ def test_a_trial_that_another_driver_had_meanwhile_is_shown_from_where_that_one_
 
 
 def test_a_run_that_a_kill_left_without_parameters_gets_them(tmp_path):
-    bridge = lived(tmp_path)
-    tracker = tracker_at(tmp_path, bridge)
+    controller = lived(tmp_path)
+    tracker = tracker_at(tmp_path, controller)
     experiment = tracker._opened()
-    experiment._create(bridge.frozen(1))  # and a kill
-    show_all(tmp_path, bridge)
+    experiment._create(controller.record.trial(1))  # and a kill
+    show_all(tmp_path, controller)
     views, _ = shown(tmp_path)
-    assert set(views[1].data.params) == set(bridge.frozen(1).params) == set(views[2].data.params)
+    assert (
+        set(views[1].data.params)
+        == set(controller.record.trial(1).params)
+        == set(views[2].data.params)
+    )
     client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert [f.path for f in client.list_artifacts(views[1].info.run_id)] == ["config.yaml"]
 
 
 def test_of_two_summaries_that_drivers_began_at_once_the_first_stays(tmp_path, monkeypatch):
-    bridge = lived(tmp_path)
-    show_all(tmp_path, bridge)
+    controller = lived(tmp_path)
+    show_all(tmp_path, controller)
     _, (first,) = shown(tmp_path)
-    late = tracker_at(tmp_path, bridge)._opened()
+    late = tracker_at(tmp_path, controller)._opened()
     search, calls = late._search, []
 
     def blind(condition):
@@ -144,44 +149,40 @@ def test_of_two_summaries_that_drivers_began_at_once_the_first_stays(tmp_path, m
 
 
 def test_a_database_that_was_thrown_away_is_rebuilt_from_the_study(tmp_path):
-    bridge = lived(tmp_path)
-    show_all(tmp_path, bridge)
+    controller = lived(tmp_path)
+    show_all(tmp_path, controller)
     anew = tmp_path / "anew"  # MLflow holds a file that it opened for as long as the process lives
     anew.mkdir()
-    assert show_all(anew, bridge).error == ""
+    assert show_all(anew, controller).error == ""
     assert seen(anew) == seen(tmp_path)
 
 
 def test_an_experiment_that_was_deleted_by_hand_comes_back(tmp_path):
-    bridge = lived(tmp_path)
-    show_all(tmp_path, bridge)
+    controller = lived(tmp_path)
+    show_all(tmp_path, controller)
     client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
     client.delete_experiment(client.get_experiment_by_name("wamr-digits").experiment_id)
-    assert show_all(tmp_path, bridge).error == ""
+    assert show_all(tmp_path, controller).error == ""
     assert len(seen(tmp_path)) == 4
 
 
 def test_a_view_that_cannot_be_written_is_told_and_made_right_later(tmp_path):
-    bridge = lived(tmp_path)
+    controller = lived(tmp_path)
     (tmp_path / "mlflow.db").mkdir()
-    tracker = show_all(tmp_path, bridge)
+    tracker = show_all(tmp_path, controller)
     assert tracker.error and "\n" not in tracker.error
     (tmp_path / "mlflow.db").rmdir()
-    assert show_all(tmp_path, bridge).error == ""
+    assert show_all(tmp_path, controller).error == ""
     assert len(seen(tmp_path)) == 4
 
 
 def test_the_configuration_that_ran_is_an_artifact_of_its_run(tmp_path):
-    from pathlib import Path
-
-    import yaml
-
-    bridge = lived(tmp_path)
-    show_all(tmp_path, bridge)
+    controller = lived(tmp_path)
+    show_all(tmp_path, controller)
     views, _ = shown(tmp_path)
     place = Path(views[0].info.artifact_uri.removeprefix("file://"))
     config = yaml.safe_load((place / "config.yaml").read_text())
-    assert config == bridge.frozen(0).user_attrs["config"]
+    assert config == controller.record.trial(0).config
 
 
 def test_readers_do_not_wait_for_the_writer(tmp_path):
@@ -194,3 +195,29 @@ def test_readers_do_not_wait_for_the_writer(tmp_path):
 def test_a_uri_of_another_kind_is_refused(uri):
     with pytest.raises(InputError, match="--tracking-uri: must be"):
         check_uri(uri)
+
+
+def test_what_changed_is_shown_as_it_was_drained_and_in_its_latest_state(tmp_path):
+    controller = controller_at(tmp_path, trials=2)
+    tracker = tracker_at(tmp_path, controller)
+    request = controller.ask()
+    for epoch in range(1, 5):
+        outcome = controller.report(request.number, epoch_result(epoch, 0.1 * epoch))
+        for trial in controller.drain_changes():
+            tracker.update(trial)
+    controller.tell(request.number, outcome)
+    controller.ask()
+    for trial in controller.drain_changes():
+        tracker.update(trial)
+    tracker.close("KILLED", {"trials_COMPLETE": 1}, "the board", "")
+    assert tracker.error == ""
+    assert {n: state for n, (_, state, _) in seen(tmp_path).items()} == {
+        0: "COMPLETE",
+        1: "RUNNING",
+    }
+    views, (summary,) = shown(tmp_path)
+    client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    history = client.get_metric_history(views[0].info.run_id, "valid_robust")
+    assert [metric.step for metric in history] == [1, 2, 3, 4]
+    assert views[0].data.metrics["final_robust"] == 0.4
+    assert summary.data.metrics == {"trials_COMPLETE": 1.0} and summary.info.status == "KILLED"

@@ -1,97 +1,73 @@
-"""Two drivers on one study in a database: each its own trials, and a dead one's are taken over."""
+"""Two drivers on one study in a database, as two users type them."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from pipeline import pruners
-from pipeline.problem.problem import SearchProblem
-from pipeline.study.controller import StudyController
-from pipeline.study.heartbeat import Heartbeat
-from pipeline.study.storage import open_storage
-from tests.support.controllers import MACHINE, metrics
+from tests.support.processes import free_port, next_trial, run, start
+from tests.support.studies import search_arguments, shown, states
 
 
-@pytest.fixture
-def two(tmp_path):
-    """Two drivers of one SQLite study, and what makes a third."""
-
-    def driver(trials=3):
-        import optuna
-
-        storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}", tmp_path, beat=1)
-        study = optuna.create_study(
-            study_name="s", storage=storage, direction="maximize", load_if_exists=True
-        )
-        question = SearchProblem.load("wamr", "digits", {"epochs": 4})
-        bridge = StudyController(
-            study,
-            question,
-            pruners.build("none", 4),
-            "random",
-            0,
-            trials=trials,
-            heartbeat=Heartbeat(study, 1),
-        )
-        bridge.recover()
-        bridge.begin()
-        return bridge
-
-    return driver
+def binary(name):
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    found = shutil.which(name) or (str(versions[-1]) if versions else None)
+    return found or pytest.skip("PostgreSQL is not installed here")
 
 
-def age(bridge, number, seconds):
-    """Let a trial's last heartbeat lie so far back."""
-    import sqlalchemy
+@pytest.fixture(scope="module")
+def postgresql():
+    """A server of its own, on 127.0.0.1; it refuses to run as root, so another user does."""
+    pytest.importorskip("psycopg")
+    initialize = [binary("initdb"), "-A", "trust", "-U", "search", "-D"]
+    place = Path(tempfile.mkdtemp(prefix="postgresql-"))  # no folder above it shuts that user out
+    user = pwd.getpwnam("postgres") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+    os.chown(place, user.pw_uid, user.pw_gid)
+    port, data = free_port(), place / "data"
 
-    identity = bridge.frozen(number)._trial_id
-    with bridge.study._storage._backend.engine.begin() as connection:
-        connection.execute(
-            sqlalchemy.text(
-                "UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, :ago) "
-                "WHERE trial_id = :identity"
-            ),
-            {"ago": f"-{seconds} seconds", "identity": identity},
+    def as_user(*words):
+        other = (user.pw_uid, user.pw_gid) if os.getuid() == 0 else (None, None)
+        subprocess.run(
+            words, check=True, stdout=subprocess.DEVNULL, cwd="/", user=other[0], group=other[1]
         )
 
-
-@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
-def test_a_living_drivers_trials_are_left_alone_and_a_dead_ones_go_on(two):
-    one, other = two(), two()
-    mine, theirs = one.ask(), other.ask()
-    assert (mine.number, theirs.number) == (0, 1)
-    one.report(0, metrics(1, 0.4), MACHINE)
-    assert two().recover() == []
-    age(one, 0, 60)
-    assert other.recover() == [0]
-    again = other.ask()
-    assert (again.number, again.reported) == (0, 1)
-    assert two().recover() == []  # its old beat does not count any more
+    as_user(*initialize, data)
+    settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+    control = (binary("pg_ctl"), "-D", data)
+    as_user(*control, "-w", "-o", settings, "-l", place / "log", "start")
+    yield f"postgresql+psycopg://search@127.0.0.1:{port}/postgres"
+    as_user(*control, "-m", "immediate", "stop")
+    shutil.rmtree(place)
 
 
-@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
-def test_a_driver_puts_back_only_its_own_at_its_end(two):
-    one, other = two(), two()
-    one.ask(), other.ask()
-    assert one.release() == [0]
-    assert other.frozen(1).state.name == "RUNNING"
-    assert other.ask().number == 0
-
-
-@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
-def test_no_trial_too_many_where_both_ask_for_the_last(two):
-    one, other = two(trials=2), two(trials=3)
-    one.ask()
-    other.ask(), other.ask()
-    assert one.ask() is None
-    late = two(trials=2)
-    late.remaining = lambda: 1  # both saw one left
-    assert late.ask() is None
-    assert late.frozen(3).user_attrs["reason"] == "another driver began the last trial"
-    assert "config" not in late.frozen(3).user_attrs
-
-
-@pytest.mark.filterwarnings("ignore:Heartbeat of storage")
-def test_while_another_driver_runs_trials_the_study_is_not_over(two):
-    one, other = two(trials=1), two(trials=1)
-    one.ask()
-    assert other.ask() is None and other.shared
-    assert not one.shared
+@pytest.mark.process(seconds=35)
+def test_two_drivers_share_a_study_and_the_living_takes_over_the_dead_ones_trials(
+    tmp_path, postgresql, cluster
+):
+    shared = ("--storage", postgresql, "--heartbeat", "1s", "--concurrency", "1", *cluster)
+    arguments = search_arguments(tmp_path, *shared, "--pruner", "none", trials=8, epochs=8)
+    drivers = [start("search", *arguments) for _ in range(2)]
+    first = next_trial(drivers[0])
+    assert all(driver.poll() is None for driver in drivers), first
+    drivers[0].send_signal(signal.SIGKILL)
+    out, err = drivers[1].communicate(timeout=200)
+    assert drivers[1].returncode == 0, out + err
+    drivers[0].communicate()
+    trials = states(tmp_path, storage=postgresql).values()
+    assert [trial.state for trial in trials] == ["COMPLETE"] * 8
+    assert all(list(trial.values) == list(range(1, 9)) for trial in trials)
+    told = [int(line.split()[1]) for line in out.splitlines() if line.startswith("trial")]
+    assert int(first.split()[1]) not in told  # that one was the other's
+    assert 4 <= len(told) < 8
+    views, summaries = shown(tmp_path)
+    assert len(summaries) == 1
+    assert {number: view.info.status for number, view in views.items()} == dict.fromkeys(
+        range(8), "FINISHED"
+    )
+    again = run("search", *arguments)
+    assert "wamr-digits is complete" in again.out, again.err

@@ -1,10 +1,13 @@
 """Exported configurations as the first trials of another study."""
 
+import re
+
 import pytest
 
+from pipeline.problem.exported import Exported
 from pipeline.study.warm_start import enqueue
 from regmix.errors import InputError
-from tests.support.controllers import bridge_at
+from tests.support.controllers import controller_at
 from tests.support.processes import run
 
 
@@ -19,37 +22,32 @@ def exported(finished, tmp_path_factory):
 
 
 def test_files_follow_the_default_each_once_and_say_where_they_came_from(exported, tmp_path):
-    bridge = bridge_at(tmp_path, trials=9)
-    enqueue(bridge.study, bridge.question, exported)
-    enqueue(bridge.study, bridge.question, exported)  # the command typed again
-    numbers = [bridge.ask().number for _ in range(4)]
-    asked = [bridge.frozen(number) for number in numbers]
+    controller = controller_at(tmp_path, 9)
+    enqueue(controller.record, controller.problem, exported, None)
+    enqueue(controller.record, controller.problem, exported, None)  # the command typed again
+    numbers = [controller.ask().number for _ in range(4)]
+    asked = [controller.record.trial(number) for number in numbers]
     default = {"alpha": 1.0, "beta": 0.3, "epsilon_ratio": 1.0}
-    assert asked[0].params == default
-    origins = [trial.user_attrs.get("origin") for trial in asked]
-    given = [origin for origin in origins if origin and origin.startswith("from ")]
+    assert asked[0].params == default and asked[0].is_default
+    origins = [trial.origin for trial in asked]
+    given = [origin for origin in origins if origin.startswith("from ")]
     assert given == [f"from {path.name}" for path in exported if f"from {path.name}" in given]
     assert 1 <= len(given) <= 2  # one of the two may be the default itself
-    import yaml
-
-    for trial, origin in zip(asked, origins, strict=True):
-        if origin in given:
-            path = next(p for p in exported if origin == f"from {p.name}")
-            config = yaml.safe_load(path.read_text())["config"]
+    for trial in asked:
+        if trial.origin in given:
+            path = next(p for p in exported if trial.origin == f"from {p.name}")
+            config = Exported.read(path).config.flat()
             assert trial.params == {name: config[name] for name in default}
-    assert origins[len(given) + 1] is None
+    assert origins[len(given) + 1] == "sampled"
 
 
 def test_a_value_outside_the_range_is_refused_with_the_remedy(exported, tmp_path):
-    text = exported[0].read_text()
-    import re
-
     far = tmp_path / "far.yaml"
-    far.write_text(re.sub(r"alpha: .*", "alpha: 99.0", text, count=1))
+    far.write_text(re.sub(r"alpha: .*", "alpha: 99.0", exported[0].read_text(), count=1))
     for path in exported[0].parent.glob("*.safetensors"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "study").mkdir()
-    bridge = bridge_at(tmp_path / "study")
+    controller = controller_at(tmp_path / "study")
     with pytest.raises(InputError, match="alpha is 99.0, outside the range of wamr; widen it in a"):
-        enqueue(bridge.study, bridge.question, [far])
-    assert len(bridge.study.get_trials()) == 1
+        enqueue(controller.record, controller.problem, [far], None)
+    assert len(controller.record.trials()) == 1

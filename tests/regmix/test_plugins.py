@@ -15,7 +15,8 @@ from regmix import plugins, registry
 from regmix.config import TrainConfig
 from regmix.errors import InputError
 from regmix.plugins import Plugins, check_digests
-from regmix.source_importer import SourceImporter
+from regmix.signature import Contract
+from tests.support.plugin_folders import own_registry, written
 
 LOSS = '''\
 """Half of the cross-entropy."""
@@ -72,26 +73,14 @@ FILES = {
 
 
 @pytest.fixture(autouse=True)
-def _own_registry(monkeypatch):
-    """A registry without plug-ins, which is gone after the test with all that it imported."""
-    monkeypatch.setattr(registry, "_plugins", SourceImporter("regmix_plugins"))
-    monkeypatch.setattr(registry, "_kinds", dict(registry._kinds))
-    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == "regmix_plugins"]:
-        del sys.modules[name]
+def _own_registry():
+    with own_registry(registry.KINDS):  # other tests may have added more
+        yield
 
 
 @pytest.fixture
 def folder(tmp_path):
     return written(tmp_path / "own", FILES)
-
-
-def written(folder, files):
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-    return folder
 
 
 def refusal(function, *given, **named):
@@ -155,6 +144,7 @@ def test_a_run_trains_with_a_loss_and_a_model_from_outside(folder, build):
         TrainConfig.from_flat({**flat, "model": "deep", "layers": 0})
 
 
+@pytest.mark.process
 def test_plugins_reach_a_process_that_cannot_see_their_folder(folder, tmp_path):
     packed = tmp_path / "packed"
     packed.write_bytes(pickle.dumps(Plugins.read(folder)))
@@ -198,7 +188,7 @@ def test_the_same_plugins_may_be_installed_again_but_no_others(folder):
 def test_a_kind_of_another_package_takes_plugins_whenever_it_is_added(folder, tmp_path):
     own = written(tmp_path / "tool", {"pruners/halving.py": "def halving(epochs): ..."})
     plugins.install(Plugins.read(folder))
-    contract = registry.Contract(("epochs",), optional=("inner",))
+    contract = Contract(("epochs",), optional=("inner",))
     registry.add_kind("pruner", own / "pruners", "tool.pruners", contract)
     registry.add_kind("pruner", own / "pruners", "tool.pruners", contract)
     assert registry.names("pruner") == ("halving", "never")

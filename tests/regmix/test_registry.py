@@ -69,6 +69,7 @@ def in_a_process(program):
     subprocess.run([sys.executable, "-c", program], cwd=root, check=True, timeout=120)
 
 
+@pytest.mark.process
 def test_a_configuration_is_checked_without_loading_torch():
     in_a_process(
         "import sys\n"
@@ -79,6 +80,7 @@ def test_a_configuration_is_checked_without_loading_torch():
     )
 
 
+@pytest.mark.process
 def test_what_a_search_needs_of_the_engine_holds_no_torch():
     in_a_process(
         "import sys\n"

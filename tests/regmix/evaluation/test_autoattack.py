@@ -3,6 +3,7 @@ import sys
 
 import pytest
 import torch
+from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from torch import nn
 
 import regmix.evaluation.autoattack as door
@@ -103,7 +104,7 @@ def test_a_single_target_may_miss_what_all_find(flat):
 def test_more_targets_than_other_classes_are_all_of_them(bent, monkeypatch):
     given = []
 
-    class Noted(door.APGDAttack_targeted):
+    class Noted(APGDAttack_targeted):
         def __init__(self, *args, n_target_classes, **how):
             given.append(n_target_classes)
             super().__init__(*args, n_target_classes=n_target_classes, **how)
@@ -212,6 +213,6 @@ def test_a_model_that_is_never_right_has_no_survivors(bent, attack):
 
 def test_a_point_outside_the_ball_is_no_proof(flat, monkeypatch):
     model, images, labels, _ = flat
-    monkeypatch.setattr(door.APGDAttack, "perturb", lambda self, x, y: x + 0.02)
+    monkeypatch.setattr(APGDAttack, "perturb", lambda self, x, y: x + 0.02)
     with pytest.raises(AssertionError, match="left the ball"):
         ce(model, images, labels, epsilon=0.01)

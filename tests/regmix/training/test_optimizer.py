@@ -58,6 +58,7 @@ def test_a_state_is_copied_and_goes_on_as_if_it_had_never_stopped():
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
+@pytest.mark.process
 def test_training_never_loads_torchs_compiler():
     program = (
         "import sys, torch\n"

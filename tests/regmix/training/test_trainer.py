@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 import regmix.attacks.fgsm
@@ -136,6 +137,7 @@ def test_a_loss_of_nan_stops_before_the_update(configure, tiny_split, monkeypatc
     with pytest.raises(NonFiniteLossError, match="loss is nan in epoch 1, step 3"):
         list(trainer.epochs())
     raw, average = before[-1]
+    assert isinstance(average, nn.Module)
     same(list(trainer.model.parameters()), raw)
     same(trainer.average.model.state_dict(), average.state_dict())
     assert not torch.equal(before[0][0][0], raw[0])  # the two steps before it did update

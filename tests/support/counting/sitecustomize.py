@@ -3,7 +3,7 @@
 import os
 import sys
 
-_LOG = os.environ.get("REGMIX_TEST_LOG")
+_LOG = os.environ.get("REGMIX_TEST_LOG", "")
 
 
 def _see(event, arguments):

@@ -1,0 +1,164 @@
+"""The rounds of a race: a queue of trials over a real study, with kills."""
+
+import numpy as np
+
+from pipeline import pruners, samplers
+from pipeline.race.rounds import RaceProblem, RoundQueue, median_run, survivors
+from pipeline.study.controller import StudyController
+from pipeline.study.events import TrialOutcome
+from pipeline.study.result_order import settle
+from regmix.evaluation.results import FinalEvaluation, pack, unpack
+from tests.support.controllers import epoch_result, no_masking, params_of, problem_of, study_at
+
+IMAGES = 400
+
+
+def race_at(place, seeds, finalists=(0, 3, 5)):
+    """Return the controller of a race in this folder, as a driver has it once it has begun."""
+    config = problem_of(epochs=1).config({})
+    problem = RaceProblem("s", "digits", dict.fromkeys(finalists, config))
+    study = study_at(place, problem)
+    controller = StudyController(
+        study.study,
+        problem,
+        pruners.build("none", 1),
+        samplers.factory("random", 0, problem.space),
+        RoundQueue(study, tuple(range(1, 1 + seeds)), finalists, reference=0),
+    )
+    controller.requeue_orphans()
+    return controller
+
+
+def outcomes(robust, seed):
+    """The easiest images survive, but for a few that another seed loses."""
+    bits = np.arange(IMAGES) < robust * IMAGES
+    bits[np.random.default_rng(seed).integers(0, IMAGES, 8)] ^= True
+    return bits
+
+
+def train(controller, request, robust):
+    """Report the one epoch of a training, and tell its end."""
+    bits = outcomes(robust, request.config.seed).tolist()
+    final = FinalEvaluation(sum(bits), len(bits), no_masking(), pack(bits))
+    assert settle(controller, request.number, epoch_result(1, robust, final=final))
+
+
+def finalist(controller, request):
+    return params_of(controller, request)["finalist"]
+
+
+def waiting(controller):
+    return [trial for trial in controller.record.trials() if trial.state == "WAITING"]
+
+
+def test_a_round_ends_before_the_next_begins_and_the_eliminated_drops_out(tmp_path):
+    worth = {0: 0.5, 3: 0.55, 5: 0.2}
+    race = race_at(tmp_path, seeds=2)
+    first = [race.ask() for _ in range(3)]
+    assert sorted(finalist(race, request) for request in first) == [0, 3, 5]
+    assert race.ask() is None  # others of the round run
+    for request in first[:2]:
+        train(race, request, worth[finalist(race, request)])
+    assert race.ask() is None
+    living = race_at(tmp_path, seeds=2)  # the driver died here
+    left = living.ask()
+    assert left.number == first[2].number
+    train(living, left, worth[finalist(living, left)])
+    second = [living.ask() for _ in range(3)]
+    assert [request and finalist(living, request) for request in second] == [0, 3, None]
+    assert living.record.eliminated.keys() == {5}
+    for request in second[:2]:
+        train(living, request, worth[finalist(living, request)])
+    assert living.ask() is None
+    runs = survivors(living.record)
+    shapes = {name: runs[name].shape for name in runs}
+    assert shapes == {0: (2, IMAGES), 3: (2, IMAGES), 5: (1, IMAGES)}
+    assert (runs[3][0] == outcomes(0.55, 1)).all()
+    assert race_at(tmp_path, seeds=2).ask() is None
+    more = race_at(tmp_path, seeds=3)  # a longer race leaves out who dropped out
+    assert [finalist(more, more.ask()) for _ in range(2)] == [0, 3]
+
+
+def test_a_finalist_that_fails_drops_out_and_the_default_never(tmp_path):
+    race = race_at(tmp_path, seeds=2)
+    for request in [race.ask() for _ in range(3)]:
+        if finalist(race, request) == 3:
+            race.tell(request.number, TrialOutcome("FAIL", "diverged"))
+        else:
+            train(race, request, 0.1 if finalist(race, request) == 0 else 0.6)
+    assert [finalist(race, race.ask()) for _ in range(2)] == [0, 5]
+    assert race.record.eliminated == {3: "failed: diverged"}
+
+
+def test_the_default_stays_in_the_race_after_a_failure(tmp_path):
+    race = race_at(tmp_path, seeds=2)
+    for request in [race.ask() for _ in range(3)]:
+        if finalist(race, request) == 0:
+            race.tell(request.number, TrialOutcome("FAIL", "diverged"))
+        else:
+            train(race, request, 0.6)
+    assert [finalist(race, race.ask()) for _ in range(3)] == [0, 3, 5]
+    assert race.record.eliminated == {}
+
+
+def test_the_queue_of_a_race_is_a_round_and_no_more(tmp_path):
+    race = race_at(tmp_path, seeds=2)
+    assert race.queue.total == 6 and race.queue.empty()  # nothing is enqueued yet
+    race.queue.refill()
+    race.queue.refill()  # changes nothing
+    first = waiting(race)
+    assert len(first) == 3 and not race.queue.empty()
+    assert [trial.origin for trial in first] == ["default", "trial 3", "trial 5"]
+    requests = [race.ask() for _ in range(3)]
+    assert race.queue.empty()
+    for request in requests:
+        assert not waiting(race)
+        train(race, request, 0.5)
+        race.queue.refill()
+    assert len(waiting(race)) == 3
+    assert {race.ask().config.seed for _ in range(3)} == {2}
+
+
+def test_a_kill_while_a_round_is_enqueued_enqueues_no_training_twice(tmp_path):
+    race = race_at(tmp_path, seeds=1)
+    race.record.enqueue({"finalist": 0, "seed": 1}, "default")  # and a kill
+    living = race_at(tmp_path, seeds=1)
+    asked = [living.ask() for _ in range(4)]
+    assert [request and finalist(living, request) for request in asked] == [0, 3, 5, None]
+
+
+def test_who_dropped_out_is_decided_once(tmp_path):
+    """The round's end is stored, so that a longer race later does not judge it anew."""
+    race = race_at(tmp_path, seeds=2)
+    for request in [race.ask() for _ in range(3)]:
+        train(race, request, {0: 0.5, 3: 0.55, 5: 0.2}[finalist(race, request)])
+    race.queue.refill()
+    assert race.record.round_is_over(1)
+    reasons = dict(race.record.eliminated)
+    again = race_at(tmp_path, seeds=4)
+    again.queue.refill()
+    assert dict(again.record.eliminated) == reasons
+    assert "behind after 1 seed:" in reasons[5]
+
+
+def test_a_finalist_is_trained_as_it_was_found_but_for_seed_and_judgement(tmp_path):
+    race = race_at(tmp_path, seeds=1)
+    config = problem_of(epochs=1).config({}).flat()
+    assert race.ask().config.flat() == {**config, "seed": 1, "judgement": "finalist"}
+
+
+def test_the_median_run_is_the_one_in_the_middle(tmp_path):
+    race = race_at(tmp_path, seeds=3, finalists=(0, 3))
+    values = {(0, 1): 0.5, (0, 2): 0.6, (0, 3): 0.55, (3, 1): 0.5, (3, 2): 0.5, (3, 3): 0.5}
+    for _ in range(6):
+        request = race.ask()
+        train(race, request, values[finalist(race, request), request.config.seed])
+    assert median_run(race.record, 0).params["seed"] == 3
+
+
+def test_bits_come_back_as_they_were():
+    generator = np.random.default_rng(0)
+    for count in (1, 3, 4, 5, 8, 400, 1001):
+        bits = (generator.random(count) < 0.5).tolist()
+        assert unpack(pack(bits), count) == bits
+    assert len(pack([False] * 400)) == 100
