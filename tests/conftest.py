@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from tests.support.forked import Forked
+
 # A second thread would only wait for the other test. Of torch, here and in each process.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process would compile what it imports
@@ -59,6 +61,7 @@ def _no_process_without_its_mark(request, monkeypatch):
     """`make test-fast` runs what starts none."""
     if request.node.get_closest_marker("process") is None:
         monkeypatch.setattr(subprocess.Popen, "__init__", _refuse)
+        monkeypatch.setattr(Forked, "__init__", _refuse)
 
 
 def _refuse(*_, **__):

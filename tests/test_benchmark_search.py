@@ -229,7 +229,7 @@ def test_the_table_of_the_committed_figures_is_printed_without_the_surrogate(tmp
     ]
     out = tmp_path / "rows.jsonl"
     out.write_text("".join(json.dumps(each) + "\n" for each in rows))
-    result = run("search", "--table", "--out", out, room="benchmarks")
+    result = run("search", "--table", "--out", out, room="benchmarks", cold=True)
     assert result.code == 0, result.err
     assert "ratio to ray" in result.out
     # (0.87286 - 0.8) / (0.87286 - 0.61838) and its ratio to that of 0.7

@@ -16,7 +16,8 @@ def finished(tmp_path_factory):
     """A search that ran to its end as a process: its folder, to be read, and what it printed."""
 
     def search(place):
-        result = run("search", *search_arguments(place, "--space", "wamr", trials=8), cwd=place)
+        typed = search_arguments(place, "--space", "wamr", trials=8)
+        result = run("search", *typed, cwd=place, cold=True)
         (place / "printed.json").write_text(json.dumps(asdict(result)))
 
     place = once(tmp_path_factory, "finished", search)

@@ -86,7 +86,7 @@ def test_only_weights_of_complete_trials_stay_on_the_disk(finished):
 
 def test_typed_again_it_says_that_it_is_complete_and_how_to_extend_it(searched):
     before = {n: t.frozen.datetime_complete for n, t in states(searched).items()}
-    again = run("search", *search_arguments(searched, trials=8))
+    again = run("search", *search_arguments(searched, trials=8), cold=True)
     assert again.code == 0, again.err
     assert "wamr-digits is complete; to extend it, add --trials 20" in again.out
     assert {n: t.frozen.datetime_complete for n, t in states(searched).items()} == before
@@ -97,7 +97,7 @@ def test_whatever_ends_it_nothing_is_lost_and_the_same_command_continues(tmp_pat
     """Ctrl-C before the first trial, SIGTERM, Ctrl-C, Ctrl-C twice, and SIGKILL, on one study."""
     typed = search_arguments(tmp_path / "runs", "--pruner", "none", trials=4, epochs=12)
 
-    early = start("search", *typed, "--concurrency", "1")
+    early = start("search", *typed, "--concurrency", "1", cold=True)
     journal = tmp_path / "runs" / "studies" / "wamr-digits" / "journal.log"
     wait_for(lambda: journal.exists() and b'"op_code":4' in journal.read_bytes(), early)
     early.send_signal(signal.SIGINT)  # while trial 0 waits
@@ -107,7 +107,7 @@ def test_whatever_ends_it_nothing_is_lost_and_the_same_command_continues(tmp_pat
     assert {trial.state for trial in states(tmp_path / "runs").values()} == {"WAITING"}
 
     known = stopped_by_sigterm(tmp_path, typed)
-    stopped = interrupt_after(start("search", *typed), "trial", signal.SIGINT)
+    stopped = interrupt_after(start("search", *typed, *cluster), "trial", signal.SIGINT)
     assert (stopped.code, stopped.err) == (130, ""), stopped.err
     assert "continuing wamr-digits" in stopped.out
     known = closed(tmp_path / "runs", stopped.out, known)

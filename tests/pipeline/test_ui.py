@@ -107,7 +107,7 @@ def line_with(process, word):
 @pytest.mark.process(seconds=10)
 def test_it_prints_addresses_serves_and_leaves_nothing_behind(runs, client, experiment, view):
     port = free_port()
-    process = start("ui", "--runs", runs, "--port", port)
+    process = start("ui", "--runs", runs, "--port", port, cold=True)
     table = line_with(process, "wamr-digits trials: ").split()[-1]
     charts = line_with(process, "wamr-digits charts: ").split()[-1]
     base = f"http://127.0.0.1:{port}"
@@ -143,7 +143,7 @@ def test_it_prints_addresses_serves_and_leaves_nothing_behind(runs, client, expe
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.process
 def test_it_can_be_ended_while_it_starts(runs, ending):
-    process = start("ui", "--runs", runs, "--port", free_port())
+    process = start("ui", "--runs", runs, "--port", free_port(), cold=True)
     line_with(process, "MLflow starts")
     process.send_signal(ending)
     _, errors = process.communicate(timeout=30)

@@ -171,7 +171,8 @@ def test_a_place_that_is_no_folder(tmp_path):
 def test_a_folder_for_temporary_files_whose_name_is_too_long_for_ray(tmp_path):
     place = tmp_path / ("long" * 20)
     place.mkdir()
-    result = run("search", *search_arguments(tmp_path), environment={"TMPDIR": str(place)})
+    variables = {"TMPDIR": str(place)}
+    result = run("search", *search_arguments(tmp_path), environment=variables, cold=True)
     assert f"at most 107 bytes, but is {place}; set RAY_TMPDIR=/tmp" in result.one_line
 
 
@@ -188,7 +189,7 @@ def test_a_folder_for_temporary_files_whose_name_is_too_long_for_ray(tmp_path):
 def test_as_a_process_too_a_mistake_is_one_line(tmp_path, script, arguments, expected):
     write(tmp_path / "mine.yaml", "search: [\n")
     typed = [word.format(folder=tmp_path) for word in arguments]
-    assert expected in run(script, *typed, cwd=tmp_path).one_line
+    assert expected in run(script, *typed, cwd=tmp_path, cold=True).one_line
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base import cli
+from tests.support.forked import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,14 +36,18 @@ class Finished:
         return lines[0]
 
 
-def start(script, *args, room="pipeline", cwd=None, environment=None):
+def start(script, *args, room="pipeline", cwd=None, environment=None, cold=False):
+    """Start a command; `cold` is exactly as a user does, else the libraries are loaded already."""
+    words, variables = _words(room, script, args), {**os.environ, **(environment or {})}
+    if not cold:
+        return Forked(words, variables, cwd)
     return subprocess.Popen(
-        [sys.executable, *_words(room, script, args)],
+        [sys.executable, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
-        env={**os.environ, **(environment or {})},
+        env=variables,
         start_new_session=True,
         preexec_fn=_hearing_signals,
     )
@@ -54,8 +59,8 @@ def _hearing_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-def run(script, *args, room="pipeline", cwd=None, environment=None):
-    process = start(script, *args, room=room, cwd=cwd, environment=environment)
+def run(script, *args, room="pipeline", cwd=None, environment=None, cold=False):
+    process = start(script, *args, room=room, cwd=cwd, environment=environment, cold=cold)
     out, err = process.communicate(timeout=400)
     return Finished(process.returncode, out, err)
 
