@@ -9,7 +9,7 @@ import pytest
 # A second thread would only wait for the other test. Of torch, here and in each process.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process would compile what it imports
-platform.platform()  # asked first, it starts a process; MLflow asks when it is imported
+platform.platform()  # starts `uname` once in a process, which MLflow's import would do in a test
 
 # Whoever uses one of these holds against a process.
 PROCESSES = {"finished", "undisturbed", "cluster"}

@@ -14,6 +14,7 @@ from optuna.samplers import BaseSampler
 
 from pipeline.problem.space import SearchSpace
 from pipeline.samplers._derived import DerivedSampler, with_both_accuracies
+from pipeline.samplers._resuming import ResumingSampler
 from pipeline.study.contracts import SamplerFactory
 from regmix import registry
 from regmix.errors import unknown
@@ -68,6 +69,6 @@ def factory(name: str, seed: int, space: SearchSpace, *, front: bool = False) ->
     def build(number: int) -> BaseSampler:
         stream = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
         sampler = make(SamplerContext(stream, seed, space))
-        return DerivedSampler(sampler, with_both_accuracies) if front else sampler
+        return ResumingSampler(DerivedSampler(sampler, with_both_accuracies) if front else sampler)
 
     return build

@@ -2,9 +2,10 @@
 
 Optuna has no public way to put a trial back, to close one that another process began, or to beat
 for a trial outside of its own loop. Held by tests with real storages: a new release of Optuna
-that breaks one of these fails `tests/pipeline/test_controller.py` and `test_two_drivers.py`.
+that breaks one of these fails `tests/pipeline/test_controller.py` and `test_heartbeat.py`.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -42,6 +43,22 @@ def silent(study: Study) -> set[int]:
 def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
     """Return the parameters that a trial has, or was enqueued with and will have."""
     return dict(trial.params or trial.system_attrs.get("fixed_params", {}))
+
+
+def relative_params(trial: FrozenTrial) -> dict[str, Any]:
+    """Return what TPE or a Gaussian process has drawn at once for a trial; {} for nothing.
+
+    They store it before the parameters, in parts, so that others know what is under way. After a
+    kill a Gaussian process would take it for another trial's, and keep away from it.
+    """
+    for prefix in ("gp", "tpe"):
+        parts: list[str] = []
+        while part := trial.system_attrs.get(f"{prefix}:relative_params:{len(parts)}"):
+            parts.append(part)
+        if parts:
+            found: dict[str, Any] = json.loads("".join(parts))
+            return found
+    return {}
 
 
 def in_other_state(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.cluster import BIN, end, start_head, start_node, take_token
 from tests.support.killing import arguments, check
-from tests.support.processes import free_port, next_trial, run, start, wait_for
+from tests.support.processes import call, free_port, next_trial, start, wait_for
 from tests.support.studies import measured, search_arguments, shown, states
 
 
@@ -77,7 +77,7 @@ def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_the_end(tmp_p
     assert "MLflow lags behind" in err and "--study wamr-digits --sync, brings" in err
     server = serve()
     try:
-        synced = run(
+        synced = call(
             "search", "--study", "wamr-digits", "--sync", "--runs", tmp_path, "--tracking-uri", uri
         )
         assert synced.code == 0, synced.out + synced.err

@@ -70,7 +70,7 @@ def test_databases_that_another_program_locks_for_longer_than_sqlite_waits(tmp_p
     trials = states(tmp_path, storage=storage)
     assert len(trials) == 3
     assert all(trial.ended for trial in trials.values())
-    again = run("search", *typed)
+    again = call("search", *typed)
     assert again.code == 0, again.err
 
 

@@ -30,6 +30,7 @@ def test_a_request_knows_its_length():
     assert MESSAGES[0].epochs == CONFIG.epochs
 
 
+@pytest.mark.process
 def test_messages_load_neither_optuna_nor_torch(tmp_path):
     """Else each worker would load Optuna, and the driver torch."""
     (tmp_path / "messages").write_bytes(pickle.dumps(MESSAGES))

@@ -1,6 +1,7 @@
 """Every sampler: stays in the space, is the same for the same seed, and goes on after a kill."""
 
 import math
+import shutil
 from itertools import product
 
 import numpy as np
@@ -14,7 +15,7 @@ from pipeline.samplers.grid import VALUES, Grid
 from pipeline.samplers.qmc import Sobol
 from pipeline.study.events import TrialOutcome
 from pipeline.study.ranking import accuracies, front
-from tests.support.controllers import controller_at, epoch_result, finish, params_of
+from tests.support.controllers import controller_at, epoch_result, finish, kill_at_write, params_of
 
 SAMPLERS = samplers.names()
 
@@ -55,6 +56,27 @@ def test_a_kill_between_asking_and_the_first_epoch_changes_no_parameter(name, tm
     requests = [again.ask() for _ in asked]
     assert [request.number for request in requests] == [12, 13]
     assert [params_of(again, request) for request in requests] == before
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_kill_in_place_of_any_write_while_asking_changes_no_parameter(name, tmp_path):
+    """Parameters are stored one by one; the later ones must not depend on where a kill came."""
+    before = tmp_path / "before"
+    before.mkdir()
+    search(controller_at(before, 40, sampler=name), 12)
+
+    def asked(place, killed_at):
+        shutil.copytree(before, place)
+        with kill_at_write(killed_at) as writes:
+            controller_at(place, 40, sampler=name).ask()
+        controller = controller_at(place, 40, sampler=name)
+        found = [params_of(controller, controller.ask()) for _ in range(2)]
+        return len(writes), found
+
+    writes, expected = asked(tmp_path / "undisturbed", -1)
+    assert writes > 4  # the trial, its three parameters, and its configuration
+    for moment in range(writes):
+        assert asked(tmp_path / str(moment), moment)[1] == expected, f"write {moment}"
 
 
 def test_a_grid_has_every_combination_once_before_it_repeats_one():

@@ -8,7 +8,8 @@ from dataclasses import asdict
 import pytest
 
 from regmix.config import TrainConfig
-from tests.support.processes import interrupt_after, run, start, wait_for
+from tests.support.killing import processes
+from tests.support.processes import call, interrupt_after, run, start, wait_for
 from tests.support.studies import (
     agree,
     measured,
@@ -145,6 +146,7 @@ def stopped_by_sigterm(place, typed):
     variables = {"TMPDIR": str(place / "tmp"), "RAY_TMPDIR": "/tmp"}  # sockets have short names
     process = start("search", *typed, "--concurrency", "1", environment=variables)
     train(process, place / "runs", 2)
+    assert processes(process, "raylet")  # its own, though a cluster was started here before
     (scratch,) = (place / "tmp").glob("regmix-*")
     process.send_signal(signal.SIGTERM)
     while process.poll() is None:
@@ -217,6 +219,6 @@ def test_a_budget_that_is_used_up_ends_the_study_with_every_trial_closed(tmp_pat
     assert result.code == 0, result.err
     trials = agree(tmp_path, result.out)
     assert all(trial.ended for trial in trials.values())
-    again = run("search", *typed)
+    again = call("search", *typed)
     assert "wamr-digits is complete; to extend it, add --budget " in again.out
     assert len(states(tmp_path)) == len(trials)

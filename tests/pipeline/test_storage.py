@@ -7,6 +7,7 @@ import signal
 import optuna
 import pytest
 
+from pipeline.study import records
 from pipeline.study.records import FORMAT
 from pipeline.study.storage import exclusive, find_study, mend_journal, open_storage, study_folder
 from regmix.errors import InputError
@@ -99,15 +100,14 @@ def test_a_name_that_no_study_has_is_told_with_the_nearest(tmp_path):
         find_study("t", str(tmp_path / "wamr" / "journal.log"), tmp_path / "t")
 
 
-@pytest.mark.parametrize("stored", [None, FORMAT - 1, FORMAT + 1])
-def test_a_study_of_another_format_is_refused_in_one_line(tmp_path, stored):
-    study = optuna.create_study(study_name="s", storage=open_storage(None, tmp_path))
-    study.set_user_attr("problem", {"space": "wamr"})
-    if stored is not None:
-        study.set_user_attr("format", stored)
+@pytest.mark.parametrize("stored", [FORMAT - 1, FORMAT + 1])
+def test_a_study_of_another_format_is_refused_in_one_line(tmp_path, monkeypatch, stored):
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "FORMAT", stored)
+        study_at(tmp_path)
     with pytest.raises(InputError) as refused:
         find_study("s", None, tmp_path)
     message = str(refused.value)
-    assert message.startswith(f"--study s: has format {stored or 1}, and this version reads format")
+    assert message.startswith(f"--study s: has format {stored}, and this version reads format")
     assert "begin a new study by --study" in message
     assert "\n" not in message and len(message) < 300

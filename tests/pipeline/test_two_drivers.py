@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import free_port, next_trial, run, start
+from tests.support.processes import call, free_port, next_trial, start
 from tests.support.studies import search_arguments, shown, states
 
 
@@ -69,5 +69,5 @@ def test_two_drivers_share_a_study_and_the_living_takes_over_the_dead_ones_trial
     assert {number: view.info.status for number, view in views.items()} == dict.fromkeys(
         range(8), "FINISHED"
     )
-    again = run("search", *arguments)
+    again = call("search", *arguments)
     assert "wamr-digits is complete" in again.out, again.err
