@@ -33,13 +33,13 @@ class DerivedSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Return what the inner sampler samples together."""
-        return self._inner.infer_relative_search_space(self._study(study, trial), trial)
+        return self._inner.infer_relative_search_space(*self._shown(study, trial))
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Sample these parameters."""
-        return self._inner.sample_relative(self._study(study, trial), trial, search_space)
+        return self._inner.sample_relative(*self._shown(study, trial), search_space)
 
     def sample_independent(
         self,
@@ -49,13 +49,15 @@ class DerivedSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:  # noqa: ANN401
         """Sample one parameter."""
-        derived = self._study(study, trial)
-        return self._inner.sample_independent(derived, trial, param_name, param_distribution)
+        shown = self._shown(study, trial)
+        return self._inner.sample_independent(*shown, param_name, param_distribution)
 
-    def _study(self, study: Study, trial: FrozenTrial) -> Study:
+    def _shown(self, study: Study, trial: FrozenTrial) -> tuple[Study, FrozenTrial]:
+        """Return the derived study and the trial there, whose storage has ids of its own."""
         if self._derived is None or self._derived[0] != trial.number:
             self._derived = trial.number, self._derive(study)
-        return self._derived[1]
+        derived = self._derived[1]
+        return derived, derived.get_trials(deepcopy=False)[trial.number]
 
 
 def rebuilt(

@@ -15,7 +15,16 @@ from pipeline.samplers.grid import VALUES, Grid
 from pipeline.samplers.qmc import Sobol
 from pipeline.study.events import TrialOutcome
 from pipeline.study.ranking import accuracies, front
-from tests.support.controllers import controller_at, epoch_result, finish, kill_at_write, params_of
+from tests.support.controllers import (
+    controller_at,
+    controller_of,
+    epoch_result,
+    finish,
+    kill_at_write,
+    params_of,
+    problem_of,
+    study_at,
+)
 
 SAMPLERS = samplers.names()
 
@@ -156,6 +165,16 @@ def test_a_sampler_of_the_front_is_shown_both_accuracies(name, tmp_path):
     request = controller.ask()  # with pruned, failed and running trials in the study
     assert request.number == 14
     assert controller.study.directions == [optuna.study.StudyDirection.MAXIMIZE]
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "cmaes"])
+def test_a_sampler_of_the_front_works_in_a_database_whose_ids_are_no_numbers(name, tmp_path):
+    problem = problem_of()
+    study = study_at(tmp_path, problem, f"sqlite:///{tmp_path / 'study.db'}")
+    controller = controller_of(study, problem, 40, sampler=name, front=True)
+    for k in range(12):
+        finish(controller, controller.ask(), 0.3 + 0.01 * k, clean=0.9 - 0.02 * k)
+    assert [controller.ask().number for _ in range(2)] == [12, 13]
 
 
 def test_the_front_moves_the_sampler_towards_clean_accuracy_too(tmp_path):
