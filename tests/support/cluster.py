@@ -11,7 +11,7 @@ from tests.support.processes import free_port
 
 BIN = Path(sys.executable).parent
 # Without what no search uses, and with ports that no other node's workers have.
-_LEAN = ("--disable-usage-stats", "--include-log-monitor=false")
+_LEAN: tuple[str, ...] = ("--disable-usage-stats", "--include-log-monitor=false")
 _LEAN += ("--min-worker-port=0", "--max-worker-port=0", f"--object-store-memory={100 << 20}")
 
 
