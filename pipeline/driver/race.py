@@ -13,7 +13,13 @@ from pipeline.execution.ray_cluster import ClusterRequest
 from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
 from pipeline.problem.plugin_folder import check_plugins
-from pipeline.race.rounds import RaceProblem, RoundQueue, median_run, survivors
+from pipeline.race.rounds import (
+    RaceProblem,
+    RoundQueue,
+    finalists_of,
+    median_run,
+    survivors,
+)
 from pipeline.race.statistics import standings
 from pipeline.report import race_table
 from pipeline.report.formatting import console
@@ -81,12 +87,13 @@ def run_race(request: RaceRequest) -> int:
     folder = request.runs / "studies" / request.study
     source = find_study(request.study, request.storage, folder)
     check_plugins(source.plugins, request.plugins, f"--study {request.study}")
-    finalists = _finalists(source, request)
-    configs = {trial.number: _config(trial, request.data_dir) for trial in finalists}
-    images = _images(next(iter(configs.values())), source)
+    best = _finalists(source, request)
+    images = _images(_config(best[0], request.data_dir), source)
     place = study_folder(request.runs, f"{request.study}-confirm")
     with exclusive(place, request.storage):
         race = _open(request, source, place)
+        finalists = _with_racing(best, source, race)
+        configs = {trial.number: _config(trial, request.data_dir) for trial in finalists}
         problem = RaceProblem(race.name, str(source.problem["recipe"]), configs)
         race.hold("problem", problem.identity())
         controller = _controller(request, race, problem, finalists[0].number)
@@ -103,12 +110,20 @@ def run_race(request: RaceRequest) -> int:
 
 
 def _finalists(source: StudyRecord, request: RaceRequest) -> list[TrialRecord]:
-    """Return the default, then the best; those that race already stay in."""
+    """Return the default, then the best."""
     complete = candidates(source)
     if not complete:
         raise InputError(f"--study {source.name}: no candidate is complete yet; go on searching")
     default = [trial for trial in complete if trial.is_default]
     return default + [trial for trial in complete[: request.top] if trial not in default]
+
+
+def _with_racing(
+    best: list[TrialRecord], source: StudyRecord, race: StudyRecord
+) -> list[TrialRecord]:
+    """Return the best and those that race already: an earlier command may have asked for more."""
+    racing = finalists_of(race) - {trial.number for trial in best}
+    return best + [trial for trial in source.trials() if trial.number in racing]
 
 
 def _config(trial: TrialRecord, data_dir: str | None) -> TrainConfig:

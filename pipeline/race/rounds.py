@@ -104,6 +104,11 @@ class RoundQueue:
         self.study.end_round(seed, {**failed, **behind})
 
 
+def finalists_of(study: StudyRecord) -> set[int]:
+    """Return the numbers of the finalists that race, or wait to."""
+    return {_pair(trial)[0] for trial in study.trials()}
+
+
 def survivors(study: StudyRecord) -> dict[int, NDArray[np.bool_]]:
     """Return finalist -> (seeds, images) bool: which images survive each complete training."""
     found: dict[int, list[list[bool]]] = {}

@@ -316,7 +316,11 @@ class StudyRecord:
             self.study.set_user_attr("versions", dict(versions))
 
     def check_format(self) -> None:
-        """Raise InputError where another version of this project wrote the study."""
+        """Raise InputError where the study is empty or another version of this project wrote it."""
+        if not self.study.user_attrs:
+            raise InputError(
+                f"--study {self.name}: was only created and holds nothing; type its search again"
+            )
         found = self.study.user_attrs.get("format")
         if found != FORMAT:
             raise InputError(

@@ -123,6 +123,11 @@ def test_a_kill_between_format_and_versions_is_made_good(tmp_path):
     assert again(tmp_path).versions == VERSIONS
 
 
+def test_a_study_that_was_only_created_says_what_to_do(tmp_path):
+    with pytest.raises(InputError, match="was only created and holds nothing; type its search"):
+        begin(tmp_path).check_format()
+
+
 @pytest.mark.parametrize("stored", [None, FORMAT - 1, FORMAT + 1])
 def test_a_study_of_another_format_is_not_begun_again(tmp_path, stored):
     study = begin(tmp_path)
