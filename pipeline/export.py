@@ -9,7 +9,7 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 
 from pipeline.base import cli, paths
 from pipeline.driver.export import export
-from pipeline.problem.plugin_folder import check_plugins, load_plugins
+from pipeline.problem.plugin_folder import check_plugins, load_plugins, plugin_option
 from pipeline.study.ranking import candidates
 from pipeline.study.retention import files_of
 from pipeline.study.storage import find_study
@@ -51,7 +51,8 @@ def main(argv: Sequence[str]) -> int:
         path = out / f"{args.study}-{rank}.yaml"
         export(study, trial, files_of(study, place), path, {"rank": rank})
         print(f"{path}: trial {trial.number}, final_robust {trial.final_robust:.3f}")
-    print(f"next: python pipeline/train.py {out / f'{args.study}-1.yaml'}")
+    first = out / f"{args.study}-1.yaml"
+    print(f"next: python pipeline/train.py {first}{plugin_option(plugins)}")
     return 0
 
 

@@ -12,7 +12,7 @@ from pipeline.driver.session import PROCESS_START, SessionPlan, execute
 from pipeline.execution.ray_cluster import ClusterRequest
 from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
-from pipeline.problem.plugin_folder import check_plugins
+from pipeline.problem.plugin_folder import check_plugins, plugin_option
 from pipeline.race.rounds import (
     RaceProblem,
     RoundQueue,
@@ -195,5 +195,6 @@ def _tell(
     export(race, run, retention.files, path, {"finalist": winner})
     print(f"\n{race_table.verdict(found, winner, reference, request.seeds)}")
     print(f"wrote {path}: seed {run.params['seed']}, the median of its seeds")
-    print(f"next, once, on test data:\n  python pipeline/evaluate.py {path}")
+    plugins = plugin_option(request.plugins)
+    print(f"next, once, on test data:\n  python pipeline/evaluate.py {path}{plugins}")
     return 0

@@ -11,6 +11,7 @@ from pipeline.base.signals import INTERRUPTED, Interrupt
 from pipeline.driver.publish import make_tracker, publish
 from pipeline.driver.request import SearchRequest
 from pipeline.execution.ray_cluster import ClusterRequest, plan_resources, ray_session
+from pipeline.problem.plugin_folder import plugin_option
 from pipeline.report import leaderboard
 from pipeline.report.formatting import console
 from pipeline.report.live import LiveView
@@ -152,13 +153,15 @@ def _show(request: SearchRequest, controller: StudyController) -> None:
     runs = "" if request.runs == paths.RUNS else f" --runs {request.runs}"
     ui = "" if request.runs == paths.RUNS else f" RUNS={request.runs}"
     storage = f" --storage '{request.storage}'" if request.storage else ""
+    plugins = plugin_option(request.plugins)
     study, commands = request.study, [f"make ui{ui}"]
     if count_states(controller.record)["COMPLETE"]:
+        where = f"{runs}{storage}{plugins}"
         commands += [
-            f"python pipeline/confirm.py --study {study} --top 5 --seeds 3{runs}{storage}",
-            f"python pipeline/export.py --study {study} --top 3{runs}{storage}",
-            f"python pipeline/train.py exported/{study}-1.yaml",
-            f"python pipeline/evaluate.py exported/{study}-1.yaml",
+            f"python pipeline/confirm.py --study {study} --top 5 --seeds 3{where}",
+            f"python pipeline/export.py --study {study} --top 3{where}",
+            f"python pipeline/train.py exported/{study}-1.yaml{plugins}",
+            f"python pipeline/evaluate.py exported/{study}-1.yaml{plugins}",
         ]
     leaderboard.show(console(), controller.record, commands)
 

@@ -40,3 +40,8 @@ def check_plugins(
     """
     missing = "give the folder that holds it by --plugins"
     plugins.check_digests(known, given, place, changed=changed, missing=missing)
+
+
+def plugin_option(given: Plugins | None) -> str:
+    """Return the option with its folder for a command that is printed, '' for no plug-ins."""
+    return "" if given is None else f" --plugins {given.folder}"
