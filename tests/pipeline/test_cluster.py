@@ -33,7 +33,7 @@ def _trains_on(process):
         return False
 
 
-@pytest.mark.process(seconds=30)
+@pytest.mark.process(seconds=20)
 def test_a_search_outlives_one_of_two_nodes_and_finds_the_same_study(tmp_path, nodes, undisturbed):
     address, second = nodes
     place = tmp_path / "runs"
@@ -48,7 +48,7 @@ def test_a_search_outlives_one_of_two_nodes_and_finds_the_same_study(tmp_path, n
     assert "FAIL" not in {trial.state for trial in trials}
 
 
-@pytest.mark.process(seconds=30)
+@pytest.mark.process(seconds=25)
 def test_an_mlflow_server_that_is_stopped_and_started_shows_all_in_the_end(tmp_path, cluster):
     port = free_port()
     uri, database = f"http://127.0.0.1:{port}", tmp_path / "server.db"

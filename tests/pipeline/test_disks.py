@@ -41,7 +41,7 @@ def test_a_file_that_may_not_grow(tmp_path):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.process(seconds=25)
+@pytest.mark.process(seconds=22)
 def test_a_disk_that_fills_up_in_the_middle_of_a_search(tmp_path):
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("this process may not mount a file system")

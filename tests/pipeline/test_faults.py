@@ -12,7 +12,7 @@ from tests.support.processes import call, line_of, next_trial, run, start
 from tests.support.studies import agree, search_arguments, states
 
 
-@pytest.mark.process(seconds=61)
+@pytest.mark.process(seconds=55)
 def test_a_killed_driver_cut_files_a_killed_worker_and_a_killed_raylet_leave_the_same_study(
     tmp_path, undisturbed
 ):
@@ -34,7 +34,7 @@ def test_a_killed_driver_cut_files_a_killed_worker_and_a_killed_raylet_leave_the
     assert ["its worker process died"] in [t.retries for t in states(tmp_path).values()]
 
 
-@pytest.mark.process(seconds=10)
+@pytest.mark.process(seconds=8)
 def test_a_trial_that_does_not_fit_into_memory_is_tried_twice_and_fails_with_its_reason(
     tmp_path, cluster
 ):
@@ -50,7 +50,7 @@ def test_a_trial_that_does_not_fit_into_memory_is_tried_twice_and_fails_with_its
         assert trial.reason == "out of memory (2 times)"
 
 
-@pytest.mark.process(seconds=25)
+@pytest.mark.process(seconds=22)
 def test_databases_that_another_program_locks_for_longer_than_sqlite_waits(tmp_path, cluster):
     """SQLite waits for five seconds unless it is told otherwise."""
     storage = f"sqlite:///{tmp_path / 'study.db'}"

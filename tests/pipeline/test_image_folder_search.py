@@ -22,7 +22,7 @@ def striped(root, train, test):
     return root
 
 
-@pytest.mark.process(seconds=25)
+@pytest.mark.process(seconds=22)
 def test_cifar10s_recipe_searches_a_folder_of_images(tmp_path, cluster):
     folder = striped(tmp_path / "images", train=40, test=10)
     settings = ["model=small_cnn", "width=8", "epochs=6", "valid_images=100", "batch_size=25"]

@@ -128,7 +128,7 @@ def test_a_bucket_that_is_not_there_is_told(server):
         check_url(url.replace("bucket", "pail", 1))
 
 
-@pytest.mark.process(seconds=50)
+@pytest.mark.process(seconds=45)
 def test_a_search_with_its_checkpoints_in_a_store_outlives_the_store_s_absence_and_a_kill(
     tmp_path, undisturbed, server, cluster
 ):

@@ -8,7 +8,7 @@ from tests.support.processes import run
 from tests.support.studies import search_arguments, states
 
 
-@pytest.mark.process(seconds=40)
+@pytest.mark.process(seconds=15)
 def test_a_loss_a_network_data_and_a_pruner_from_a_folder_outside(tmp_path, cluster):
     mine = write_plugins(tmp_path / "my_plugins")
     given = ("--plugins", mine)

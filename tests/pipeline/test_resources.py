@@ -16,7 +16,7 @@ def gpus(monkeypatch):
     end(process)
 
 
-@pytest.mark.process(seconds=20)
+@pytest.mark.process(seconds=13)
 def test_gpu_shares_decide_how_many_trials_run_at_once(gpus, tmp_path):
     options = ("--address", gpus, "--gpus-per-trial", "0.5", "--pruner", "none")
     result = run("search", *search_arguments(tmp_path, *options, trials=4))

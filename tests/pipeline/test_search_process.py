@@ -198,7 +198,7 @@ def uninterrupted(flat):
     return {m.epoch: json.loads(json.dumps(asdict(m))) for m in trainer.epochs()}
 
 
-@pytest.mark.process(seconds=8)
+@pytest.mark.process(seconds=7)
 def test_trials_that_diverge_are_failures_with_their_reason(tmp_path, cluster):
     typed = search_arguments(tmp_path, *cluster, "--concurrency", "1", trials=6)
     result = run("search", *typed, "lr=1e25")
@@ -210,7 +210,7 @@ def test_trials_that_diverge_are_failures_with_their_reason(tmp_path, cluster):
     assert all("diverged: loss is nan" in t.reason for t in trials.values())
 
 
-@pytest.mark.process(seconds=17)
+@pytest.mark.process(seconds=14)
 def test_a_budget_that_is_used_up_ends_the_study_with_every_trial_closed(tmp_path, cluster):
     typed = search_arguments(
         tmp_path, *cluster, "--concurrency", "1", "--budget", "12s", epochs=40, trials=500

@@ -45,7 +45,7 @@ def postgresql():
     shutil.rmtree(place)
 
 
-@pytest.mark.process(seconds=35)
+@pytest.mark.process(seconds=28)
 def test_two_drivers_share_a_study_and_the_living_takes_over_the_dead_ones_trials(
     tmp_path, postgresql, cluster
 ):
