@@ -21,7 +21,7 @@ class SourceFile:
 
 
 class SourceImporter(MetaPathFinder):
-    """Finds `PACKAGE.FOLDER.NAME` among texts: the path 'FOLDER/NAME.py' has one."""
+    """Finds the module `PACKAGE.FOLDER.NAME` in the text of 'FOLDER/NAME.py'."""
 
     def __init__(self, package: str) -> None:
         """Begin without any file; nothing can be imported until `install`."""
