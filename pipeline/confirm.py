@@ -1,4 +1,4 @@
-"""Train a study's best configurations again with fresh seeds, and say which is best, how surely."""
+"""Train a study's best configurations again with fresh seeds, and say which one is best."""
 
 import argparse
 import sys
@@ -16,8 +16,8 @@ from pipeline.tracking.uri import check_uri, default_uri
 from regmix.ranges import Count, Positive
 
 _MEANINGS = {
-    "--top": "how many of the best are finalists, beside the default (default: 5)",
-    "--seeds": "how many fresh seeds each is trained with (default: 3)",
+    "--top": "number of best trials that race, beside trial 0 (default: 5)",
+    "--seeds": "number of fresh seeds that each is trained with (default: 3)",
     "--runs": "folder of studies (default: mlruns)",
     "--storage": "the study's database URL or journal, if not in --runs",
     "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",

@@ -1,4 +1,4 @@
-"""Judge an exported configuration's weights: once on test data, or on its validation images."""
+"""Evaluate an exported configuration's weights: on test data once, or on validation images."""
 
 import sys
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ def parser() -> cli.Parser:
     result = cli.Parser("evaluate.py", __doc__)
     result.add_argument("file", metavar="FILE", help="a YAML file that export.py or train.py wrote")
     result.add_argument("--autoattack", action="store_true", help="also run AutoAttack (slow)")
-    result.add_argument("--images", help="only so many test images (default: all)")
-    result.add_argument("--again", action="store_true", help="judge although a judgement exists")
+    result.add_argument("--images", help="number of test images (default: all)")
+    result.add_argument("--again", action="store_true", help="evaluate although a result exists")
     result.add_argument(
         "--validation",
         action="store_true",
-        help="judge on the validation images, as a finalist: APGD-CE and APGD-T at full length",
+        help="evaluate on the validation images, as a finalist: APGD-CE, APGD-T and Square",
     )
     result.add_argument(
         "--best", action="store_true", help="the weights of the best epoch instead of the last"
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     kept = path.with_suffix(".best.judgement.yaml" if args.best else ".judgement.yaml")
     if kept.exists() and not args.again:
-        print(f"judged before, see {kept}; test data judges once (--again judges again)")
+        print(f"evaluated before, see {kept}; test data is used once (--again evaluates anew)")
         evaluation_table.show(path, yaml_file.read(kept))
         return 0
     evaluation = evaluate_on_test(exported, weights, count, with_autoattack=args.autoattack)

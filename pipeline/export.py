@@ -17,7 +17,7 @@ from regmix.errors import InputError
 from regmix.ranges import Count
 
 _MEANINGS = {
-    "--top": "how many configurations (default: 3)",
+    "--top": "number of configurations (default: 3)",
     "--out": "folder to write to (default: exported)",
     "--runs": "folder of studies (default: mlruns)",
     "--storage": "the study's database URL or journal, if not in --runs",

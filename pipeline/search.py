@@ -37,10 +37,9 @@ def parser() -> cli.Parser:
     result.set_defaults(objective="robust", heartbeat=BEAT)
     result.add_argument(
         "--control-every",
-        "--probes",
         default=CONTROL_EVERY,
         metavar="N",
-        help="let one trial in N run unpruned, to see the pruner's mistakes; 0 for none "
+        help="never stop one trial in N by rank, to see what pruning may cost; 0 for none "
         f"(default: {CONTROL_EVERY})",
     )
     result.add_argument(
@@ -56,7 +55,7 @@ def parser() -> cli.Parser:
         const=LOCKSTEP,
         metavar="N",
         help="the same study each time, whatever the concurrency: results count in the order of a "
-        f"machine with N equal workers (default: {LOCKSTEP})",
+        f"machine with N equal workers (default: off; without N: {LOCKSTEP})",
     )
     result.add_argument(
         "--sync", action="store_true", help="train nothing; bring MLflow up to date with --study"
@@ -85,8 +84,9 @@ def _meanings() -> dict[str, str]:
         "--study": "name of the study (default: SPACE-RECIPE)",
         "--concurrency": "trials at once (default: what cores or GPU shares allow)",
         "--gpus-per-trial": "share of a GPU, such as 0.25 (default: 1 with a GPU, else 0)",
-        "--sampler": f"{', '.join(samplers.names())} (default: bohb)",
-        "--pruner": f"{', '.join(pruners.names())}; A+B puts A round B (default: {PRUNER})",
+        "--sampler": f"how parameters are chosen: {', '.join(samplers.names())} (default: bohb)",
+        "--pruner": f"how trials are stopped early: {', '.join(pruners.names())}; A+B puts A round "
+        f"B (default: {PRUNER})",
         "--objective": f"{' or '.join(OBJECTIVES)}, the front of both (default: robust)",
         "--min-clean": "clean accuracy that a candidate must have, such as 0.8 (default: any)",
         "--storage": "the study's database URL or journal file (default: a journal in --runs)",

@@ -20,7 +20,12 @@ def parser() -> cli.Parser:
     """Return the command line's options."""
     result = cli.Parser("train.py", __doc__)
     result.add_argument("file", metavar="FILE", help="a YAML file that export.py wrote")
-    result.add_argument("--seeds", nargs="+", metavar="SEED", help="(default: the file's own seed)")
+    result.add_argument(
+        "--seeds",
+        nargs="+",
+        metavar="SEED",
+        help="seeds to train with, one or more (default: the file's own)",
+    )
     result.add_argument("--data-dir", help="where the images are, if not where the file says")
     result.add_argument("--out", help="folder for weights and files (default: beside FILE)")
     result.add_argument("--plugins", help="folder of the plug-ins that the search used")

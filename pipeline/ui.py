@@ -1,4 +1,4 @@
-"""Show the studies of a folder in MLflow's page, and print the addresses of their good views."""
+"""Show the studies of a folder in MLflow's page, and print the addresses of each study."""
 
 import argparse
 import contextlib
@@ -42,9 +42,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         InputError: for a port that is none.
     """
     parser = cli.Parser("ui.py", __doc__)
-    parser.add_argument("--runs", default=paths.RUNS, help="folder of the searches (mlruns)")
-    parser.add_argument("--host", default="127.0.0.1", help="to listen on (this machine alone)")
-    parser.add_argument("--port", default=5000, help="to listen on (5000)")
+    parser.add_argument("--runs", default=paths.RUNS, help="folder of studies (default: mlruns)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: 127.0.0.1, this machine alone)",
+    )
+    parser.add_argument("--port", default=5000, help="port to listen on (default: 5000)")
     args = parser.parse_args(argv)
     args.port = check("command line", "--port", args.port, Annotated[int, Bounds(1, 65535)])
     return args
@@ -177,7 +181,9 @@ def main(argv: Sequence[str]) -> int:
             return 0
         said.seek(0)
         words = said.read().decode(errors="replace").strip().splitlines() or ["without a word"]
-    raise InputError(f"{path}: MLflow can't show it ({words[-1]}); is its version another?")
+    raise InputError(
+        f"{path}: MLflow can't show it ({words[-1]}); use the version of MLflow that wrote it"
+    )
 
 
 def run() -> int:

@@ -13,7 +13,7 @@ def write(path: Path, fill: Callable[[Path], object]) -> None:
     A kill leaves the old file or the new one, never half of one.
 
     Args:
-        path: file that there will be.
+        path: file to be written.
         fill: function that writes the content to the path that it is given.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")

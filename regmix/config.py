@@ -99,7 +99,11 @@ class TrainConfig:
         for kind in registry.KINDS:
             name = flat.get(kind)
             if not isinstance(name, str):
-                raise InputError(f"{at.get(kind, 'configuration')}: {kind} must be named")
+                raise InputError(
+                    f"{at.get(kind, 'configuration')}: {kind} must be named, but is "
+                    f"{'not' if name is None else repr(name)}; write {kind}: and one of "
+                    f"{', '.join(registry.names(kind))}"
+                )
             if name not in registry.names(kind):
                 raise unknown(at[kind], kind, name, registry.names(kind))
             parts[kind] = registry.options(kind, name)

@@ -1,4 +1,4 @@
-"""The one kind of error that a user's input can cause."""
+"""The one kind of error that a user's input can cause, and words for its one line."""
 
 import difflib
 from collections.abc import Iterable
@@ -21,3 +21,8 @@ def unknown(place: str, kind: str, name: str, known: Iterable[str]) -> InputErro
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(f"{place}: unknown {kind} {name!r}; {hint}there are: {', '.join(names)}")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or the name of its type where there is none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

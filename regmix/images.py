@@ -40,7 +40,9 @@ class Images:
             InputError: where there are fewer.
         """
         if count > len(self):
-            raise InputError(f"images must be at most {len(self)}, but is {count}; lower it")
+            raise InputError(
+                f"command line: --images must be at most {len(self)}, but is {count}; lower it"
+            )
         order = stratified_order(self.labels, np.random.default_rng(0))
         return self.take(np.sort(order[:count]))
 

@@ -96,7 +96,7 @@ def _read(place: str, name: str, value: object, annotation: Any) -> Any:  # noqa
         return _one_of(place, name, value, get_args(kind))
     result = _READERS[kind](place, name, value)
     if bounds is not None and not bounds.holds(result):
-        raise InputError(f"{place}: {name} {bounds}, but is {value!r}; put it inside")
+        raise InputError(f"{place}: {name} {bounds}, but is {value!r}; choose another value")
     return result
 
 

@@ -1,6 +1,6 @@
 """The signature of a variant, read from its source and held against what its kind must take.
 
-Nothing of the source is executed, so that a user's mistake is told in one line within a second
+Nothing of the source is executed, so that a user's mistake is reported in one line within a second
 and before torch is loaded.
 """
 

@@ -9,7 +9,7 @@ from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 
-from regmix.errors import InputError
+from regmix.errors import InputError, first_line
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class SourceFile:
 
 
 class SourceImporter(MetaPathFinder):
-    """Finds `PACKAGE.FOLDER.NAME` among texts: the path 'FOLDER/NAME.py' has one."""
+    """Finds the module `PACKAGE.FOLDER.NAME` in the text of 'FOLDER/NAME.py'."""
 
     def __init__(self, package: str) -> None:
         """Begin without any file; nothing can be imported until `install`."""
@@ -56,7 +56,7 @@ class SourceImporter(MetaPathFinder):
         try:
             return importlib.import_module(f"{self.package}.{folder}.{name}")
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0][:150]
+            reason = f"{type(error).__name__}: {first_line(error)}"[:150]
             place = self._place(error) or self.files[f"{folder}/{name}.py"].place
             raise InputError(f"{place}: can't be imported ({reason}); correct it") from error
 

@@ -19,7 +19,7 @@ class Interrupt:
     exception somewhere in a library, it could be swallowed there, or crash it.
     """
 
-    asked: threading.Event = field(default_factory=threading.Event)
+    requested: threading.Event = field(default_factory=threading.Event)
     _before: dict[int, Any] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -42,9 +42,9 @@ class Interrupt:
             self._before.setdefault(number, before)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self.asked.is_set():
+        if self.requested.is_set():
             self._leave()
-        self.asked.set()
+        self.requested.set()
         _say(1, "\nstopping; nothing is lost\n")
 
     def _leave(self) -> NoReturn:

@@ -88,7 +88,7 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, *, shared: bool =
     tracker.close(status, summary, board.get(), page(study))
     if tracker.error:
         print(
-            f"search: MLflow lags behind ({tracker.error}); the study itself is whole, and the "
+            f"MLflow lags behind ({tracker.error}); the study itself is whole, and the "
             f"same command, or --study {study.name} --sync, brings MLflow up to date",
             file=sys.stderr,
         )

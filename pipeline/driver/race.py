@@ -45,7 +45,7 @@ EVERY_RUN = 10**6  # the weights of all of them are kept: the winner's median ru
 
 @dataclass(frozen=True)
 class RaceRequest:
-    """Everything that `confirm.py` was told.
+    """The checked options of `confirm.py`.
 
     study: name of the study that was searched.
     top: number of its best trials that race beside the default.
@@ -193,7 +193,7 @@ def _tell(
     winner = order[0]
     path, run = request.out / f"{source.name}-confirmed.yaml", median_run(race, winner)
     export(race, run, retention.files, path, {"finalist": winner})
-    print(f"\n{race_table.verdict(found, winner, reference, request.seeds)}")
+    print(f"\n{race_table.verdict(source, found, winner, reference, request.seeds)}")
     print(f"wrote {path}: seed {run.params['seed']}, the median of its seeds")
     plugins = plugin_option(request.plugins)
     print(f"next, once, on test data:\n  python pipeline/evaluate.py {path}{plugins}")

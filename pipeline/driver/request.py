@@ -39,7 +39,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """Everything that `search.py` was told; None means the default.
+    """The checked options of `search.py`; None means the default.
 
     problem: recipe, space and overrides.
     study: name of the study.
@@ -49,7 +49,8 @@ class SearchRequest:
     seed: seed of the sampler and of every trial.
     concurrency: number of trials at once.
     gpus_per_trial: share of a GPU for each trial.
-    sampler, pruner: their names.
+    sampler: name of the sampler.
+    pruner: specification of the pruner, such as 'collapse+halving'.
     control_every: one trial in so many is a control trial; 0 for none.
     rules: objective, constraint and order of results.
     enqueue: exported configurations to begin with.

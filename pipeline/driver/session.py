@@ -88,7 +88,7 @@ def execute(
                 )
                 listeners = (tracker, live)
                 session = TuneSession(
-                    controller, order, retention, resources, interrupt.asked, listeners, bugs
+                    controller, order, retention, resources, interrupt.requested, listeners, bugs
                 )
                 run_trials(session, plan.images, plan.plugins, scratch)
             status = "FAILED" if controller.failing else "FINISHED"
@@ -101,7 +101,7 @@ def execute(
             retention.apply()
             publish(tracker, study, status, shared=controller.heartbeat is not None)
     for number, trace in list(bugs.items())[:1]:
-        print(f"trial {number} met a bug:\n{trace}", file=sys.stderr)
+        print(f"trial {number} failed by an error in the code:\n{trace}", file=sys.stderr)
     return SessionResult(status, resources.concurrency)
 
 

@@ -87,7 +87,7 @@ def _open(request: SearchRequest, place: Path) -> StudyRecord:
 
 def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
     """Build the controller; what an earlier session asked for holds until it is asked anew."""
-    extent = study.ask_for(request.trials, request.budget)
+    extent = study.set_extent(request.trials, request.budget)
     problem, budget = request.problem, extent.get("budget", float("inf"))
     return StudyController(
         study.study,
@@ -118,7 +118,7 @@ def _heartbeat(request: SearchRequest, study: StudyRecord) -> Heartbeat | None:
 
 
 def _pruner(request: SearchRequest) -> str:
-    """Return the pruner's name; where the front is sought, it spares what is on it."""
+    """Return the pruner's specification, with `dominated` added for a search of the front."""
     outer, plus, inner = request.pruner.rpartition("+")
     if request.rules.front and "dominated" not in request.pruner:
         return f"{outer}{plus}dominated+{inner}"

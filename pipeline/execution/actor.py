@@ -1,4 +1,4 @@
-"""The Ray actor that runs trials. Torch is imported in the worker alone, never in the driver."""
+"""The Ray actor that runs trials; it imports torch when it begins: the driver loads this too."""
 
 import traceback
 from collections.abc import Iterator

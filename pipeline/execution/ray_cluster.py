@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.paths import ROOT
-from regmix.errors import InputError
+from regmix.errors import InputError, first_line
 
 # Ray reads these when it is imported. Its ports are open on all interfaces: the token stays on.
 _ENVIRONMENT = {
@@ -127,7 +127,7 @@ def _start(cores: int, memory: int) -> None:
             ray.shutdown()
             if last:
                 raise InputError(
-                    f"Ray did not start here ({_first_line(error)}); type the command again"
+                    f"Ray did not start here ({first_line(error)}); type the command again"
                 ) from None
 
 
@@ -151,13 +151,9 @@ def _check_answers(address: str | None) -> None:
 
 def _no_cluster(address: str, error: Exception) -> InputError:
     return InputError(
-        f"--address {address}: no Ray cluster answers ({_first_line(error)}); start one by "
+        f"--address {address}: no Ray cluster answers ({first_line(error)}); start one by "
         "'ray start --head' with RAY_AUTH_MODE=token, or leave --address out"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def plan_resources(request: ClusterRequest) -> TrialResources:

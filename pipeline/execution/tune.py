@@ -1,6 +1,6 @@
 """Ray Tune as an executor: it places and runs trials, and decides nothing.
 
-Ray asks two faces of one session: a searcher for trials, and a scheduler what becomes of them. A
+Ray calls a searcher for trials, and a scheduler for what becomes of them; they share a session. A
 result goes to the scheduler, which may stop the trial; a trial's last result (done, or stopped)
 comes to the searcher as its completion.
 """
@@ -22,22 +22,17 @@ from ray.tune.search import Searcher
 from pipeline.execution.actor import TrialActor
 from pipeline.execution.messages import DiskFailure, Reply, TrialFailure, WorkerRequest
 from pipeline.execution.ray_cluster import TrialResources
-from pipeline.study.controller import StudyController, TrialListener
+from pipeline.study.controller import DIED, RETRIES, StudyController, TrialListener
 from pipeline.study.events import EpochResult, TrialOutcome
 from pipeline.study.result_order import ResultOrder
 from pipeline.study.retention import Retention
 from regmix.images import Images
 from regmix.plugins import Plugins
 
-# What a trial may come to without its own fault, and how often it is tried again. Memory may
-# have been a neighbour's; a loss that is not finite comes again with the same seed.
-DIED = "its worker process died"
-RETRIES = {DIED: 3, "out of memory": 1}
-
 
 @dataclass
 class TuneSession:
-    """What both faces share: which Ray trial is which of the study, and how each ended.
+    """What searcher and scheduler share: which Ray trial is which of the study, and its end.
 
     controller: the study.
     order: order in which results reach the study.
@@ -77,7 +72,7 @@ class TuneSession:
             for listener in self.listeners:
                 listener.trial_changed(trial)
 
-    def stop_if_asked(self) -> None:
+    def stop_if_requested(self) -> None:
         """Raise between two events, never within one: the study's file is whole then.
 
         An error raised within an event would be Ray's to handle: it would blame the trial.
@@ -138,7 +133,7 @@ class TuneSession:
             self._settle(number, TrialOutcome("FAIL", failure.reason))
 
     def _retry(self, number: int, reason: str) -> None:
-        outcome = self.controller.retry(number, reason, RETRIES[reason])
+        outcome = self.controller.retry(number, reason)
         self.order.forget(number)
         if outcome is not None:
             self._settle(number, outcome)
@@ -189,7 +184,7 @@ class StudySearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:  # noqa: ANN401  (Ray's FINISHED is a str)
         """Return a trial's worker configuration, None to wait, or FINISHED."""
         session = self._session
-        session.stop_if_asked()
+        session.stop_if_requested()
         if session.full:
             return None
         with session.event():
@@ -231,14 +226,14 @@ class StudyScheduler(FIFOScheduler):
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Return STOP where the study has ended the trial."""
-        self._session.stop_if_asked()
+        self._session.stop_if_requested()
         with self._session.event():
             ended = self._session.take(trial.trial_id, result["reply"])
         return str(TrialScheduler.STOP if ended else TrialScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Choose as FIFO does; Ray calls this in every round, so an interrupt is seen soon."""
-        self._session.stop_if_asked()
+        self._session.stop_if_requested()
         return super().choose_trial_to_run(tune_controller)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pipeline.execution.messages import TrialFailure, WorkerRequest
 from pipeline.trial_files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, TrialFiles, open_files
 from regmix.config import TrainConfig
 from regmix.device import device
+from regmix.errors import first_line
 from regmix.images import Images, Split
 from regmix.training import checkpoint
 from regmix.training.metrics import EpochMetrics
@@ -74,7 +75,7 @@ def _write_weights(files: TrialFiles, number: int, trainer: RegMixTrainer) -> No
 
 
 def failure(error: Exception, trace: str) -> TrialFailure:
-    """Return what a trial came to.
+    """Return the failure of a trial.
 
     Args:
         error: the exception.
@@ -85,7 +86,7 @@ def failure(error: Exception, trace: str) -> TrialFailure:
     """
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         raise error
-    first = (str(error).splitlines() or [""])[0]
+    first = first_line(error)
     if isinstance(error, NonFiniteLossError):
         return TrialFailure("diverged", f"diverged: {first}")
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or _NO_MEMORY in str(error):

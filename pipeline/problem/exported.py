@@ -64,7 +64,9 @@ class Exported:
             metrics = EpochMetrics.from_dict(content["metrics"])
             weights, best = (_named(path, content.get(key)) for key in ("weights", "best_weights"))
         except (TypeError, KeyError) as error:
-            raise InputError(f"{path}: metrics or weights: {error}; export it again") from None
+            raise InputError(
+                f"{path}: metrics or weights are wrong ({error}); export it again"
+            ) from None
         assert weights is not None, "a mapping names a file"
         return cls(
             content["origin"],
@@ -99,12 +101,12 @@ class Exported:
         atomic.write(path, lambda file: file.write_text(header + yaml_file.dump(content)))
 
 
-def _named(path: Path, said: dict[str, str] | None) -> Path | None:
+def _named(path: Path, entry: dict[str, str] | None) -> Path | None:
     """Return the weights that a file names, if any, and prove that they are these."""
-    if said is None:
+    if entry is None:
         return None
-    weights = path.parent / said["file"]
-    if weights.exists() and _digest(weights) != said.get("sha256"):
+    weights = path.parent / entry["file"]
+    if weights.exists() and _digest(weights) != entry.get("sha256"):
         raise InputError(f"{weights}: is not the file that {path.name} names; export it again")
     return weights
 

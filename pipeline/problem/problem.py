@@ -19,7 +19,7 @@ RECIPES = SPACES / "recipes"
 
 @dataclass(frozen=True)
 class Recipe:
-    """A task: data, model, length and judgement, and good starting values for each loss."""
+    """A task: data, model, length and evaluation, and good starting values for each loss."""
 
     name: str
     trials: int  # of a study, unless the command line says otherwise
@@ -37,7 +37,9 @@ class Recipe:
         values = yaml_file.read(path)
         losses, trials = values.pop("losses", {}), values.pop("trials", 24)
         if not isinstance(losses, dict) or not all(isinstance(v, dict) for v in losses.values()):
-            raise InputError(f"{path}: losses must map each loss to its options")
+            raise InputError(
+                f"{path}: losses must map each loss to its options; write losses: {{plain: {{}}}}"
+            )
         for loss in losses:
             if loss not in names("loss"):
                 raise unknown(str(path), "loss", str(loss), names("loss"))

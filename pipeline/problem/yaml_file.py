@@ -43,9 +43,11 @@ def read(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "no YAML"
-        raise InputError(f"{path}{line}: {problem}; mend the YAML") from None
+        raise InputError(f"{path}{line}: {problem}; correct the YAML") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise InputError(f"{path}: must be a mapping of names to values, but is not; see README")
+        raise InputError(
+            f"{path}: must be a mapping of names to values, but is not; see docs/extending.md"
+        )
     return content
 
 

@@ -14,7 +14,7 @@ from pipeline.study.records import TrialRecord
 class Collapse:
     """Catastrophic overfitting is for good: see `catastrophic_overfitting.py` for rule and counts.
 
-    inner: is asked about every other epoch.
+    inner: pruner for every other epoch.
     """
 
     inner: Pruner

@@ -14,7 +14,7 @@ from pipeline.study.records import TrialRecord
 class Dominated:
     """For a search of the front: what is best in clean accuracy is no loser.
 
-    inner: ranks by robust accuracy alone; its verdict holds where some trial was at least as good
+    inner: pruner by robust accuracy; it is followed where some trial was at least as good
         in both accuracies at the same epoch, and better in one.
     """
 

@@ -20,22 +20,22 @@ class Hyperband:
     within their bracket alone. Each bracket gets as many trials as the others get epochs: one
     that prunes early tries more.
 
-    first: each bracket's rungs; the last bracket has none and prunes nothing.
-    hand: the brackets of as many consecutive trials, again and again.
+    rungs: rungs of each bracket; the last bracket has none and prunes nothing.
+    pattern: bracket of each trial of a cycle.
     """
 
-    first: tuple[tuple[int, ...], ...]
-    hand: tuple[int, ...]
+    rungs: tuple[tuple[int, ...], ...]
+    pattern: tuple[int, ...]
 
     def bracket(self, number: int) -> int:
         """Return the bracket of a trial."""
-        return self.hand[number % len(self.hand)]
+        return self.pattern[number % len(self.pattern)]
 
     def stop(self, study: Study, trial: FrozenTrial) -> Stop | None:
         """Return the trial's rank in its bracket where it is too low, else None."""
         bracket = self.bracket(trial.number)
         rule = Halving(
-            self.first[bracket],
+            self.rungs[bracket],
             keep=KEEP,
             rivals=lambda one, other: self.bracket(one) == self.bracket(other),
         )
@@ -51,5 +51,5 @@ def hyperband(epochs: int) -> Hyperband:
     """
     rungs = halving(epochs).rungs
     brackets = tuple(rungs[skip:] for skip in range(min(3, len(rungs) + 1)))
-    hand = {1: (0,), 2: (0, 1, 0), 3: (0, 1, 0, 2, 0, 1, 0)}[len(brackets)]
-    return Hyperband(brackets, hand)
+    pattern = {1: (0,), 2: (0, 1, 0), 3: (0, 1, 0, 2, 0, 1, 0)}[len(brackets)]
+    return Hyperband(brackets, pattern)

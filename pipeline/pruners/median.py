@@ -15,7 +15,7 @@ class Median:
     """Compare the best value so far with completed trials' values (Golovin et al., KDD 2017).
 
     first: epoch before which nothing is pruned.
-    enough: completed trials that must exist first.
+    enough: number of complete trials that must have the epoch.
     """
 
     first: int

@@ -14,8 +14,8 @@ from pipeline.study.contracts import Pruner, Stop
 class Patient:
     """A trial that rises slowly is not given up while it rises.
 
-    inner: decides over those that have not improved.
-    patience: epochs in a row without a new best before it is asked.
+    inner: pruner of those that have not improved.
+    patience: number of epochs without a new best before the inner pruner is followed.
     """
 
     inner: Pruner

@@ -140,7 +140,7 @@ def _draw(
     generator: np.random.Generator, covariance: NDArray[np.float64], freedom: int, draws: int
 ) -> NDArray[np.float64]:
     """Return (draws, configurations) of a multivariate t; a normal where freedom is 0."""
-    # what is certain to the last digit must not always lose to its equals
+    # without it equal configurations of no variance tie, and argmax takes the first of them
     jitter = 1e-12 * np.eye(len(covariance))
     normal = generator.multivariate_normal(
         np.zeros(len(covariance)), covariance + jitter, size=draws, method="cholesky"

@@ -26,7 +26,7 @@ def show(console: Console, study: StudyRecord, commands: Sequence[str]) -> None:
     states = ", ".join(f"{count} {state}" for state, count in count_states(study).items() if count)
     console.print(f"\n[bold]{study.name}[/]: {states}; {duration(study.seconds)} in all\n")
     console.print(table(study))
-    more = len(study.trials()) - _SHOWN
+    more = sum(trial.begun for trial in study.trials()) - _SHOWN
     if more > 0:
         console.print(f"(and {more} more: see MLflow)")
     for text in (pruning_in_words(study), best_in_words(study), front_in_words(study)):
@@ -61,7 +61,10 @@ def _caption(study: StudyRecord) -> str | None:
     if not count:
         return None
     low, high = Proportion(count // 2, count).interval  # the widest
-    return f"shares of {count} validation images; 95 % intervals reach up to {(high - low) / 2:.3f}"
+    half = f"{(high - low) / 2:.3f}"
+    return (
+        f"shares of {count} validation images; 95 % intervals reach at most {half} to either side"
+    )
 
 
 def best_in_words(study: StudyRecord) -> str:
@@ -100,7 +103,7 @@ def pruning_in_words(study: StudyRecord) -> str:
     complete = candidates(study)
     control = [trial for trial in complete if trial.would_prune]
     if not control:
-        return f"{text}\nControl: no trial that the pruner would have stopped is complete."
+        return f"{text}\nControl: the pruner would have stopped no control trial that is complete."
     best, trials = control[0], f"{len(control)} trial{'s' * (len(control) > 1)}"
     rank = complete.index(best) + 1
     return (

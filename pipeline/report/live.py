@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pipeline.report.formatting import duration, trial_cells
 from pipeline.study.budget import TimeBudget
+from pipeline.study.ranking import violates
 from pipeline.study.records import StudyRecord, TrialRecord
 
 
@@ -83,8 +84,8 @@ class LiveView:
         with self._lock:
             trials = list(self._trials.values())
         ended = [trial for trial in trials if trial.ended]
-        complete = [trial for trial in ended if trial.final_robust is not None]
-        best = max(complete, key=lambda trial: trial.final_robust or 0.0, default=None)
+        found = [trial for trial in ended if trial.state == "COMPLETE" and not violates(trial)]
+        best = max(found, key=lambda trial: trial.final.robust, default=None)
         shown = f"best {best.final_robust:.3f} (trial {best.number})" if best else "no best yet"
         total = "" if self._total is None else f" of {self._total}"
         return f"{len(ended)}{total} trials ended, {shown}, {self._time_left(trials)}"
@@ -92,7 +93,8 @@ class LiveView:
     def _time_left(self, trials: list[TrialRecord]) -> str:
         left = self._budget.budget - self._budget.seconds
         if not self._ended_here:
-            return "time left not known yet" if left == float("inf") else "within the budget"
+            most = "" if left == float("inf") else f", at most {duration(max(0.0, left))}"
+            return f"time left not known yet{most}"
         if self._total is None:
             return f"about {duration(max(0.0, left))} left"
         waiting = sum(trial.state == "WAITING" for trial in trials)

@@ -29,7 +29,8 @@ def table(
     names = source.searched
     title = f"{source.name}: robust accuracy of the finalists, fresh seeds, validation images"
     result = Table(title=title, box=None, pad_edge=False, title_justify="left")
-    for name in ("trial", *names, "seeds", "mean", "95 % interval", "best", "over the default"):
+    over = f"over {'the default' if source.trial(reference).is_default else f'trial {reference}'}"
+    for name in ("trial", *names, "seeds", "mean", "95 % interval", "best", over):
         result.add_column(name, justify="right", no_wrap=True)
     result.add_column("why", overflow="fold")
     trials = source.trials()
@@ -37,7 +38,7 @@ def table(
         one = found[number]
         low, high = one.gain_interval
         gain = "-" if number == reference else f"{one.gain:+.3f} ({low:+.3f} to {high:+.3f})"
-        why = gone.get(number, "the recipe's default" if number == reference else "")
+        why = gone.get(number, "the recipe's default" if trials[number].is_default else "")
         result.add_row(
             str(number),
             *(short(trials[number].params[name]) for name in names),
@@ -51,23 +52,27 @@ def table(
     return result
 
 
-def verdict(found: dict[int, Standing], winner: int, reference: int, seeds: int) -> str:
-    """Say in a line whether the winner is better than the reference, and how surely.
+def verdict(
+    source: StudyRecord, found: dict[int, Standing], winner: int, reference: int, seeds: int
+) -> str:
+    """Say in a line whether the winner is better than the reference, and how certain that is.
 
     Args:
+        source: the study that found the finalists.
         found: standing of each finalist, by its number.
         winner: number of the best one.
         reference: number of the finalist that `found` compares with.
         seeds: number of fresh seeds that each was trained with.
     """
-    one = found[winner]
+    one, known = found[winner], source.trial(reference)
+    name = "the recipe's default" if known.is_default else f"trial {reference}"
     if winner == reference:
-        return f"the recipe's default is the best of them, with a probability of {one.best:.0%}"
+        return f"{name} is the best of them, with a probability of {one.best:.0%}"
     low, high = one.gain_interval
     gain = f"{one.gain:+.3f} (95 % interval {low:+.3f} to {high:+.3f})"
     if low > 0:
-        return f"trial {winner} is better than the recipe's default by {gain}"
+        return f"trial {winner} is better than {name} by {gain}"
     return (
-        f"trial {winner} leads, but can't be told from the recipe's default: {gain}; more seeds "
+        f"trial {winner} leads, but can't be told from {name}: {gain}; more seeds "
         f"may tell: --seeds {2 * seeds}"
     )

@@ -19,9 +19,9 @@ class ResumingSampler(BaseSampler):
     """
 
     def __init__(self, inner: BaseSampler) -> None:
-        """Sample one trial as `inner` does, which is new."""
+        """Sample one trial by `inner`, which has drawn nothing yet."""
         self._inner = inner
-        self._drawn = set[str]()  # from the stream that began with this object, or at once
+        self._drawn = set[str]()  # those that need not be drawn again
 
     def reseed_rng(self) -> None:
         """Seed the inner sampler anew."""

@@ -12,15 +12,15 @@ from pipeline.samplers import SamplerContext
 from pipeline.samplers._sequence import SequenceSampler
 
 VALUES = 4
-"""Values on each axis of the grid, both ends included; a choice has all of its own."""
+"""Number of values on each axis of the grid, both ends included; a choice has all of its own."""
 
 
 @dataclass(frozen=True)
 class Grid:
     """Every combination of a few values, in an order shuffled by the seed.
 
-    steps: values of each parameter. Trial 0 is the default configuration, so the grid begins
-        with trial 1; after its end it begins again.
+    steps: number of values of each parameter. Trial 0 is the default configuration, so the grid
+        begins with trial 1; after its end it begins again.
     """
 
     steps: tuple[int, ...]
@@ -28,7 +28,7 @@ class Grid:
 
     @property
     def size(self) -> int:
-        """How many combinations there are."""
+        """Number of combinations."""
         return math.prod(self.steps)
 
     def at(self, number: int) -> list[float]:

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
-GRACE = 0.03
+OVERRUN = 0.03
 """A trial that will be complete within this share beyond the budget may go on to its end."""
 
 
@@ -44,7 +44,7 @@ class TimeBudget:
     @property
     def exhausted(self) -> bool:
         """Whether even a trial that is nearly complete must end now."""
-        return self.seconds >= self.budget * (1 + GRACE)
+        return self.seconds >= self.budget * (1 + OVERRUN)
 
     def record_epoch(self, seconds: float) -> None:
         """Count an epoch that took so many seconds."""
@@ -56,4 +56,4 @@ class TimeBudget:
         """Tell whether a running trial may go on for so many more epochs."""
         if self.seconds < self.budget:
             return True
-        return self.seconds + epochs * self.seconds_per_epoch < self.budget * (1 + GRACE)
+        return self.seconds + epochs * self.seconds_per_epoch < self.budget * (1 + OVERRUN)

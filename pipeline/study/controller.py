@@ -18,6 +18,11 @@ from regmix.ranges import Value
 from regmix.training.catastrophic_overfitting import RATIO
 from regmix.training.metrics import EpochMetrics
 
+DIED = "its worker process died"
+RETRIES = {DIED: 3, "out of memory": 1}
+"""Failures that are no trial's fault -> how often each is tried again. Memory may have been a
+neighbour's; a loss that is not finite comes again with the same seed."""
+
 # The states of a trial, and which method moves it:
 #
 #   enqueue_default,                                        report: goes on
@@ -33,11 +38,11 @@ from regmix.training.metrics import EpochMetrics
 
 @dataclass
 class StudyController:
-    """Asks, reports and tells, so that a kill at any moment loses nothing.
+    """Runs a study by ask, report and tell; a kill at any moment loses nothing.
 
     A trial that a dead or interrupted driver left goes back to WAITING under its own number with
     its parameters, and `ask` hands it out first. What was decided over an epoch is stored before
-    the epoch: a decision is made once, and a kill doesn't make it again with other trials.
+    Optuna learns its value: a decision is made once, and a kill doesn't repeat it.
 
     study: the Optuna study.
     problem: space and configuration of its trials.
@@ -62,7 +67,7 @@ class StudyController:
     heartbeat: Heartbeat | None = None
     _live: dict[int, Trial] = field(default_factory=dict)
     _changed: dict[int, None] = field(default_factory=dict)  # an ordered set
-    _looked: float = 0.0  # for trials of dead drivers, time.monotonic()
+    _last_takeover: float = 0.0  # time.monotonic()
 
     @property
     def record(self) -> StudyRecord:
@@ -94,7 +99,7 @@ class StudyController:
             self.record.enqueue(params, DEFAULT)
 
     def requeue_orphans(self) -> list[int]:
-        """Close or put back to WAITING what no living driver runs; return the numbers put back.
+        """Close or requeue the RUNNING trials of dead drivers; return who was requeued.
 
         Without heartbeats that is every RUNNING trial, since this driver has the study alone.
         Call it while nothing runs here.
@@ -102,7 +107,7 @@ class StudyController:
         return self._requeue(None if self.heartbeat is None else self.heartbeat.stale())
 
     def requeue_own(self) -> list[int]:
-        """Close or put back what this driver ran, at its end; return the numbers put back."""
+        """Close or requeue what this driver ran, at its end; return who was requeued."""
         return self._requeue(None if self.heartbeat is None else tuple(self._live))
 
     def _requeue(self, numbers: Collection[int] | None) -> list[int]:
@@ -161,8 +166,8 @@ class StudyController:
     def _take_over(self) -> None:
         """Look for trials of dead drivers, once in a beat."""
         heart = self.heartbeat
-        if heart is not None and time.monotonic() - self._looked > heart.seconds:
-            self._looked = time.monotonic()
+        if heart is not None and time.monotonic() - self._last_takeover > heart.seconds:
+            self._last_takeover = time.monotonic()
             self._requeue(heart.stale())
 
     def report(self, number: int, result: EpochResult) -> TrialOutcome | None:
@@ -204,20 +209,19 @@ class StudyController:
         self.record.set_seconds(self.budget.seconds)
         self._changed[number] = None
 
-    def retry(self, number: int, reason: str, allowed: int) -> TrialOutcome | None:
-        """Put a trial back to WAITING that came to grief without its own fault.
+    def retry(self, number: int, reason: str) -> TrialOutcome | None:
+        """Put a trial that failed without its own fault back to WAITING.
 
         Args:
             number: number of the trial.
-            reason: name of what it came to.
-            allowed: number of times that it may be tried again for this reason.
+            reason: kind of the failure, a key of `RETRIES`.
 
         Returns:
-            None where it is to be continued, or FAIL where this happened more often than allowed.
+            None where it is to be continued, or FAIL where this happened too often.
         """
         trial = self.record.trial(number)
         before = trial.retries.count(reason)
-        if before >= allowed:
+        if before >= RETRIES[reason]:
             return TrialOutcome("FAIL", f"{reason} ({before + 1} times)")
         TrialWriter(self._live[number]).retries([*trial.retries, reason])
         self._put_back(trial.frozen)
@@ -242,7 +246,7 @@ class StudyController:
         return None if self.budget.allows(left) else self._out_of_time(trial.last_epoch)
 
     def _goes_on(self, trial: TrialRecord, reason: str) -> bool:
-        """Tell whether a trial is the measure of the others; store what the pruner would do."""
+        """Tell whether a trial is not stopped by rank: the default, or a control trial."""
         if trial.is_default:
             return True
         every = self.control_every
@@ -258,7 +262,7 @@ class StudyController:
 
 
 class TrialListener(Protocol):
-    """Is told of every change of a trial, for instance to show it."""
+    """Receives every change of a trial, for instance to show it."""
 
     def trial_changed(self, trial: TrialRecord) -> None:
         """Take a copy of the trial in its new state."""

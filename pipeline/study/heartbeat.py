@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from pipeline.study import optuna_private
 from pipeline.study.records import TrialRecord
 
-GRACE = 3
+MISSED_BEATS = 3
 """Number of beats that may be missing before a driver is taken for dead."""
 
 
@@ -75,8 +75,8 @@ class Heartbeat:
     def stale(self) -> list[int]:
         """Return the numbers of RUNNING trials whose driver is dead.
 
-        A driver that died before its first beat is told by a trial that stays without a
-        configuration for as long as it is watched from here.
+        A driver that died before its first beat is recognised by a trial that stays without a
+        configuration while it is watched from here.
         """
         silent, own = optuna_private.silent(self.study), self.own
         now, found = time.monotonic(), []
@@ -84,7 +84,7 @@ class Heartbeat:
             if trial.number in own:
                 continue
             since = self._first_seen.setdefault(trial.number, now)
-            blank = not TrialRecord(trial).begun and now - since > GRACE * self.seconds
+            blank = not TrialRecord(trial).begun and now - since > MISSED_BEATS * self.seconds
             if trial.number in silent or blank:
                 found.append(trial.number)
                 self._first_seen.pop(trial.number)

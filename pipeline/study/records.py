@@ -19,7 +19,7 @@ and of a study:
     checkpoints    URL of the object store, if any                hold
     plugins        digests of the plug-ins that it uses           hold
     versions       versions of what a result may depend on        begin_study
-    extent         trials and seconds that were asked for         ask_for
+    extent         trials and seconds that were asked for         set_extent
     seconds        seconds that it took, over all sessions        StudyController.report, tell
     eliminated_N   finalists that dropped out after seed N        RoundQueue
 
@@ -79,7 +79,7 @@ class TrialRecord:
 
     @property
     def begun(self) -> bool:
-        """Whether it was ever handed out; a trial may wait without."""
+        """Whether a worker was ever given it; an enqueued trial waits before that."""
         return "config" in self.frozen.user_attrs
 
     @property
@@ -279,7 +279,7 @@ class StudyRecord:
 
     @property
     def extent(self) -> Mapping[str, float]:
-        """What was asked for last: number of `trials`, seconds of `budget`, if any."""
+        """Number of `trials` and seconds of `budget` that the study shall have, if any."""
         return self._mapping("extent")
 
     @property
@@ -319,7 +319,8 @@ class StudyRecord:
         """Raise InputError where the study is empty or another version of this project wrote it."""
         if not self.study.user_attrs:
             raise InputError(
-                f"--study {self.name}: was only created and holds nothing; type its search again"
+                f"--study {self.name}: is empty: its first search was killed as it began; run that "
+                "search again"
             )
         found = self.study.user_attrs.get("format")
         if found != FORMAT:
@@ -350,8 +351,8 @@ class StudyRecord:
                 "change, or choose a new name by --study"
             )
 
-    def ask_for(self, trials: int | None, budget: float | None) -> Mapping[str, float]:
-        """Store how long the study shall be; what is None stays as it was asked for before.
+    def set_extent(self, trials: int | None, budget: float | None) -> Mapping[str, float]:
+        """Store the number of trials and the budget; None keeps the stored one.
 
         Returns:
             the extent that holds now.

@@ -15,7 +15,7 @@ Ended = list[tuple[int, TrialOutcome]]  # number and outcome of each trial that 
 
 
 class ResultOrder(Protocol):
-    """Between the workers and the study."""
+    """The order in which results of the workers reach the study."""
 
     def suggest(self) -> TrialRequest | None:
         """Return the next trial for a free worker, None where there is none now."""
@@ -37,7 +37,7 @@ def settle(controller: StudyController, number: int, event: Event) -> TrialOutco
 
 @dataclass
 class Arrival:
-    """Every result counts when it comes: nothing waits."""
+    """Results count as they arrive."""
 
     controller: StudyController
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.base.paths import writable_folder
 from pipeline.study.records import StudyRecord
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError, first_line, unknown
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -172,19 +172,19 @@ def _open_database(url: str, beat: int | None) -> "BaseStorage":
     import optuna
     import sqlalchemy.exc
 
-    from pipeline.study.heartbeat import GRACE
+    from pipeline.study.heartbeat import MISSED_BEATS
 
     try:
         # another program may lock the file for a while: wait, as a server would
         patient = {"connect_args": {"timeout": 120}} if url.startswith("sqlite") else {}
-        grace = None if beat is None else GRACE * beat
+        grace = None if beat is None else MISSED_BEATS * beat
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return optuna.storages.RDBStorage(
                 url, engine_kwargs=patient, heartbeat_interval=beat, grace_period=grace
             )
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        reason = first_line(getattr(error, "orig", None) or error)
         raise InputError(
             f"--storage {_without_password(url)}: can't be opened ({reason}); check the URL, the "
             "server and its driver"

@@ -80,8 +80,8 @@ def trial_tags(trial: TrialRecord) -> dict[str, str]:
     elif reason:
         note = f"{'failed' if state == 'FAIL' else state.lower()}: {note}"
     epochs = f"{trial.last_epoch}/{trial.total_epochs}"
-    told = {"state": state, "epochs": epochs, "reason": reason}
-    return {**told, "warnings": "; ".join(warnings(trial)), NOTE_TAG: note}
+    tags = {"state": state, "epochs": epochs, "reason": reason}
+    return {**tags, "warnings": "; ".join(warnings(trial)), NOTE_TAG: note}
 
 
 def trial_metrics(trial: TrialRecord, epochs: Iterable[int]) -> list[tuple[str, float, int]]:
@@ -94,7 +94,7 @@ def trial_metrics(trial: TrialRecord, epochs: Iterable[int]) -> list[tuple[str, 
     if trial.state == "COMPLETE":
         once = {OBJECTIVE: trial.final.robust}
         for name, value in asdict(trial.final.masking).items():
-            if value is not None:  # what was not asked
+            if value is not None:  # Square runs for finalists alone
                 once[f"masking_{name}"] = float(value)
         # at a later step the page would draw a curve
         result += [(name, value, 0) for name, value in once.items()]

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.study.records import TrialRecord
 from pipeline.tracking.experiment import Experiment
+from regmix.errors import first_line
 
 _FLUSH_SECONDS = 2.0
 
@@ -76,7 +77,7 @@ class Tracker:
             self._flush()
             experiment.end(status, summary, board, figures)
         except Exception as error:  # the view is not worth a search; it is made right next time
-            self.error = _first_line(error)
+            self.error = _in_words(error)
 
     def _work(self) -> None:
         while True:
@@ -84,7 +85,7 @@ class Tracker:
                 self._flush()
                 self.error = ""
             except Exception as error:  # locked or away: try again
-                self.error = _first_line(error)
+                self.error = _in_words(error)
             with self._wake:
                 if self._closing or self._wake.wait(_FLUSH_SECONDS) or self._closing:
                     return
@@ -107,5 +108,5 @@ class Tracker:
         return self._experiment
 
 
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)[:200]}"

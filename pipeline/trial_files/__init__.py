@@ -23,7 +23,7 @@ class TrialFiles(Protocol):
         """A folder's path, or a URL: what `open_files` takes."""
 
     def list(self) -> Iterator[tuple[int, str]]:
-        """Return number and name of all that there are, halves that a kill left among them."""
+        """Yield number and name of every file, those half written before a kill too."""
 
     def read(self, number: int, name: str) -> bytes | None:
         """Return a file's content, None where there is none."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from regmix.errors import InputError
+from regmix.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -47,7 +47,7 @@ class ObjectStoreFiles:
             found = [info for info in files.get_file_info(under) if info.is_file]
             return [info.path.removeprefix(f"{root}/") for info in found]
 
-        for path in self._asked(ask):
+        for path in self._checked(ask):
             if found := re.fullmatch(r"(\d+)/([^/]+)", path):
                 yield int(found[1]), found[2]
 
@@ -61,7 +61,7 @@ class ObjectStoreFiles:
                     return bytes(stream.read())
             return None
 
-        return self._asked(get)
+        return self._checked(get)
 
     def write(self, number: int, name: str, content: bytes | memoryview) -> None:
         """Put an object."""
@@ -71,7 +71,7 @@ class ObjectStoreFiles:
             with files.open_output_stream(path) as stream:
                 stream.write(content)
 
-        self._asked(put)
+        self._checked(put)
 
     def remove(self, number: int, name: str) -> None:
         """Delete an object."""
@@ -81,17 +81,17 @@ class ObjectStoreFiles:
             with contextlib.suppress(FileNotFoundError):
                 files.delete_file(path)
 
-        self._asked(delete)
+        self._checked(delete)
 
     def _object(self, number: int, name: str) -> tuple["FileSystem", str]:
         files, root = _system(self.uri)
         return files, f"{root}/{number:04d}/{name}"
 
-    def _asked(self, call: Callable[[], _T]) -> _T:
+    def _checked(self, call: Callable[[], _T]) -> _T:
         try:
             return call()
         except OSError as error:
-            reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+            reason = first_line(error)
             reason = reason.partition("; Details")[0]
             raise StoreUnavailableError(self.uri, reason) from None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from regmix.data.image_folder import image_folder
-from regmix.errors import InputError
+from regmix.errors import InputError, first_line
 from regmix.images import Images, PartName
 
 
@@ -45,10 +45,9 @@ def _archive(part: PartName, root: Path, classes: int) -> Images:
     try:
         data = archive(str(root), train=part == "train", download=True)
     except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{root}: CIFAR-{classes} can't be had ({reason}); download it there, or give an "
-            "image folder with train/ and test/ as data_dir"
+            f"{root}: CIFAR-{classes} can't be had ({first_line(error)}); download it there, "
+            "or give an image folder with train/ and test/ as data_dir"
         ) from None
     pixels = np.ascontiguousarray(data.data.transpose(0, 3, 1, 2))
     return Images(pixels, np.asarray(data.targets, np.int64), tuple(data.classes))

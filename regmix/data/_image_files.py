@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from regmix.errors import InputError
+from regmix.errors import InputError, first_line
 
 
 def decode(paths: Sequence[Path]) -> NDArray[np.uint8]:
@@ -45,5 +45,6 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"), np.uint8).transpose(2, 0, 1)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a readable image ({reason}); replace it") from None
+        raise InputError(
+            f"{path}: not a readable image ({first_line(error)}); replace it"
+        ) from None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from regmix.errors import InputError
+from regmix.errors import InputError, first_line
 from regmix.images import Images, PartName
 
 _MOST_CHANNELS = 4
@@ -140,5 +140,6 @@ def _read(path: Path, key: str, what: Callable[[IO[bytes]], T]) -> T:
             f"{key} is missing; add it under this name"
         ) from None
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: {key} can't be read ({reason}); write it anew") from None
+        raise InputError(
+            f"{path}: {key} can't be read ({first_line(error)}); write it anew"
+        ) from None

@@ -30,7 +30,7 @@ class Proportion:
 # What may be found at most, and what it means when there is more (Carlini et al.,
 # arXiv 1902.06705; RobustBench's conditions; limits from public logs of sound models).
 _LIMITS = {
-    "more_steps": (0.015, "50 steps fool {:.3f} more than 10: attacks have not converged"),
+    "more_steps": (0.015, "50 steps of PGD fool {:.3f} more: the epochs' PGD has not converged"),
     "single_step": (0.2, "PGD fools {:.3f} more than one step does: overfitted to single steps"),
     "objectives": (0.08, "PGD on cross-entropy and on the margin differ by {:.3f}"),
     "without_gradient": (0.002, "Square, which needs no gradient, fools {:.3f} more"),
@@ -46,7 +46,7 @@ _LIMITS = {
 class Masking:
     """Signs of gradient masking; shares of the images, in [0, 1], unless said otherwise."""
 
-    more_steps: float  # (a) accuracy under PGD-10 minus that under PGD-50
+    more_steps: float  # (a) accuracy under the epochs' PGD minus that under 50 steps
     single_step: float  # (b) under FGSM minus under PGD
     objectives: float  # (c) between PGD on cross-entropy and PGD on the margin, either way
     large_epsilon: float  # (e) at four times the radius

@@ -35,8 +35,8 @@ def dkl(
         initial: unused.
         clean: (N, K) logits on the clean images.
         target: (N, K) class probabilities, the smoothed label.
-        dkl_mse_weight: >= 0, of the squared gaps, which train the clean output.
-        dkl_ce_weight: >= 0, of the cross-entropy, which trains the final one.
+        dkl_mse_weight: weight of the squared gaps, at least 0; they train the clean output.
+        dkl_ce_weight: weight of the cross-entropy, at least 0; it trains the final output.
         mse_flow: `clean` stops the gradient of the squared gaps at the final output, as the KL
             divergence does; `both` lets it through, so that they train the final output too.
 

@@ -26,7 +26,7 @@ def logit_pairing(
         initial: unused.
         clean: (N, K) logits on the clean images; may be None where the weight is 0.
         target: (N, K) class probabilities, the smoothed label.
-        pairing_weight: >= 0, lambda in the paper; the mean is over all N * K logits.
+        pairing_weight: weight, at least 0, lambda in the paper; the mean is over all N * K logits.
 
     Returns:
         () the mean over the batch.

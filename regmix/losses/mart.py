@@ -31,7 +31,7 @@ def mart(
         initial: unused.
         clean: (N, K) logits on the clean images; may be None where the weight is 0.
         target: (N, K) class probabilities, the smoothed label.
-        mart_weight: >= 0, lambda in the paper.
+        mart_weight: weight of the pull, at least 0; lambda in the paper.
 
     Returns:
         () the mean over the batch.

@@ -24,7 +24,7 @@ def mse(
         initial: (N, K) logits at the initial perturbation; gradient flows through both.
         clean: unused.
         target: (N, K) class probabilities, the smoothed label.
-        mse_weight: >= 0, lambda in the papers; the mean is over all N * K logits.
+        mse_weight: weight, at least 0, lambda in the papers; the mean is over all N * K logits.
 
     Returns:
         () the mean over the batch.

@@ -37,9 +37,9 @@ def regmix(
         initial: (N, K) logits at the initial perturbation.
         clean: (N, K) logits on the clean images; may be None where gamma is 0.
         target: (N, K) class probabilities, the smoothed label.
-        alpha: >= 0, weight of KL(final || initial), the main mutual term.
-        beta: >= 0, weight of KL(initial || final), the auxiliary mutual term.
-        gamma: >= 0, the generalization coefficient.
+        alpha: weight of KL(final || initial), the main mutual term; at least 0.
+        beta: weight of KL(initial || final), the auxiliary mutual term; at least 0.
+        gamma: weight of the clean target, the generalization coefficient; at least 0.
         reduction: see `regmix.losses._divergence.kl`.
         gradient_flow: `both` leaves both sides of a divergence attached, as the lineage's code
             does; `target` freezes the first one, as in deep mutual learning, so that alpha

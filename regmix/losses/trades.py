@@ -27,7 +27,7 @@ def trades(
         initial: unused.
         clean: (N, K) logits on the clean images.
         target: (N, K) class probabilities, the smoothed label.
-        trades_weight: >= 0; without it training is natural and the attack has no say.
+        trades_weight: weight of the divergence, at least 0; at 0 the attack has no effect.
 
     Returns:
         () the mean over the batch.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from regmix import atomic
-from regmix.errors import InputError
+from regmix.errors import InputError, first_line
 
 # What torch raises depends on which byte of a file is wrong.
 _DAMAGED = (
@@ -93,6 +93,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     try:
         weights: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: can't be read as weights ({reason}); restore it") from None
+        raise InputError(
+            f"{path}: can't be read as weights ({first_line(error)}); restore it"
+        ) from None
     return weights

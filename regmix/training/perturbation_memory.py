@@ -24,8 +24,8 @@ class PerturbationMemory:
     counted over the batch, so that a gradient whose step fooled many weighs more (FGSM-PGK).
 
     Perturbations are kept in the coordinates of the crop they were made on and are not moved
-    with crop or flip, as in the published code. Whoever gives the batch's `Crop` has them kept
-    in the coordinates of the image instead, and cropped and mirrored as it is.
+    with crop or flip, as in the published code. With the batch's `Crop` they are kept in the
+    coordinates of the image instead, and cropped and mirrored as it is.
 
     Takes 4 bytes per pixel and channel (two fp16 numbers): 12 KiB for an image of CIFAR-10.
     """
@@ -86,7 +86,7 @@ class PerturbationMemory:
         correct: Tensor,
         crop: Crop | None = None,
     ) -> None:
-        """Learn from a batch.
+        """Update momentum and perturbations from a batch.
 
         Args:
             index: (N,) indices of the batch's images.

@@ -112,7 +112,7 @@ def test_a_kill_in_place_of_any_write_changes_nothing_in_the_end(tmp_path):
         while request := controller.ask():
             number = request.number
             if number == 1 and not controller.record.trial(1).retries:
-                controller.retry(1, "its worker process died", 3)
+                controller.retry(1, "its worker process died")
             elif number == 2:
                 controller.tell(2, TrialOutcome("FAIL", "diverged"))
             else:
@@ -189,7 +189,7 @@ def test_a_begun_trial_still_gets_its_retry_after_three_failures(tmp_path):
     requests = [controller.ask() for _ in range(4)]
     for request in requests[:3]:
         controller.tell(request.number, TrialOutcome("FAIL", "out of memory (2 times)"))
-    assert controller.retry(requests[3].number, "out of memory", allowed=1) is None
+    assert controller.retry(requests[3].number, "out of memory") is None
     assert controller.failing
     assert controller.ask() == requests[3]
     controller.tell(requests[3].number, TrialOutcome("FAIL", "out of memory (2 times)"))
@@ -201,7 +201,7 @@ def test_a_begun_trial_that_completes_after_three_failures_lets_the_search_go_on
     requests = [controller.ask() for _ in range(4)]
     for request in requests[:3]:
         controller.tell(request.number, TrialOutcome("FAIL", "diverged"))
-    controller.retry(requests[3].number, "a worker died", allowed=3)
+    controller.retry(requests[3].number, "its worker process died")
     finish(controller, controller.ask())
     assert controller.ask().number == 4
 
@@ -306,7 +306,7 @@ def test_a_trial_that_is_put_back_is_among_the_changes(tmp_path):
     controller = controller_at(tmp_path)
     controller.ask(), controller.ask()
     controller.drain_changes()
-    controller.retry(1, "its worker process died", 3)
+    controller.retry(1, "its worker process died")
     assert [(t.number, t.state) for t in controller.drain_changes()] == [(1, "WAITING")]
     assert controller.requeue_own() == [0]
     assert [(t.number, t.state) for t in controller.drain_changes()] == [(0, "WAITING")]
@@ -320,7 +320,7 @@ def test_a_change_is_a_copy_that_later_reports_leave_alone(tmp_path):
     (copy,) = controller.drain_changes()
     machine, metrics = copy.machine, copy.latest
     controller.report(request.number, epoch_result(2, 0.4))
-    controller.retry(request.number, "its worker process died", 3)
+    controller.retry(request.number, "its worker process died")
     controller.ask()
     assert copy.values == {1: 0.3}
     assert (copy.machine, copy.latest, copy.retries) == (machine, metrics, [])

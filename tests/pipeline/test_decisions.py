@@ -35,10 +35,10 @@ def test_a_worker_that_dies_is_tried_again_three_times_and_memory_once(tmp_path)
     for reason, allowed in (("its worker process died", 3), ("out of memory", 1)):
         number = controller.ask().number
         for _ in range(allowed):
-            assert controller.retry(number, reason, allowed) is None
+            assert controller.retry(number, reason) is None
             assert controller.record.trial(number).state == "WAITING"
             assert controller.ask().number == number
-        outcome = controller.retry(number, reason, allowed)
+        outcome = controller.retry(number, reason)
         assert outcome == TrialOutcome("FAIL", f"{reason} ({allowed + 1} times)")
         controller.tell(number, outcome)
         assert controller.record.trial(number).retries == [reason] * allowed
@@ -116,5 +116,5 @@ def test_a_control_trial_that_is_pruned_in_the_end_is_no_measure_of_pruning(tmp_
     assert controller.record.trial(2).would_prune
     assert pruning_in_words(controller.record) == (
         "Pruning left out 5 of 12 epochs (42%).\n"
-        "Control: no trial that the pruner would have stopped is complete."
+        "Control: the pruner would have stopped no control trial that is complete."
     )

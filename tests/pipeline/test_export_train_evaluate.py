@@ -100,7 +100,7 @@ def test_evaluate_judges_once_on_test_data_with_intervals(exported):
     for name in attacks:
         assert f"{rows[name]} of 200" in result.out
     again = call("evaluate", file)
-    assert "judged before" in again.out and f"{rows['FGSM']} of 200" in again.out
+    assert "evaluated before" in again.out and f"{rows['FGSM']} of 200" in again.out
 
 
 def test_autoattack_is_at_least_as_strong_as_our_own_attacks(exported):

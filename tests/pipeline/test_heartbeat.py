@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.study import optuna_private
-from pipeline.study.heartbeat import GRACE, Heartbeat
+from pipeline.study.heartbeat import MISSED_BEATS, Heartbeat
 from pipeline.study.queue import SampledQueue
 from tests.support.controllers import controller_of, epoch_result, finish, problem_of, study_at
 
@@ -97,7 +97,7 @@ def test_a_driver_beats_for_what_it_runs_and_for_nothing_else(driver):
     assert heartbeat.own == {0, 1, 2}
     finish(controller, requests[0])
     assert heartbeat.own == {1, 2}
-    assert controller.retry(1, "its worker process died", 3) is None
+    assert controller.retry(1, "its worker process died") is None
     assert heartbeat.own == {2}
     assert controller.requeue_own() == [2]
     assert heartbeat.own == frozenset()
@@ -133,7 +133,7 @@ def test_a_driver_that_died_before_its_first_beat_is_found_by_its_blank_trial(dr
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)
     assert living.heartbeat.stale() == []
-    now += GRACE * living.heartbeat.seconds
+    now += MISSED_BEATS * living.heartbeat.seconds
     assert living.heartbeat.stale() == []
     now += 0.001
     assert living.heartbeat.stale() == [0]

@@ -116,7 +116,7 @@ def test_a_tie_goes_on():
 
 def test_hyperband_compares_within_a_bracket_and_the_last_one_prunes_nothing():
     pruner = hyperband(EPOCHS)
-    assert pruner.first == ((3, 6), (6,), ())
+    assert pruner.rungs == ((3, 6), (6,), ())
     dealt = [pruner.bracket(number) for number in range(14)]
     assert [dealt.count(bracket) for bracket in range(3)] == [8, 4, 2]
     study = study_with([rising(0.1 * height) for height in range(1, 22)])  # 21 = 3 * 7

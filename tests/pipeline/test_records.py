@@ -78,7 +78,7 @@ def test_every_attribute_of_a_study_comes_back(tmp_path):
     study.hold("data", {"fingerprint": "abc"})
     study.hold("checkpoints", {"url": "s3://bucket/folder"})
     study.hold("plugins", {"losses/mine.py": "0f"})
-    study.ask_for(8, 90.0)
+    study.set_extent(8, 90.0)
     study.set_seconds(12.5)
     study.end_round(1, {3: "failed: diverged"})
     study.end_round(2, {})
@@ -124,7 +124,7 @@ def test_a_kill_between_format_and_versions_is_made_good(tmp_path):
 
 
 def test_a_study_that_was_only_created_says_what_to_do(tmp_path):
-    with pytest.raises(InputError, match="was only created and holds nothing; type its search"):
+    with pytest.raises(InputError, match="is empty: its first search was killed as it began"):
         begin(tmp_path).check_format()
 
 
@@ -194,10 +194,10 @@ def test_what_may_not_change_is_held_and_what_differs_is_named(
 
 def test_what_was_asked_for_holds_until_it_is_asked_anew(tmp_path):
     study = begin(tmp_path)
-    assert study.ask_for(None, None) == {}
-    assert study.ask_for(8, None) == {"trials": 8}
-    assert again(tmp_path).ask_for(None, 90.0) == {"trials": 8, "budget": 90.0}
-    assert again(tmp_path).ask_for(16, None) == {"trials": 16, "budget": 90.0}
+    assert study.set_extent(None, None) == {}
+    assert study.set_extent(8, None) == {"trials": 8}
+    assert again(tmp_path).set_extent(None, 90.0) == {"trials": 8, "budget": 90.0}
+    assert again(tmp_path).set_extent(16, None) == {"trials": 16, "budget": 90.0}
     assert again(tmp_path).extent == {"trials": 16, "budget": 90.0}
 
 

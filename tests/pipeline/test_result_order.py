@@ -154,7 +154,7 @@ def test_what_is_held_of_a_trial_is_dropped_when_its_worker_died(tmp_path):
     params = workers.params(second.number)
     workers.order.take(second.number, event(params, 1))  # waits for the first
     assert study.trial(second.number).values == {}
-    assert workers.controller.retry(second.number, "its worker process died", 3) is None
+    assert workers.controller.retry(second.number, "its worker process died") is None
     workers.order.forget(second.number)
     again = workers.order.suggest()
     assert (again.number, again.resume_epoch) == (second.number, 0)

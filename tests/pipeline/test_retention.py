@@ -50,7 +50,7 @@ def test_what_is_still_to_do_keeps_all_and_what_failed_or_was_pruned_nothing(con
     pruned, failed, waiting, running = (request.number for request in requests)
     controller.tell(pruned, TrialOutcome("PRUNED", "rank 2 of 2"))
     controller.tell(failed, TrialOutcome("FAIL", "diverged"))
-    controller.retry(waiting, "its worker process died", 3)
+    controller.retry(waiting, "its worker process died")
     Retention(controller.record, files).apply()
     assert left(files) == {0: {WEIGHTS, BEST_WEIGHTS}, waiting: set(ALL), running: set(ALL)}
 

@@ -100,12 +100,12 @@ def test_a_trial_of_another_driver_that_died_goes_on_in_the_run_that_it_has(tmp_
 def test_a_trial_that_another_driver_had_meanwhile_is_shown_from_where_that_one_stopped(tmp_path):
     controller = lived(tmp_path)
     mine, other = tracker_at(tmp_path, controller), tracker_at(tmp_path, controller)
-    controller.retry(3, "a worker died", 3)
+    controller.retry(3, "its worker process died")
     for epoch, tracker in ((1, mine), (2, other), (3, mine)):
         if epoch > 1:
             controller.ask()
             controller.report(3, epoch_result(epoch, 0.3))
-            controller.retry(3, "a worker died", 3)
+            controller.retry(3, "its worker process died")
         tracker.update(controller.record.trial(3))
         tracker._flush()
     views, _ = shown(tmp_path)

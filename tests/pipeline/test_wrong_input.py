@@ -228,6 +228,6 @@ def test_a_configuration_file_that_is_wrong(finished, tmp_path):
     )
     assert "trained on other images" in line("train", ("fingerprint: ", "fingerprint: 0"))
     assert "is not the file that changed.yaml names" in line("evaluate", ("sha256: ", "sha256: 0"))
-    assert "metrics or weights: 'file'" in line("evaluate", ("  file:", "  fil:"))
+    assert "metrics or weights are wrong ('file')" in line("evaluate", ("  file:", "  fil:"))
     (tmp_path / "wamr-digits-2.safetensors").unlink()
     assert "the weights are missing" in call("evaluate", tmp_path / "wamr-digits-2.yaml").one_line

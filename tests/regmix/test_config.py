@@ -78,9 +78,9 @@ def test_a_run_cannot_be_changed_after_it_was_checked():
 @pytest.mark.parametrize("kind", registry.KINDS)
 def test_a_variant_of_every_kind_must_be_named(kind):
     others = {name: variant for name, variant in KINDS.items() if name != kind}
-    with pytest.raises(InputError, match=f"configuration: {kind} must be named"):
+    with pytest.raises(InputError, match=f"configuration: {kind} must be named, but is not; "):
         TrainConfig.from_flat(others)
-    with pytest.raises(InputError, match=f"configuration: {kind} must be named"):
+    with pytest.raises(InputError, match=f"configuration: {kind} must be named, but is 3; "):
         TrainConfig.from_flat({**others, kind: 3})
 
 

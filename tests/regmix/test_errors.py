@@ -1,6 +1,6 @@
 import pytest
 
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError, first_line, unknown
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,17 @@ def test_nothing_near_is_not_guessed_at():
 def test_it_is_an_error_of_the_input():
     assert isinstance(unknown("here", "loss", "x", ["y"]), InputError)
     assert issubclass(InputError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError("disk full"), "disk full"),
+        (ValueError("wrong\nin many ways"), "wrong"),
+        (ValueError("\n  wrong\n"), "wrong"),
+        (EOFError(), "EOFError"),
+        (KeyboardInterrupt(" \n"), "KeyboardInterrupt"),
+    ],
+)
+def test_every_error_has_a_first_line(error, line):
+    assert first_line(error) == line

@@ -101,7 +101,7 @@ def test_the_first_images_are_a_stratified_choice_that_never_changes(hundred):
     assert all(abs(counts[label] - n) <= 1 for label, n in enumerate((12, 6, 2)))
     assert hundred.first(20).fingerprint() == chosen.fingerprint()
     assert hundred.first(100).fingerprint() == hundred.fingerprint()
-    with pytest.raises(InputError, match="at most 100, but is 101"):
+    with pytest.raises(InputError, match="--images must be at most 100, but is 101; lower it"):
         hundred.first(101)
 
 

@@ -24,7 +24,7 @@ AGAIN = 6  # starts of the command, after which a search is called stuck
 
 
 def arguments(place):
-    more = ("--deterministic", "3", "--concurrency", "2", "--probes", "4")
+    more = ("--deterministic", "3", "--concurrency", "2", "--control-every", "4")
     return search_arguments(place, *more, trials=9, epochs=EPOCHS)
 
 

@@ -46,7 +46,7 @@ def raised(found):
 @pytest.mark.parametrize(
     ("name", "limit", "words"),
     [
-        ("more_steps", 0.015, "attacks have not converged"),
+        ("more_steps", 0.015, "the epochs' PGD has not converged"),
         ("single_step", 0.2, "overfitted to single steps"),
         ("objectives", 0.08, "on the margin differ by"),
         ("without_gradient", 0.002, "Square, which needs no gradient"),
