@@ -68,10 +68,17 @@ PUBLISHED = {"FGSM-PGI": (79.72, 55.82, 49.89), "FGSM-PGK": (80.64, 55.17, 49.51
 ROWS = ("clean", "PGD-50", "AutoAttack")
 
 
+def save(trainer: RegMixTrainer, path: Path) -> None:
+    """Write a checkpoint, packed first, so that a kill leaves the old one whole."""
+    content = checkpoint.pack(trainer.state_dict())
+    atomic.write(path, lambda file: file.write_bytes(content))
+
+
 def train(name: str, config: TrainConfig, images: Images, out: Path, until: float) -> bool:
     """Train from the last checkpoint on; return whether the end was reached before `until`."""
     trainer = RegMixTrainer(config, config.split(images), device())
-    state = checkpoint.load(out / f"{name}.pt")
+    kept = out / f"{name}.pt"
+    state = checkpoint.unpack(kept.read_bytes()) if kept.exists() else None
     if state is not None:
         trainer.load_state_dict(state)
     saved = time.monotonic()
@@ -80,7 +87,7 @@ def train(name: str, config: TrainConfig, images: Images, out: Path, until: floa
         print(name, json.dumps(line), flush=True)
         ended, late = metrics.epoch == config.epochs, time.monotonic() > until
         if late or ended or time.monotonic() - saved > 60:
-            checkpoint.save(trainer.state_dict(), out / f"{name}.pt")
+            save(trainer, kept)
             saved = time.monotonic()
         if late and not ended:
             return False
