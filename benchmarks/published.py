@@ -98,10 +98,10 @@ def train(name: str, config: TrainConfig, images: Images, out: Path, until: floa
     return True
 
 
-def judged(
+def evaluated(
     name: str, which: str, config: TrainConfig, test: Images, out: Path
 ) -> dict[str, Proportion]:
-    """Return all rows of one file of weights on test images; judged once, then remembered."""
+    """Return all rows of one file of weights on test images; evaluated once, then remembered."""
     kept = out / f"{name}-{which}-{len(test)}.json"
     if kept.exists():
         return {row: Proportion(*share) for row, share in json.loads(kept.read_text()).items()}
@@ -130,13 +130,13 @@ def say(name: str, which: str, rows: dict[str, Proportion]) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Return 0 when all is trained and judged, 1 where the time did not suffice."""
+    """Return 0 when all is trained and evaluated, 1 where the time did not suffice."""
     parser = cli.Parser("published.py", __doc__)
     parser.add_argument("--data-dir", default="")
     parser.add_argument("--out", default="published")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seed", default=0)
-    parser.add_argument("--images", help="only so many test images (default: all)")
+    parser.add_argument("--images", help="number of test images (default: all)")
     parser.add_argument("--minutes", default=1e9, help="stop training after so many")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(argv)
@@ -158,7 +158,7 @@ def main(argv: Sequence[str]) -> int:
             print(f"{name}: the time is over; the same command goes on")
             return 1
         for which in ("last", "best"):
-            say(name, which, judged(name, which, config, test, out))
+            say(name, which, evaluated(name, which, config, test, out))
     return 0
 
 

@@ -103,7 +103,7 @@ def test_an_epoch_tells_its_accuracies_their_ratio_and_the_fall_since_the_last()
     assert [m["co_drop"] for m in said[1:]] == pytest.approx([-0.05, 0.43])
 
 
-def test_a_run_that_overfits_in_its_first_judged_epoch_keeps_the_one_before():
+def test_a_run_that_overfits_in_its_first_evaluated_epoch_keeps_the_one_before():
     monitor, said = monitored((BROKEN, 0.1), (BROKEN, 0.3), (BROKEN, 0.8), (HEALTHY, 0.9))
     assert [m["co_detected"] for m in said] == [False, False, True, False]  # two are the warm-up
     assert (monitor.best_epoch, monitor.best_robust) == (2, 0.3)
@@ -153,7 +153,7 @@ def test_a_monitor_goes_on_from_its_state_as_if_it_had_never_stopped(seen):
 
 RUN = {
     "width": 16,
-    "averaging_decay": 0.0,  # the judged weights are the present ones
+    "averaging_decay": 0.0,  # the evaluated weights are the present ones
     "batch_size": 32,
     "normalization": "data",
     "weight_decay": 0.0,
@@ -203,7 +203,7 @@ def test_a_real_breakdown_is_told_in_its_very_epoch_and_not_before(broken):
     assert last.co_drop == epochs[-2].raw_pgd - last.raw_pgd
 
 
-def test_without_averaging_both_judgements_of_an_epoch_agree(broken):
+def test_without_averaging_both_evaluations_of_an_epoch_agree(broken):
     for metrics in broken[1]:
         raw = metrics.raw_fgsm, metrics.raw_pgd
         assert raw == pytest.approx((metrics.valid_fgsm, metrics.valid_pgd))
