@@ -6,7 +6,7 @@
 Both ways are those of `benchmarks/search.py`: "ours" is what `search.py` does unless told
 otherwise, and random prunes nothing. Each search runs through the controller, one trial after the
 other in this process and one thread, so that its CPU seconds can be counted: training, validation
-and judgement. Both begin with the recipe's default, so what each found beside it is shown too.
+and evaluation. Both begin with the recipe's default, so what each found beside it is shown too.
 What each found best, the default or not, is then trained with three fresh seeds. Lines that are
 there in `benchmarks/results/against-random.jsonl`, with the same settings, are not measured again.
 """

@@ -5,7 +5,7 @@
 FOLDER holds logs as JSON, such as those of FastAT_Benchmark: a method's name -> its runs, each
 with `seed` and, epoch by epoch, `model_fgsm_acc_list` and `model_pgd_acc_list` in [0, 1].
 A real collapse is told without the rule: accuracy under PGD-10 falls by more than 0.10 in one
-epoch after the grace. The rule knows nothing of falls, so each can be held against the other.
+epoch after the warm-up. The rule knows nothing of falls, so each can be held against the other.
 """
 
 import json
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from pipeline.base.cli import Parser, run
 from regmix.errors import InputError
-from regmix.training.catastrophic_overfitting import GRACE, co_detected, co_ratio
+from regmix.training.catastrophic_overfitting import WARM_UP, co_detected, co_ratio
 
 FALL = 0.10
 CURVES = ("model_fgsm_acc_list", "model_pgd_acc_list")
@@ -36,7 +36,7 @@ class Replayed:
     autoattack: float | None  # percent, of the finished run
     fell: int  # the first epoch of a real collapse
     flagged: int  # the first epoch in which the rule speaks
-    lowest: float  # ratio of the two accuracies after the grace
+    lowest: float  # ratio of the two accuracies after the warm-up
 
 
 def replay(place: str, method: str, log: dict[str, Any]) -> Replayed:
@@ -53,7 +53,7 @@ def replay(place: str, method: str, log: dict[str, Any]) -> Replayed:
             "correct the log"
         )
     count = len(pgd)
-    late = [epoch for epoch in range(2, count + 1) if epoch > GRACE * count]
+    late = [epoch for epoch in range(2, count + 1) if epoch > WARM_UP * count]
     fell = [epoch for epoch in late if pgd[epoch - 2] - pgd[epoch - 1] > FALL]
     epochs = range(1, count + 1)
     best = [max(pgd[: e - 1], default=0.0) for e in epochs]

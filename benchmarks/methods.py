@@ -1,11 +1,11 @@
-"""Compare training losses under one attack, and the levels of judging with AutoAttack.
+"""Compare training losses under one attack, and the levels of evaluation with AutoAttack.
 
     python benchmarks/methods.py digits
     python benchmarks/methods.py cifar10 --data-dir FOLDER      # train/ and test/ class folders
     python benchmarks/methods.py digits --table                 # prints what was measured so far
 
 Each loss gets the same small grid of weights, trained once with a seed of its own; validation
-chooses; the choice is trained with three fresh seeds and judged on test data. Every model that
+chooses; the choice is trained with three fresh seeds and evaluated on test data. Every model that
 was made stands as one line in `benchmarks/results/methods-DATA.jsonl`; lines that are there are
 not measured again.
 """
@@ -64,7 +64,7 @@ BASE: dict[str, dict[str, Any]] = {
     },
 }
 # Test images: for all attacks but AutoAttack, for AutoAttack beside the levels, for it alone.
-JUDGED = {"digits": (400, 200, 200), "cifar10": (2000, 250, 60)}
+TEST_IMAGES = {"digits": (400, 200, 200), "cifar10": (2000, 250, 60)}
 
 
 def grid(data: str) -> dict[str, list[dict[str, Any]]]:
@@ -81,7 +81,7 @@ def grid(data: str) -> dict[str, list[dict[str, Any]]]:
 
 
 class Bench:
-    """Trains and judges, and remembers."""
+    """Trains and evaluates, and remembers."""
 
     def __init__(self, data: str, data_dir: str | None) -> None:
         """Read the images and what was measured before."""
@@ -96,7 +96,7 @@ class Bench:
             self.base["data_dir"] = data_dir
         config = TrainConfig.from_flat({**self.base, "loss": "plain"})  # of images, any loss
         self.split = config.split(load_part(config, "train"))
-        self.test = load_part(config, "test").first(JUDGED[data][0])
+        self.test = load_part(config, "test").first(TEST_IMAGES[data][0])
         self.path = RESULTS / f"methods-{data}.jsonl"
         self.known = read(self.path)
 
@@ -128,7 +128,7 @@ class Bench:
         }
         if purpose == "final" or self.data == "digits":
             levels = seed in (GRID_SEED, SEEDS[0])
-            line |= self._judged(trainer.average.model, config.eval_epsilon, levels)
+            line |= self._evaluated(trainer.average.model, config.eval_epsilon, levels)
         RESULTS.mkdir(exist_ok=True)
         with open(self.path, "a") as file:
             file.write(json.dumps(line) + "\n")
@@ -136,7 +136,7 @@ class Bench:
         self.known.append(line)
         return line
 
-    def _judged(self, model: "nn.Module", epsilon: float, levels: bool) -> dict[str, Any]:
+    def _evaluated(self, model: "nn.Module", epsilon: float, levels: bool) -> dict[str, Any]:
         """Return all rows on the test images, AutoAttack, and the levels beside it."""
         import torch
 
@@ -151,7 +151,7 @@ class Bench:
         settings = AttackSettings(epsilon, seed=0)
         rows = evaluate_test(model, images, labels, settings)
         result: dict[str, Any] = {"rows": {name: share.value for name, share in rows}}
-        some = self.test.first(JUDGED[self.data][1 if levels else 2])
+        some = self.test.first(TEST_IMAGES[self.data][1 if levels else 2])
         x, y = torch.from_numpy(some.images).float() / 255, torch.from_numpy(some.labels)
         known = validate(model, x, y, random_start(x, epsilon, 0), epsilon=epsilon, steps=10)
         asked = (("level 1", 20, 3), ("level 2", 100, 9)) if levels else ()
@@ -206,9 +206,9 @@ def levels_table(lines: list[dict[str, Any]]) -> Table:
     lines = [line for line in lines if "level 2" in line]
     truth = [line["AutoAttack"] for line in lines]
     table = Table(box=None, title=f"{len(lines)} models, {lines[0]['images']} test images each")
-    for name in ("judgement", "mean gap", "largest gap", "Spearman", "Kendall"):
-        table.add_column(name, justify="left" if name == "judgement" else "right")
-    for name, values in _judgements(lines):
+    for name in ("evaluation", "mean gap", "largest gap", "Spearman", "Kendall"):
+        table.add_column(name, justify="left" if name == "evaluation" else "right")
+    for name, values in _evaluations(lines):
         gaps = [ours - true for ours, true in zip(values, truth, strict=True)]
         on_test = name.startswith("level")
         table.add_row(
@@ -220,7 +220,7 @@ def levels_table(lines: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _judgements(lines: list[dict[str, Any]]) -> Iterator[tuple[str, list[float]]]:
+def _evaluations(lines: list[dict[str, Any]]) -> Iterator[tuple[str, list[float]]]:
     for key in ("valid_pgd", "valid_robust", "valid_final_robust", "level 1", "level 2"):
         yield key, [line[key] for line in lines]
     yield "test PGD-20", [line["rows"]["PGD-20"] for line in lines]

@@ -68,10 +68,17 @@ PUBLISHED = {"FGSM-PGI": (79.72, 55.82, 49.89), "FGSM-PGK": (80.64, 55.17, 49.51
 ROWS = ("clean", "PGD-50", "AutoAttack")
 
 
+def save(trainer: RegMixTrainer, path: Path) -> None:
+    """Write a checkpoint, packed first, so that a kill leaves the old one whole."""
+    content = checkpoint.pack(trainer.state_dict())
+    atomic.write(path, lambda file: file.write_bytes(content))
+
+
 def train(name: str, config: TrainConfig, images: Images, out: Path, until: float) -> bool:
     """Train from the last checkpoint on; return whether the end was reached before `until`."""
     trainer = RegMixTrainer(config, config.split(images), device())
-    state = checkpoint.load(out / f"{name}.pt")
+    kept = out / f"{name}.pt"
+    state = checkpoint.unpack(kept.read_bytes()) if kept.exists() else None
     if state is not None:
         trainer.load_state_dict(state)
     saved = time.monotonic()
@@ -80,7 +87,7 @@ def train(name: str, config: TrainConfig, images: Images, out: Path, until: floa
         print(name, json.dumps(line), flush=True)
         ended, late = metrics.epoch == config.epochs, time.monotonic() > until
         if late or ended or time.monotonic() - saved > 60:
-            checkpoint.save(trainer.state_dict(), out / f"{name}.pt")
+            save(trainer, kept)
             saved = time.monotonic()
         if late and not ended:
             return False
@@ -91,10 +98,10 @@ def train(name: str, config: TrainConfig, images: Images, out: Path, until: floa
     return True
 
 
-def judged(
+def evaluated(
     name: str, which: str, config: TrainConfig, test: Images, out: Path
 ) -> dict[str, Proportion]:
-    """Return all rows of one file of weights on test images; judged once, then remembered."""
+    """Return all rows of one file of weights on test images; evaluated once, then remembered."""
     kept = out / f"{name}-{which}-{len(test)}.json"
     if kept.exists():
         return {row: Proportion(*share) for row, share in json.loads(kept.read_text()).items()}
@@ -123,13 +130,13 @@ def say(name: str, which: str, rows: dict[str, Proportion]) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Return 0 when all is trained and judged, 1 where the time did not suffice."""
+    """Return 0 when all is trained and evaluated, 1 where the time did not suffice."""
     parser = cli.Parser("published.py", __doc__)
     parser.add_argument("--data-dir", default="")
     parser.add_argument("--out", default="published")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seed", default=0)
-    parser.add_argument("--images", help="only so many test images (default: all)")
+    parser.add_argument("--images", help="number of test images (default: all)")
     parser.add_argument("--minutes", default=1e9, help="stop training after so many")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     args = parser.parse_args(argv)
@@ -151,7 +158,7 @@ def main(argv: Sequence[str]) -> int:
             print(f"{name}: the time is over; the same command goes on")
             return 1
         for which in ("last", "best"):
-            say(name, which, judged(name, which, config, test, out))
+            say(name, which, evaluated(name, which, config, test, out))
     return 0
 
 

@@ -6,7 +6,7 @@
         --ways ray ours --way early=tpe+halving:rungs=3/6/12/24/48,keep=0.25
 
 8 workers share a budget of 20 full trainings. Every search stands as one line in --out; lines that
-are there are not measured again. Tune on the tasks `tuning`, judge on the others once.
+are there are not measured again. Tune on the tasks `tuning`, evaluate on the others once.
 """
 
 import argparse

@@ -24,7 +24,7 @@ from regmix.training.metrics import EpochMetrics
 
 RAY = "ray"  # OptunaSearch with ASHAScheduler
 BASELINE = "random+halving"
-IMAGES = 10**6  # that a judgement is said to rest on: its share is then exact enough
+IMAGES = 10**6  # that an evaluation is said to rest on: its share is then exact enough
 METRIC = "accuracy"
 
 

@@ -24,12 +24,12 @@ def log(seed, **changes):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Logs of two files; the grace of 20 epochs are the first two."""
+    """Logs of two files; the warm-up of 20 epochs is the first two."""
     first = {
         "sound": [HEALTHY, log(1, e9=0.2)],  # a fall, at a ratio that the rule lets pass
         "single": [
             log(0, e12=0.01),
-            log(1, e2=0.01, e3=0.4),  # within the grace: not a collapse
+            log(1, e2=0.01, e3=0.4),  # within the warm-up: not a collapse
             log(2, e5=0.2, e7=0.01),  # a fall that is flagged two epochs later
         ],
     }

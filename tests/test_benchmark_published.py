@@ -26,7 +26,7 @@ def test_it_says_what_was_reached_beside_what_is_published(tmp_path):
     before = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
     again = call(*words, room="benchmarks")
     assert [line for line in again.out.splitlines() if "n = 6" in line] == lines
-    kept = [file for file in before if file.suffix == ".json"]  # test data judges once
+    kept = [file for file in before if file.suffix == ".json"]  # test data is used once
     assert kept and all(file.stat().st_mtime_ns == before[file] for file in kept)
 
 

@@ -30,3 +30,16 @@ def batched(run: Callable[[Tensor], Tensor], index: Tensor, batch_size: int) -> 
         else:
             begun += batch_size
     return answers
+
+
+def among(run: Callable[[Tensor], Tensor], some: Tensor, batch_size: int) -> Tensor:
+    """Return (N,) bool: the answers of `run` for some of the images, False for the others.
+
+    Args:
+        run, batch_size: function and largest batch, as `batched` takes them.
+        some: (N,) bool, True for the images that `run` is asked about.
+    """
+    index = some.nonzero().squeeze(1)
+    answers = torch.zeros_like(some)
+    answers[index] = batched(run, index, batch_size)
+    return answers

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from regmix.evaluation.apgd_levels import after_apgd
 from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.autoattack import autoattack
-from regmix.evaluation.batching import batched
+from regmix.evaluation.batching import among
 from regmix.evaluation.pgd_ensemble import Objective, correct, full_step, pgd, random_start
 from regmix.evaluation.results import Proportion
 
@@ -35,19 +35,12 @@ def evaluate_test(
         settings: radius, seed and batch size of the attacks.
         with_autoattack: whether AutoAttack runs too, which costs about thirty times the rest.
     """
-
-    def among(some: Tensor, attack: Attack) -> Tensor:
-        index = some.nonzero().squeeze(1)
-        survived = torch.zeros_like(some)
-        survived[index] = batched(attack, index, settings.batch_size)
-        return survived
-
-    everything = torch.ones_like(labels, dtype=torch.bool)
-    clean = among(everything, lambda part: correct(model, images[part], labels[part]))
+    everything, batch_size = torch.ones_like(labels, dtype=torch.bool), settings.batch_size
+    clean = among(lambda part: correct(model, images[part], labels[part]), everything, batch_size)
     yield "clean", Proportion(int(clean.sum()), len(images))
     alive = clean.clone()
     for name, attack in _attacks(model, images, labels, settings, with_autoattack).items():
-        survived = among(clean, attack)
+        survived = among(attack, clean, batch_size)
         alive &= survived
         yield name, Proportion(int(survived.sum()), len(images))
     yield "worst case", Proportion(int(alive.sum()), len(images))

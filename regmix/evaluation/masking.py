@@ -1,13 +1,11 @@
 """Looking for signs of gradient masking, where a model hides its gradients from attacks."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regmix.evaluation.attack_settings import AttackSettings
-from regmix.evaluation.batching import batched
+from regmix.evaluation.batching import among
 from regmix.evaluation.pgd_ensemble import Objective, Validation, pgd
 from regmix.evaluation.results import Masking
 
@@ -30,13 +28,6 @@ def masking(
     """
     epsilon, batch_size = settings.epsilon, settings.batch_size
 
-    def among(some: Tensor, run: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return (N,) bool: the answers of `run` for `some` (N,) bool, False for the others."""
-        index = some.nonzero().squeeze(1)
-        result = torch.zeros_like(some)
-        result[index] = batched(run, index, batch_size)
-        return result
-
     def survivors(
         some: Tensor,
         *,
@@ -48,25 +39,21 @@ def masking(
         """Return which images of `some` (N,) bool survive a PGD."""
 
         def run(part: Tensor) -> Tensor:
+            x, y, noise = images[part], labels[part], start[part]
             return pgd(
-                model,
-                images[part],
-                labels[part],
-                start[part],
-                epsilon=radius,
-                step=step,
-                steps=steps,
-                objective=objective,
+                model, x, y, noise, epsilon=radius, step=step, steps=steps, objective=objective
             )[0]
 
-        return among(some, run)
+        return among(run, some, batch_size)
 
     count = len(images)
     by_margin = known.robust_mask | survivors(
         known.clean_mask & ~known.pgd_mask, steps=known.steps, objective="margin"
     )
     longer = survivors(known.pgd_mask, steps=50)
-    still = among(known.clean_mask, lambda i: _zero_gradient(model, images[i], labels[i]))
+    still = among(
+        lambda i: _zero_gradient(model, images[i], labels[i]), known.clean_mask, batch_size
+    )
     larger = survivors(known.robust_mask, steps=10, radius=4 * epsilon, step=epsilon)
     with torch.no_grad():
         logits, again = (model(images[:batch_size]) for _ in range(2))
@@ -79,11 +66,12 @@ def masking(
         zero_gradient=int(still.sum()) / count,
         not_logits=bool((logits >= 0).all() and torch.allclose(sums, torch.ones_like(sums))),
         random=float((logits - again).abs().max()),
-        half_precision=any(
-            weight.is_floating_point() and weight.dtype.itemsize < 4
-            for weight in model.parameters()
-        ),
+        half_precision=any(_is_narrow(weight) for weight in model.parameters()),
     )
+
+
+def _is_narrow(weight: Tensor) -> bool:
+    return weight.is_floating_point() and weight.dtype.itemsize < 4
 
 
 def _zero_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

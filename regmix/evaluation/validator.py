@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from regmix.config import TrainConfig
 from regmix.evaluation.apgd_levels import evaluate_finalist, evaluate_trial
@@ -86,8 +86,4 @@ class Validator:
         x, y = images[keep], labels[keep]
         single = full_step(model, x, y, epsilon=epsilon)
         several, _ = pgd(model, x, y, start[keep], epsilon=epsilon, step=epsilon / 4, steps=10)
-        return SingleStep(_share(single, len(images)), _share(several, len(images)))
-
-
-def _share(survived: Tensor, count: int) -> float:
-    return int(survived.sum()) / count
+        return SingleStep(int(single.sum()) / len(images), int(several.sum()) / len(images))

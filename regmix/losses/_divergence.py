@@ -34,5 +34,10 @@ def kl_each(first: Tensor, second: Tensor) -> Tensor:
     return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(1)
 
 
+def widened(logits: Tensor) -> Tensor:
+    """Return logits (N, K) in fp32, or as they are where they are wider."""
+    return logits.float() if logits.dtype.itemsize < 4 else logits
+
+
 def _log_softmax(logits: Tensor) -> Tensor:
-    return F.log_softmax(logits.float() if logits.dtype.itemsize < 4 else logits, dim=1)
+    return F.log_softmax(widened(logits), dim=1)

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regmix.interfaces import LossInputs
+from regmix.losses._divergence import widened
 from regmix.ranges import NonNegative
 
 
@@ -44,7 +45,7 @@ def dkl(
         () the mean over the batch, in fp32 or wider.
     """
     assert clean is not None, "inputs() asked for the clean output"
-    final, clean = _widened(final), _widened(clean)
+    final, clean = widened(final), widened(clean)
     probability = clean.softmax(1).detach()
     loss = F.cross_entropy(clean, target.to(clean.dtype))
     if dkl_mse_weight:
@@ -63,10 +64,6 @@ def _gaps(probability: Tensor, difference: Tensor) -> Tensor:
     """
     mean = (probability * difference).sum(1, keepdim=True)
     return (probability * (difference - mean).square()).sum(1) / 2
-
-
-def _widened(logits: Tensor) -> Tensor:
-    return logits.float() if logits.dtype.itemsize < 4 else logits
 
 
 def inputs(*, dkl_mse_weight: float, dkl_ce_weight: float, mse_flow: str) -> LossInputs:  # noqa: ARG001

@@ -3,7 +3,7 @@
 Names that begin with `co_` are about it.
 """
 
-GRACE = 0.1
+WARM_UP = 0.1
 """Share of the epochs after which the rule speaks; before, a healthy run may have a low ratio."""
 RATIO = 0.25
 """Ratio of accuracy under PGD to accuracy under FGSM below which a model is overfitted."""
@@ -35,4 +35,4 @@ def co_detected(epoch: int, epochs: int, fgsm: float, pgd: float, best: float = 
         best: highest `pgd` of the epochs before.
     """
     meant = fgsm >= LEARNT or best >= SOUND
-    return epoch > GRACE * epochs and meant and co_ratio(fgsm, pgd) < RATIO
+    return epoch > WARM_UP * epochs and meant and co_ratio(fgsm, pgd) < RATIO

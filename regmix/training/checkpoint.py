@@ -1,6 +1,6 @@
-"""Files of a trial: a checkpoint to go on from, and the weights that are evaluated.
+"""What a trial keeps: a checkpoint to go on from, and the weights that are evaluated.
 
-Both are written whole or not at all, and nothing that could execute is ever read.
+Nothing that could execute is ever read.
 """
 
 import io
@@ -53,26 +53,8 @@ def pack_weights(weights: dict[str, Tensor]) -> bytes:
     return bytes(serialized(tensors))
 
 
-def save(state: dict[str, Any], path: Path) -> None:
-    """Write what `pack` takes.
-
-    Raises:
-        OSError: where the disk is full; torch's own writer would raise something else.
-    """
-    content = pack(state)
-    atomic.write(path, lambda temporary: temporary.write_bytes(content))
-
-
-def load(path: Path) -> dict[str, Any] | None:
-    """Return what `save` wrote, on the CPU; None where there is no file or it is damaged."""
-    try:
-        return unpack(path.read_bytes())
-    except OSError:
-        return None
-
-
 def save_weights(weights: dict[str, Tensor], path: Path) -> None:
-    """Write a model's `state_dict` as safetensors.
+    """Write a model's `state_dict` as safetensors, whole or not at all.
 
     Raises:
         OSError: where the disk is full.

@@ -59,7 +59,7 @@ def test_no_two_options_of_a_run_share_a_name():
     check_each(check, COMBINATIONS)
 
 
-def test_the_training_radius_is_a_share_of_the_judged_one():
+def test_the_training_radius_is_a_share_of_the_evaluated_one():
     config = TrainConfig.from_flat({**KINDS, "eval_epsilon": 0.2, "epsilon_ratio": 1.5})
     assert config.train_epsilon == pytest.approx(0.3)
 

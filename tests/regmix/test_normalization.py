@@ -107,7 +107,7 @@ def test_training_leaves_its_numbers_alone_and_the_average_has_the_same(build):
         assert torch.equal(model.deviation, before["deviation"])
 
 
-def test_weights_alone_rebuild_the_judged_model(build, configure):
+def test_weights_alone_rebuild_the_evaluated_model(build, configure):
     trainer = build(normalization="data")
     list(trainer.epochs())
     model = build_model(configure(normalization="data", seed=9), 1, 3).eval()

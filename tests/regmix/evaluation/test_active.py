@@ -1,4 +1,4 @@
-"""An active test: a trial's judgement must find adversarial points that surely exist."""
+"""An active test: a trial's evaluation must find adversarial points that surely exist."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ class Rounded(nn.Module):
 
 
 def survives(model, image, epsilon):
-    """Whether the image, of class 0, survives the judgement at the end of a trial."""
+    """Whether the image, of class 0, survives the evaluation at the end of a trial."""
     images, labels = image[None], torch.zeros(1, dtype=torch.int64)
     start = random_start(images, epsilon, seed=0)
     known = validate(model, images, labels, start, epsilon=epsilon, steps=10)
@@ -69,7 +69,7 @@ def planted(features, image, epsilon, generator):
 
 
 def share_found(features, images, epsilon, generator):
-    """Of planted points, the shares that a trial's judgement finds and that chance finds."""
+    """Of planted points, the shares that a trial's evaluation finds and that chance finds."""
     found, by_chance = 0, 0
     for image in images:
         model = planted(features, image, epsilon, generator)

@@ -1,4 +1,4 @@
-"""Levels of judging: each asks only survivors, and none can be fooled by what fools another."""
+"""Levels of evaluation: each asks only survivors, and none can be fooled by what fools another."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def known_of(model, images, labels, epsilon):
     return start, validate(model, images, labels, start, epsilon=epsilon, steps=10)
 
 
-def judged(how, model, images, labels, *, epsilon, batch_size=500):
+def evaluated(how, model, images, labels, *, epsilon, batch_size=500):
     given = known_of(model, images, labels, epsilon)
     return how(model, images, labels, *given, AttackSettings(epsilon, 0, batch_size))
 
@@ -31,7 +31,7 @@ def test_on_four_linear_classes_a_trial_has_the_exact_value(flat, epsilon):
     model, images, labels, radius = flat
     exact = int((radius > epsilon).sum())
     assert 0 < exact < 60
-    assert judged(evaluate_trial, model, images, labels, epsilon=epsilon).hits == exact
+    assert evaluated(evaluate_trial, model, images, labels, epsilon=epsilon).hits == exact
 
 
 @pytest.mark.parametrize("how", [evaluate_trial, evaluate_finalist])
@@ -39,7 +39,7 @@ def test_on_a_linear_model_every_level_is_the_closed_form(linear, how):
     model, images, labels, worst_margin = linear
     exact = int((worst_margin(0.05) > 0).sum())
     _, known = known_of(model, images, labels, 0.05)
-    found = judged(how, model, images, labels, epsilon=0.05)
+    found = evaluated(how, model, images, labels, epsilon=0.05)
     assert int(known.robust_mask.sum()) == found.hits == exact
     assert found.count == 400
     assert found.robust == found.share.value == exact / 400
@@ -50,7 +50,7 @@ def test_a_higher_level_never_leaves_more(trained, digit_images):
     images, labels, epsilon = digit_images[0][:16], digit_images[1][:16], 0.06
     _, known = known_of(trained, images, labels, epsilon)
     trial, finalist = (
-        judged(how, trained, images, labels, epsilon=epsilon)
+        evaluated(how, trained, images, labels, epsilon=epsilon)
         for how in (evaluate_trial, evaluate_finalist)
     )
     assert known.clean * 16 > int(known.robust_mask.sum()) >= trial.hits >= finalist.hits > 0
@@ -60,7 +60,7 @@ def test_a_higher_level_never_leaves_more(trained, digit_images):
 def test_the_batch_size_does_not_matter_where_an_attack_finds_all(linear):
     model, images, labels, _ = linear
     one, small = (
-        judged(evaluate_trial, model, images[:50], labels[:50], epsilon=0.05, batch_size=b)
+        evaluated(evaluate_trial, model, images[:50], labels[:50], epsilon=0.05, batch_size=b)
         for b in (500, 7)
     )
     assert one == small
@@ -96,7 +96,7 @@ def attacks(monkeypatch):
 
 
 def numbered(linear, robust):
-    """Images of which each tells its number, and a judgement that says who of them survived."""
+    """Images of which each tells its number, and an evaluation that says who of them survived."""
     model, images, labels, _ = linear
     images, labels = images[:8].clone(), labels[:8]
     images[:, 0, 0, 0] = torch.arange(8) / 10
@@ -148,7 +148,7 @@ def test_square_finds_what_rounding_hides_from_gradients(linear):
     images, labels = images[:40], labels[:40]
     rounded = Around(model, before=lambda x: torch.round(x * 4) / 4).eval()
     _, known = known_of(rounded, images, labels, 0.13)
-    found = judged(evaluate_finalist, rounded, images, labels, epsilon=0.13)
+    found = evaluated(evaluate_finalist, rounded, images, labels, epsilon=0.13)
     assert found.hits <= int(known.robust_mask.sum()) - 5
     assert found.masking.without_gradient >= 5 / 40
     flags = " ".join(found.masking.flags())
@@ -159,7 +159,7 @@ def test_square_finds_what_rounding_hides_from_gradients(linear):
 def test_loud_logits_do_not_raise_a_trials_value(trained, digit_images):
     loud = Around(trained, after=lambda z: z * 1e4).eval()
     quiet, found = (
-        judged(evaluate_trial, model, *digit_images, epsilon=0.05) for model in (trained, loud)
+        evaluated(evaluate_trial, model, *digit_images, epsilon=0.05) for model in (trained, loud)
     )
     assert found.robust <= quiet.robust + 0.01
     assert quiet.robust > 0.1
@@ -189,17 +189,17 @@ EPOCH = {
 
 
 @pytest.mark.parametrize("square", [None, 0.25])
-def test_a_judgement_comes_back_from_json(square):
-    judgement = FinalEvaluation(37, 120, replace(SIGNS, without_gradient=square))
-    read = json.loads(json.dumps(asdict(judgement)))
+def test_an_evaluation_comes_back_from_json(square):
+    evaluation = FinalEvaluation(37, 120, replace(SIGNS, without_gradient=square))
+    read = json.loads(json.dumps(asdict(evaluation)))
     assert isinstance(read, Mapping)
-    assert FinalEvaluation.from_dict(read) == judgement
-    assert FinalEvaluation.from_dict(read).masking.flags() == judgement.masking.flags() != ()
+    assert FinalEvaluation.from_dict(read) == evaluation
+    assert FinalEvaluation.from_dict(read).masking.flags() == evaluation.masking.flags() != ()
 
 
-@pytest.mark.parametrize("judgement", [None, FinalEvaluation(3, 8, SIGNS)])
-def test_an_epoch_comes_back_from_json_with_its_judgement(judgement):
-    metrics = EpochMetrics(**EPOCH, final=judgement)
+@pytest.mark.parametrize("evaluation", [None, FinalEvaluation(3, 8, SIGNS)])
+def test_an_epoch_comes_back_from_json_with_its_evaluation(evaluation):
+    metrics = EpochMetrics(**EPOCH, final=evaluation)
     assert EpochMetrics.from_dict(json.loads(json.dumps(asdict(metrics)))) == metrics
 
 

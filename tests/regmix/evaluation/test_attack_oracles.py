@@ -118,20 +118,20 @@ def validated(model, images, labels, seed=0):
     return validate(model, images, labels, start, epsilon=0.1, steps=2)
 
 
-def judged(model, images, labels, seed=0):
+def evaluated(model, images, labels, seed=0):
     return tuple(evaluate_test(model, images, labels, AttackSettings(0.1, seed)))
 
 
-def judged_by_all(model, images, labels):
+def evaluated_by_all(model, images, labels):
     pytest.importorskip("pyautoattack")
     return tuple(evaluate_test(model, images, labels, AttackSettings(0.1, 0), with_autoattack=True))
 
 
-JUDGES = {
+EVALUATIONS = {
     "PGD": attacked,
     "PGD on the margin": partial(attacked, objective="margin"),
     "validation": validated,
-    "judgement": judged,
+    "evaluation": evaluated,
 }
 
 
@@ -147,7 +147,7 @@ def check_it_changes_nothing(attack, seed):
     assert all(weight.requires_grad for weight in model.parameters())
 
 
-@pytest.mark.parametrize("attack", JUDGES.values(), ids=JUDGES.keys())
+@pytest.mark.parametrize("attack", EVALUATIONS.values(), ids=EVALUATIONS.keys())
 @settings(max_examples=10)
 @given(seed=SEEDS)
 def test_weights_statistics_gradients_and_inputs_stay_as_they_were(attack, seed):
@@ -155,7 +155,7 @@ def test_weights_statistics_gradients_and_inputs_stay_as_they_were(attack, seed)
 
 
 def test_autoattack_too_leaves_all_as_it_was():
-    check_it_changes_nothing(judged_by_all, seed=0)
+    check_it_changes_nothing(evaluated_by_all, seed=0)
 
 
 def plain(result):
@@ -167,7 +167,7 @@ def plain(result):
     return [plain(one) for one in result] if isinstance(result, tuple | list) else result
 
 
-@pytest.mark.parametrize("attack", JUDGES.values(), ids=JUDGES.keys())
+@pytest.mark.parametrize("attack", EVALUATIONS.values(), ids=EVALUATIONS.keys())
 @settings(max_examples=10)
 @given(seed=SEEDS)
 def test_the_same_seed_is_the_same_result_whatever_the_worlds_generator(attack, seed):
@@ -219,7 +219,7 @@ def test_an_image_that_is_wrong_when_clean_counts_as_broken_under_every_attack(s
 @settings(max_examples=10)
 @given(seed=SEEDS)
 def test_an_attack_more_never_raises_the_worst_case(seed):
-    *rows, (name, worst) = judged(*network(seed))
+    *rows, (name, worst) = evaluated(*network(seed))
     assert name == "worst case"
     assert worst.hits <= min(share.hits for _, share in rows)
     assert max(share.hits for _, share in rows) <= dict(rows)["clean"].hits == 8

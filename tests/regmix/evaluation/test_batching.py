@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from regmix.evaluation.batching import batched
+from regmix.evaluation.batching import among, batched
 
 
 class Device:
@@ -77,3 +77,16 @@ def test_no_images_have_no_answers():
     assert answers.dtype == torch.bool
     assert answers.shape == (0,)
     assert device.tried == []
+
+
+def test_only_the_images_that_are_chosen_are_asked_about():
+    asked = []
+
+    def run(part):
+        asked.extend(part.tolist())
+        return part % 2 == 0
+
+    some = torch.tensor([True, False, True, True, False, True, True])
+    assert among(run, some, 2).tolist() == [True, False, True, False, False, False, True]
+    assert asked == [0, 2, 3, 5, 6]
+    assert not among(run, torch.zeros(3, dtype=torch.bool), 2).any() and len(asked) == 5

@@ -15,7 +15,7 @@ from regmix.attacks.fgsm import fgsm
 from regmix.attacks.pgd import pgd as training_pgd
 from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.autoattack import autoattack
-from regmix.evaluation.pgd_ensemble import pgd as judging_pgd
+from regmix.evaluation.pgd_ensemble import pgd as evaluation_pgd
 
 torchattacks = pytest.importorskip("torchattacks")
 foolbox = pytest.importorskip("foolbox")
@@ -42,9 +42,9 @@ def by_torchattacks(model, images, labels, epsilon, step, steps):
 
 def by_foolbox(model, images, labels, epsilon, step, steps):
     attack = foolbox.attacks.LinfPGD(rel_stepsize=step / epsilon, steps=steps, random_start=False)
-    judged = foolbox.PyTorchModel(model, bounds=(0, 1))
+    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1))
     # without early stop: `run` is what an attack does before foolbox picks the best point
-    return attack.run(judged, images, labels, epsilon=epsilon)
+    return attack.run(wrapped, images, labels, epsilon=epsilon)
 
 
 def fgsm_by_torchattacks(model, images, labels, epsilon):
@@ -67,11 +67,11 @@ def in_training(attack, model, images, labels, epsilon, **options):
     return images + found.perturbation
 
 
-def judging(model, images, labels, epsilon, step, steps):
+def evaluated(model, images, labels, epsilon, step, steps):
     """Who survives our evaluation from a zero start, and the last points."""
     zero = torch.zeros_like(images)
     how = {"epsilon": epsilon, "step": step, "steps": steps}
-    survived, perturbation = judging_pgd(model, images, labels, zero, **how)
+    survived, perturbation = evaluation_pgd(model, images, labels, zero, **how)
     return survived, images + perturbation
 
 
@@ -93,10 +93,10 @@ def test_pgd_in_training_finds_the_same_points(case, theirs, epsilon, steps):
 
 @FGSM
 @EPSILONS
-def test_one_full_step_of_our_judge_is_theirs_where_the_image_is_right(case, theirs, epsilon):
+def test_one_full_step_of_our_pgd_is_theirs_where_the_image_is_right(case, theirs, epsilon):
     model, images, labels = case
     right = model(images).argmax(1) == labels
-    survived, points = judging(*case, epsilon, epsilon, 1)
+    survived, points = evaluated(*case, epsilon, epsilon, 1)
     expected = theirs(*case, epsilon)
     same(points, torch.where(right[:, None, None, None], expected, images))  # else it stays
     assert torch.equal(survived, right & (model(expected).argmax(1) == labels))
@@ -104,9 +104,7 @@ def test_one_full_step_of_our_judge_is_theirs_where_the_image_is_right(case, the
 
 @PGD
 @EPSILONS
-def test_our_judge_stops_each_image_at_the_first_of_their_points_that_is_wrong(
-    case, theirs, epsilon
-):
+def test_our_pgd_stops_each_image_at_the_first_of_their_points_that_is_wrong(case, theirs, epsilon):
     """Their path is known from running them with each number of steps."""
     model, images, labels = case
     path = [images] + [theirs(*case, epsilon, 0.25 * epsilon, n) for n in range(1, 7)]
@@ -114,7 +112,7 @@ def test_our_judge_stops_each_image_at_the_first_of_their_points_that_is_wrong(
     wrong[-1] = True  # who is right to the end is compared at the end
     first = wrong.int().argmax(0)
     expected = torch.stack(path)[first, torch.arange(len(images))]
-    survived, points = judging(*case, epsilon, 0.25 * epsilon, 6)
+    survived, points = evaluated(*case, epsilon, 0.25 * epsilon, 6)
     same(points, expected)
     assert torch.equal(survived, (model(expected).argmax(1) == labels))
     if epsilon == 0.06:

@@ -54,7 +54,7 @@ def test_the_worst_case_needs_an_image_to_survive_each_attack(trained, digit_ima
     assert rows["worst case"].hits == 10
 
 
-def test_it_agrees_with_the_judgement_of_an_epoch(trained, digit_images):
+def test_it_agrees_with_the_evaluation_of_an_epoch(trained, digit_images):
     images, labels = digit_images
     rows = table(trained, images, labels, epsilon=0.04)
     start = random_start(images, 0.04, seed=0)

@@ -107,7 +107,7 @@ def test_more_steps_never_bring_an_image_back(trained, digit_images, objective):
 
 
 @OBJECTIVES
-def test_without_a_radius_it_judges_the_clean_images(trained, digit_images, objective):
+def test_without_a_radius_it_evaluates_the_clean_images(trained, digit_images, objective):
     images, labels = digit_images
     start = torch.ones_like(images)
     survived, perturbation = pgd(

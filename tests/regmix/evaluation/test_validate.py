@@ -8,7 +8,7 @@ from tests.support.regmix.models import Around
 
 
 def values(found):
-    """The four shares of a judgement."""
+    """The four shares of an evaluation."""
     return found.clean, found.fgsm, found.pgd, found.robust
 
 
@@ -66,7 +66,7 @@ def test_the_objective_is_the_images_that_survive_both_attacks(trained, digit_im
     assert shares.robust == pytest.approx((clean & crossed & margin).float().mean().item())
 
 
-def test_a_judgement_says_image_by_image_who_is_right(trained, digit_images):
+def test_an_evaluation_says_image_by_image_who_is_right(trained, digit_images):
     images, labels = digit_images
     start = random_start(images, 0.06, seed=3)
     found = validate(trained, images, labels, start, epsilon=0.06, steps=4)

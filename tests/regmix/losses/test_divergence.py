@@ -84,7 +84,7 @@ def test_saturated_logits_give_the_exact_divergence_and_finite_gradients(kind):
     assert gradients[1].float().tolist() == [[-1.0, 1.0]]  # q - p
 
 
-def test_low_precision_logits_are_judged_in_single_precision(logits):
+def test_low_precision_logits_are_widened_to_single_precision(logits):
     first, second = (z.bfloat16() for z in logits[:2])
     torch.testing.assert_close(kl(first, second), kl(first.float(), second.float()), rtol=0, atol=0)
 

@@ -167,7 +167,7 @@ def test_the_gaps_are_never_negative_where_the_logits_lie_far_off():
             assert -1e-6 <= pulled(f, c, dkl_mse_weight=1.0, dkl_ce_weight=0.0) < 1e-4
 
 
-def test_low_precision_logits_are_judged_in_single_precision(logits):
+def test_low_precision_logits_are_widened_to_single_precision(logits):
     low = [one.bfloat16() for one in logits]
     single = dkl(*(one.float() for one in low))
     torch.testing.assert_close(dkl(*low), single, rtol=0, atol=0)

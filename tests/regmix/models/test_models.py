@@ -54,7 +54,7 @@ def test_one_step_lowers_the_loss(name):
 
 
 @EVERY
-def test_in_eval_mode_an_image_is_judged_alone(name):
+def test_in_eval_mode_an_image_is_classified_alone(name):
     model = build(name, 1, 4).eval()
     images = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

@@ -55,7 +55,7 @@ def test_without_decay_it_follows_the_model_exactly():
         torch.testing.assert_close(average.model.state_dict(), model.state_dict(), rtol=0, atol=0)
 
 
-def test_what_is_judged_is_in_eval_mode_and_has_no_gradient():
+def test_what_is_evaluated_is_in_eval_mode_and_has_no_gradient():
     model = network().train()
     average = Average(model, 0.9)
     train_step(model, 0)

@@ -11,7 +11,7 @@ from regmix.evaluation.pgd_ensemble import random_start, validate
 from regmix.evaluation.validator import SingleStep
 from regmix.images import Images, split
 from regmix.training.catastrophic_overfitting import co_detected, co_ratio
-from regmix.training.checkpoint import load, save
+from regmix.training.checkpoint import pack, unpack
 from regmix.training.overfitting_monitor import OverfittingMonitor
 from regmix.training.trainer import RegMixTrainer, build_model
 
@@ -103,9 +103,9 @@ def test_an_epoch_tells_its_accuracies_their_ratio_and_the_fall_since_the_last()
     assert [m["co_drop"] for m in said[1:]] == pytest.approx([-0.05, 0.43])
 
 
-def test_a_run_that_overfits_in_its_first_judged_epoch_keeps_the_one_before():
+def test_a_run_that_overfits_in_its_first_evaluated_epoch_keeps_the_one_before():
     monitor, said = monitored((BROKEN, 0.1), (BROKEN, 0.3), (BROKEN, 0.8), (HEALTHY, 0.9))
-    assert [m["co_detected"] for m in said] == [False, False, True, False]  # two are the grace
+    assert [m["co_detected"] for m in said] == [False, False, True, False]  # two are the warm-up
     assert (monitor.best_epoch, monitor.best_robust) == (2, 0.3)
     assert monitor.best_weights["weight"].item() == 2
 
@@ -132,13 +132,13 @@ def test_the_best_weights_are_copies():
 
 
 @pytest.mark.parametrize("seen", [0, 1, 3, 5])
-def test_a_monitor_goes_on_from_its_state_as_if_it_had_never_stopped(seen, tmp_path):
+def test_a_monitor_goes_on_from_its_state_as_if_it_had_never_stopped(seen):
     epochs = [*SOUND[:3], (HEALTHY, 0.5), (BROKEN, 0.9), (HEALTHY, 0.8)]
     whole, said = monitored(*epochs)
     first, _ = monitored(*epochs[:seen])
-    save(first.state_dict(), tmp_path / "monitor.pt")
+    content = bytes(pack(first.state_dict()))
     monitor = OverfittingMonitor(20)
-    monitor.load_state_dict(load(tmp_path / "monitor.pt"))
+    monitor.load_state_dict(unpack(content))
     for epoch, (single, robust) in list(enumerate(epochs, 1))[seen:]:
         monitor.update(epoch, single, robust, model(epoch))
         assert monitor.metrics() == said[epoch - 1]
@@ -153,7 +153,7 @@ def test_a_monitor_goes_on_from_its_state_as_if_it_had_never_stopped(seen, tmp_p
 
 RUN = {
     "width": 16,
-    "averaging_decay": 0.0,  # the judged weights are the present ones
+    "averaging_decay": 0.0,  # the evaluated weights are the present ones
     "batch_size": 32,
     "normalization": "data",
     "weight_decay": 0.0,
@@ -203,7 +203,7 @@ def test_a_real_breakdown_is_told_in_its_very_epoch_and_not_before(broken):
     assert last.co_drop == epochs[-2].raw_pgd - last.raw_pgd
 
 
-def test_without_averaging_both_judgements_of_an_epoch_agree(broken):
+def test_without_averaging_both_evaluations_of_an_epoch_agree(broken):
     for metrics in broken[1]:
         raw = metrics.raw_fgsm, metrics.raw_pgd
         assert raw == pytest.approx((metrics.valid_fgsm, metrics.valid_pgd))

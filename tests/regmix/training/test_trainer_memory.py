@@ -33,7 +33,7 @@ def test_every_momentum_rule_is_a_training_of_its_own(build, rule):
     assert gap.abs().max() > 1e-5
 
 
-def test_a_constant_decay_judges_other_weights_of_the_same_training(build):
+def test_a_constant_decay_evaluates_other_weights_of_the_same_training(build):
     growing, constant = (build(lr=0.1, averaging_rule=r) for r in ("growing", "constant"))
     for trainer in (growing, constant):
         list(trainer.epochs(until=1))

@@ -30,18 +30,16 @@ def same(one, other):
 
 
 @RUNS
-def test_a_run_resumed_from_a_file_is_the_uninterrupted_run_to_the_last_bit(
-    build, tmp_path, changes
-):
-    whole, path = build(epochs=5, **changes), tmp_path / "checkpoint.pt"
+def test_a_run_resumed_from_a_checkpoint_is_the_uninterrupted_run_to_the_last_bit(build, changes):
+    whole = build(epochs=5, **changes)
     expected = timeless(whole.epochs())
 
     stopped = build(epochs=5, **changes)
     metrics = timeless(stopped.epochs(until=2))
-    checkpoint.save(stopped.state_dict(), path)
+    content = bytes(checkpoint.pack(stopped.state_dict()))
     del stopped
     resumed = build(epochs=5, **changes)
-    resumed.load_state_dict(checkpoint.load(path))
+    resumed.load_state_dict(checkpoint.unpack(content))
     metrics += timeless(resumed.epochs())
 
     assert metrics == expected

@@ -1,4 +1,4 @@
-"""What the trainer hands to its loss, and what it judges at the end of an epoch."""
+"""What the trainer hands to its loss, and what it evaluates at the end of an epoch."""
 
 import pytest
 import torch
@@ -21,7 +21,9 @@ from regmix.training.augment import crop_flip
     ],
     ids=str,
 )
-def test_an_epochs_shares_are_those_of_the_average_at_the_judged_radius(build, tiny_split, changes):
+def test_an_epochs_shares_are_those_of_the_average_at_the_evaluated_radius(
+    build, tiny_split, changes
+):
     trainer = build(
         **{
             "epochs": 6,
@@ -49,7 +51,7 @@ def test_an_epochs_shares_are_those_of_the_average_at_the_judged_radius(build, t
         assert ours == (shares.clean, shares.fgsm, shares.pgd, shares.robust)
 
 
-def test_judging_does_not_touch_the_training(build):
+def test_evaluation_does_not_touch_the_training(build):
     light, heavy = build(eval_steps=1, eval_seed=0), build(eval_steps=9, eval_seed=5)
     for trainer in (light, heavy):
         list(trainer.epochs())
