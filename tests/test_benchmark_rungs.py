@@ -6,27 +6,27 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import rungs
+from benchmarks import curves, rungs
 from benchmarks.curves import halve, interval, rank_correlation, ratio, shortfalls
 
 
 def test_curves_that_never_cross_lose_nothing_and_cost_what_halving_costs():
-    curves = [[height * epoch for epoch in range(1, 11)] for height in range(1, 10)]
-    final = [curve[-1] for curve in curves]
-    spent, short, lost = halve(curves, final, first=0.2, keep=1 / 3)
+    lines = [[height * epoch for epoch in range(1, 11)] for height in range(1, 10)]
+    final = [curve[-1] for curve in lines]
+    spent, short, lost = halve(lines, final, first=0.2, keep=1 / 3)
     assert (short, lost) == (0.0, 0.0)
     assert 0.2 < spent < 0.7
-    assert halve(curves, final, first=0.5, keep=1.0)[0] == 1.0  # nobody stops
+    assert halve(lines, final, first=0.5, keep=1.0)[0] == 1.0  # nobody stops
 
 
 def test_a_best_that_starts_last_is_lost_at_an_early_rung_and_kept_at_a_late_one():
-    curves = [[0.5] * 4 + [0.5 + 0.01 * k] * 6 for k in range(9)]
-    curves.append([0.1] * 4 + [0.9] * 6)
-    final = [curve[-1] for curve in curves]
-    _, short, lost = halve(curves, final, first=0.2, keep=1 / 3)
+    lines = [[0.5] * 4 + [0.5 + 0.01 * k] * 6 for k in range(9)]
+    lines.append([0.1] * 4 + [0.9] * 6)
+    final = [curve[-1] for curve in lines]
+    _, short, lost = halve(lines, final, first=0.2, keep=1 / 3)
     assert lost == pytest.approx(0.9, abs=0.05)  # only where it comes first is nobody better
     assert short == pytest.approx(0.9 * (0.9 - 0.58), abs=0.03)
-    assert halve(curves, final, first=0.5, keep=1 / 3)[1:] == (0.0, 0.0)
+    assert halve(lines, final, first=0.5, keep=1 / 3)[1:] == (0.0, 0.0)
 
 
 def test_at_the_same_epochs_halving_pays_where_ranks_hold_and_costs_where_they_turn():
@@ -54,7 +54,9 @@ def test_the_interval_of_a_rank_correlation_holds_it_and_narrows():
     assert rank_correlation([1, 2, 3], [1, 4, 9]) == pytest.approx(1.0)
 
 
-def test_public_logs_become_tables(tmp_path, capsys):
+def test_public_logs_become_tables(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(curves.shortfalls, "__defaults__", (6, 10))  # draws, orders
+    monkeypatch.setattr(curves.interval, "__defaults__", (50,))  # draws
     epochs = range(1, 101)
     runs = [
         {

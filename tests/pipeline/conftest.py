@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from tests.support.cluster import end, start_head, take_token
+from tests.support.cluster import TOKEN, end, start_head, take_token
 from tests.support.killing import arguments
 from tests.support.processes import Finished, run
 from tests.support.shared import once
@@ -31,11 +31,11 @@ def searched(finished, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory):
+def undisturbed(tmp_path_factory, _head):
     """What a search that is the same each time finds when nobody kills anything."""
 
     def search(place):
-        result = run("search", *arguments(place))
+        result = run("search", *arguments(place), "--address", _head, environment=TOKEN)
         assert result.code == 0, result.err
 
     rows = outcome(once(tmp_path_factory, "undisturbed", search))

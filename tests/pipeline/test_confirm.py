@@ -56,7 +56,7 @@ def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_i
     assert confirmed.origin["finalist"] == int(rows[0][0])
     assert means[confirmed.origin["finalist"]] == means[best]
     assert confirmed.config.seed in (1, 2) and confirmed.weights.exists()
-    again = run("confirm", *typed)
+    again = call("confirm", *typed)
     assert again.code == 0
     assert [line for line in again.out.splitlines() if "default" in line]
     assert len(states(searched, RACE)) == len(race)

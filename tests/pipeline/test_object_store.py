@@ -157,9 +157,9 @@ def test_a_search_with_its_checkpoints_in_a_store_outlives_the_store_s_absence_a
         (number, "weights.safetensors") for number in sorted(complete)
     ]
     assert "checkpoint.pt" not in {name for _, name in left}
-    exported = run("export", "--study", "wamr-digits", "--runs", place, "--out", tmp_path / "out")
+    exported = call("export", "--study", "wamr-digits", "--runs", place, "--out", tmp_path / "out")
     assert exported.code == 0, exported.err
-    again = run("train", tmp_path / "out" / "wamr-digits-1.yaml")
+    again = call("train", tmp_path / "out" / "wamr-digits-1.yaml")
     assert again.code == 0, again.out + again.err
     more = ("--top", 1, "--seeds", 1, "--out", tmp_path / "out", *cluster)
     raced = run("confirm", "--study", "wamr-digits", "--runs", place, *more)

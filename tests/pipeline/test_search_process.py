@@ -86,7 +86,7 @@ def test_only_weights_of_complete_trials_stay_on_the_disk(finished):
 
 def test_typed_again_it_says_that_it_is_complete_and_how_to_extend_it(searched):
     before = {n: t.frozen.datetime_complete for n, t in states(searched).items()}
-    again = run("search", *search_arguments(searched, trials=8), cold=True)
+    again = run("search", *search_arguments(searched, trials=8))
     assert again.code == 0, again.err
     assert "wamr-digits is complete; to extend it, add --trials 20" in again.out
     assert {n: t.frozen.datetime_complete for n, t in states(searched).items()} == before

@@ -12,6 +12,8 @@ import psutil
 from tests.support.processes import free_port
 
 BIN = Path(sys.executable).parent
+TOKEN = {"RAY_AUTH_MODE": "token"}
+TOKEN |= {"RAY_AUTH_TOKEN": "a token of these tests alone, made of letters"}
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 # Without what no search uses, and with ports that no other node's workers have.
 _LEAN = (
@@ -25,8 +27,8 @@ _LEAN = (
 
 def take_token(monkeypatch):
     """Let all that this test starts have one token, and no other test's."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "a token of these tests alone, made of letters")
+    for name, value in TOKEN.items():
+        monkeypatch.setenv(name, value)
 
 
 def start_head(*sizes):
