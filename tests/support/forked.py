@@ -60,6 +60,8 @@ class Forked:
         os.close(out_end)
         os.close(err_end)
         self.stdout, self.stderr = os.fdopen(out), os.fdopen(err)
+        self._readers: list[threading.Thread] = []
+        self._rest = ["", ""]
 
     @property
     def pid(self):
@@ -79,20 +81,20 @@ class Forked:
         return self.poll()
 
     def communicate(self, timeout=None):
-        """Return the rest of what it prints, once it has ended."""
-        found = ["", ""]
-
-        def read(place, stream):
-            found[place] = stream.read()
-
-        streams = enumerate((self.stdout, self.stderr))
-        readers = [threading.Thread(target=read, args=pair, daemon=True) for pair in streams]
-        for reader in readers:
-            reader.start()
+        """Return the rest of what it prints, once it has ended; after a timeout it goes on."""
+        if not self._readers:
+            streams = enumerate((self.stdout, self.stderr))
+            self._readers = [threading.Thread(target=self._read, args=pair) for pair in streams]
+            for reader in self._readers:
+                reader.daemon = True
+                reader.start()
         self.wait(timeout)
-        for reader in readers:
+        for reader in self._readers:
             reader.join()
-        return tuple(found)
+        return tuple(self._rest)
+
+    def _read(self, place, stream):
+        self._rest[place] = stream.read()
 
     def send_signal(self, number):
         with contextlib.suppress(ProcessLookupError):
