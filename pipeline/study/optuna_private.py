@@ -41,8 +41,11 @@ def silent(study: Study) -> set[int]:
 
 
 def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:
-    """Return the parameters that a trial has, or was enqueued with and will have."""
-    return dict(trial.params or trial.system_attrs.get("fixed_params", {}))
+    """Return the parameters that a trial has, and those that it was enqueued with and will have.
+
+    They are stored one by one: after a kill a trial may have some of them.
+    """
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
 def relative_params(trial: FrozenTrial) -> dict[str, Any]:

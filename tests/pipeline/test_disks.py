@@ -55,7 +55,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_search(tmp_path):
     lines = result.stdout.splitlines()
     assert (lines[0], lines[-1]) == ("2", "0"), result.stderr
     (complaint,) = [
-        line for line in result.stderr.splitlines() if not line.startswith("search: MLf")
+        line for line in result.stderr.splitlines() if not line.startswith("MLflow lags")
     ]
     assert "the disk is full; make room" in complaint
     assert "3 of 3 trials ended" in result.stdout

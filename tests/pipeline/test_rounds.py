@@ -8,7 +8,14 @@ from pipeline.study.controller import StudyController
 from pipeline.study.events import TrialOutcome
 from pipeline.study.result_order import settle
 from regmix.evaluation.results import FinalEvaluation, pack, unpack
-from tests.support.controllers import epoch_result, no_masking, params_of, problem_of, study_at
+from tests.support.controllers import (
+    epoch_result,
+    kill_at_write,
+    no_masking,
+    params_of,
+    problem_of,
+    study_at,
+)
 
 IMAGES = 400
 
@@ -125,6 +132,26 @@ def test_a_kill_while_a_round_is_enqueued_enqueues_no_training_twice(tmp_path):
     living = race_at(tmp_path, seeds=1)
     asked = [living.ask() for _ in range(4)]
     assert [request and finalist(living, request) for request in asked] == [0, 3, 5, None]
+
+
+def test_a_kill_in_place_of_any_write_trains_each_finalist_once_with_each_seed(tmp_path):
+    def lived(place, killed_at):
+        place.mkdir()
+        with kill_at_write(killed_at) as writes:
+            run(place)
+        return len(writes), run(place)
+
+    def run(place):
+        race = race_at(place, seeds=2)
+        while request := race.ask():
+            train(race, request, 0.5)
+        return sorted((t.params["finalist"], t.params["seed"]) for t in race.record.trials())
+
+    expected = [(number, seed) for number in (0, 3, 5) for seed in (1, 2)]
+    writes, undisturbed = lived(tmp_path / "undisturbed", -1)
+    assert undisturbed == expected
+    for moment in range(writes):
+        assert lived(tmp_path / str(moment), moment)[1] == expected, f"write {moment}"
 
 
 def test_who_dropped_out_is_decided_once(tmp_path):
