@@ -75,7 +75,7 @@ def test_public_logs_become_tables(tmp_path, capsys, monkeypatch):
 
 def test_own_trials_are_kept_and_not_trained_twice(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(rungs, "RESULTS", tmp_path)
-    small = {"epochs": 4, "train_images": 100, "valid_images": 50, "width": 4}
+    small = {"epochs": 4, "train_images": 100, "valid_images": 50, "width": 4, "eval_steps": 4}
     monkeypatch.setitem(rungs.SMALL, "digits", small)
     assert rungs.main(["train", "digits", "--count", "3"]) == 0
     rows = rungs.read("digits")

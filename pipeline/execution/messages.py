@@ -31,7 +31,9 @@ class WorkerRequest:
     @property
     def epochs(self) -> int:
         """Number of epochs of the whole run."""
-        return int(self.config["epochs"] or 0)
+        epochs = self.config["epochs"]
+        assert isinstance(epochs, int), "a configuration has its number of epochs"
+        return epochs
 
 
 @dataclass(frozen=True)

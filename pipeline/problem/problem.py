@@ -44,7 +44,7 @@ class Recipe:
             if loss not in names("loss"):
                 raise unknown(str(path), "loss", str(loss), names("loss"))
         count = check(str(path), "trials", trials, int)
-        return cls(path.stem, int(count or 0), values, losses, str(path))
+        return cls(path.stem, count, values, losses, str(path))
 
 
 @dataclass(frozen=True)

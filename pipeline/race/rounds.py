@@ -43,7 +43,8 @@ class RaceProblem:
 
     def config(self, params: Mapping[str, Value]) -> TrainConfig:
         """Return a finalist's configuration with this seed."""
-        finalist, seed = (int(params[name] or 0) for name in ("finalist", "seed"))
+        finalist, seed = params["finalist"], params["seed"]
+        assert isinstance(finalist, int) and isinstance(seed, int), "the space has whole numbers"
         return replace(self.finalists[finalist], seed=seed, judgement="finalist")
 
     def identity(self) -> dict[str, Any]:

@@ -57,8 +57,8 @@ def table(study: StudyRecord) -> Table:
 
 def _caption(study: StudyRecord) -> str | None:
     """Say of how many images the shares are, and how far chance alone may move them."""
-    count = next((int(t.config["valid_images"] or 0) for t in study.trials() if t.last_epoch), 0)
-    if not count:
+    count = next((t.config["valid_images"] for t in study.trials() if t.last_epoch), None)
+    if not isinstance(count, int):
         return None
     low, high = Proportion(count // 2, count).interval  # the widest
     half = f"{(high - low) / 2:.3f}"

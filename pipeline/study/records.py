@@ -91,7 +91,9 @@ class TrialRecord:
     @property
     def total_epochs(self) -> int:
         """Number of epochs of the whole run."""
-        return int(self.config["epochs"] or 0)
+        epochs = self.config["epochs"]
+        assert isinstance(epochs, int), "a configuration has its number of epochs"
+        return epochs
 
     @property
     def last_epoch(self) -> int:

@@ -1,6 +1,7 @@
 """A study with its controller and without Ray: a real Optuna study in a real journal."""
 
 import contextlib
+from functools import cache
 
 import optuna
 import pytest
@@ -61,6 +62,7 @@ def epoch_result(epoch, robust, **more):
     return EpochResult(metrics(epoch, robust, **more), MACHINE)
 
 
+@cache  # frozen, and read from YAML
 def problem_of(epochs=EPOCHS):
     return SearchProblem.load("wamr", "digits", {"epochs": epochs})
 
