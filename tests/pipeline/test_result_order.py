@@ -13,7 +13,7 @@ from pipeline.study.records import TrialRecord
 from pipeline.study.result_order import Arrival, Lockstep, replay, settle
 from tests.support.controllers import EPOCHS, controller_at, epoch_result, params_of
 
-TRIALS = 20
+TRIALS = 15
 
 
 class Workers:

@@ -1,5 +1,6 @@
 """MLflow as a view that can be lost and rebuilt: real studies, real databases."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -50,6 +51,25 @@ def seen(place):
     }
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory):
+    """A database that MLflow has made, and that holds nothing yet: each test takes a copy."""
+    path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
+    connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def ready(tmp_path, migrated):
+    """The folder of a test with its copy, so that the tables need not be made again."""
+    with (
+        contextlib.closing(sqlite3.connect(migrated)) as source,
+        contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as copy,
+    ):
+        source.backup(copy)
+    return tmp_path
+
+
 def test_each_state_is_shown_as_it_is(tmp_path):
     controller = lived(tmp_path)
     assert show_all(tmp_path, controller).error == ""
@@ -61,45 +81,45 @@ def test_each_state_is_shown_as_it_is(tmp_path):
     }
 
 
-def test_what_a_killed_driver_left_running_is_closed_and_reopened_in_its_own_run(tmp_path):
-    show_all(tmp_path, lived(tmp_path), "KILLED")
-    first, _ = shown(tmp_path)
-    next_session = controller_at(tmp_path, trials=5)
-    show_all(tmp_path, next_session)
-    assert seen(tmp_path)[3] == ("KILLED", "WAITING", "")
+def test_what_a_killed_driver_left_running_is_closed_and_reopened_in_its_own_run(ready):
+    show_all(ready, lived(ready), "KILLED")
+    first, _ = shown(ready)
+    next_session = controller_at(ready, trials=5)
+    show_all(ready, next_session)
+    assert seen(ready)[3] == ("KILLED", "WAITING", "")
     request = next_session.ask()
-    show_all(tmp_path, next_session)
-    assert seen(tmp_path)[3] == ("RUNNING", "RUNNING", "")
+    show_all(ready, next_session)
+    assert seen(ready)[3] == ("RUNNING", "RUNNING", "")
     finish(next_session, request, 0.6)
-    show_all(tmp_path, next_session)
-    assert seen(tmp_path)[3] == ("FINISHED", "COMPLETE", "")
-    again, summaries = shown(tmp_path)
+    show_all(ready, next_session)
+    assert seen(ready)[3] == ("FINISHED", "COMPLETE", "")
+    again, summaries = shown(ready)
     assert {n: run.info.run_id for n, run in first.items()} == {
         n: run.info.run_id for n, run in again.items()
     }
     assert len(summaries) == 1
-    client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = connect(f"sqlite:///{ready / 'mlflow.db'}")
     history = client.get_metric_history(again[3].info.run_id, "valid_robust")
     assert [(m.step, m.value) for m in history] == [(1, 0.3), (2, 0.6), (3, 0.6), (4, 0.6)]
 
 
-def test_a_trial_of_another_driver_that_died_goes_on_in_the_run_that_it_has(tmp_path):
-    controller = lived(tmp_path)
-    living = tracker_at(tmp_path, controller)
+def test_a_trial_of_another_driver_that_died_goes_on_in_the_run_that_it_has(ready):
+    controller = lived(ready)
+    living = tracker_at(ready, controller)
     living._opened()  # knows what was shown before the other driver
-    show_all(tmp_path, controller, "KILLED")
+    show_all(ready, controller, "KILLED")
     living.update(controller.record.trial(3))
     living._flush()
     controller.tell(3, TrialOutcome("FAIL", "diverged"))
     living.update(controller.record.trial(3))
     living.close("FINISHED", {}, "the board", "")
     assert living.error == ""
-    assert seen(tmp_path)[3] == ("FAILED", "FAIL", "diverged")  # and no trial has two runs
+    assert seen(ready)[3] == ("FAILED", "FAIL", "diverged")  # and no trial has two runs
 
 
-def test_a_trial_that_another_driver_had_meanwhile_is_shown_from_where_that_one_stopped(tmp_path):
-    controller = lived(tmp_path)
-    mine, other = tracker_at(tmp_path, controller), tracker_at(tmp_path, controller)
+def test_a_trial_that_another_driver_had_meanwhile_is_shown_from_where_that_one_stopped(ready):
+    controller = lived(ready)
+    mine, other = tracker_at(ready, controller), tracker_at(ready, controller)
     controller.retry(3, "its worker process died")
     for epoch, tracker in ((1, mine), (2, other), (3, mine)):
         if epoch > 1:
@@ -108,33 +128,33 @@ def test_a_trial_that_another_driver_had_meanwhile_is_shown_from_where_that_one_
             controller.retry(3, "its worker process died")
         tracker.update(controller.record.trial(3))
         tracker._flush()
-    views, _ = shown(tmp_path)
-    client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    views, _ = shown(ready)
+    client = connect(f"sqlite:///{ready / 'mlflow.db'}")
     history = client.get_metric_history(views[3].info.run_id, "valid_robust")
     assert [metric.step for metric in history] == [1, 2, 3]
 
 
-def test_a_run_that_a_kill_left_without_parameters_gets_them(tmp_path):
-    controller = lived(tmp_path)
-    tracker = tracker_at(tmp_path, controller)
+def test_a_run_that_a_kill_left_without_parameters_gets_them(ready):
+    controller = lived(ready)
+    tracker = tracker_at(ready, controller)
     experiment = tracker._opened()
     experiment._create(controller.record.trial(1))  # and a kill
-    show_all(tmp_path, controller)
-    views, _ = shown(tmp_path)
+    show_all(ready, controller)
+    views, _ = shown(ready)
     assert (
         set(views[1].data.params)
         == set(controller.record.trial(1).params)
         == set(views[2].data.params)
     )
-    client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = connect(f"sqlite:///{ready / 'mlflow.db'}")
     assert [f.path for f in client.list_artifacts(views[1].info.run_id)] == ["config.yaml"]
 
 
-def test_of_two_summaries_that_drivers_began_at_once_the_first_stays(tmp_path, monkeypatch):
-    controller = lived(tmp_path)
-    show_all(tmp_path, controller)
-    _, (first,) = shown(tmp_path)
-    late = tracker_at(tmp_path, controller)._opened()
+def test_of_two_summaries_that_drivers_began_at_once_the_first_stays(ready, monkeypatch):
+    controller = lived(ready)
+    show_all(ready, controller)
+    _, (first,) = shown(ready)
+    late = tracker_at(ready, controller)._opened()
     search, calls = late._search, []
 
     def blind(condition):
@@ -144,7 +164,7 @@ def test_of_two_summaries_that_drivers_began_at_once_the_first_stays(tmp_path, m
 
     monkeypatch.setattr(late, "_search", blind)
     late.find()
-    _, summaries = shown(tmp_path)
+    _, summaries = shown(ready)
     assert [run.info.run_id for run in summaries] == [first.info.run_id] == [late._summary]
 
 
@@ -157,13 +177,13 @@ def test_a_database_that_was_thrown_away_is_rebuilt_from_the_study(tmp_path):
     assert seen(anew) == seen(tmp_path)
 
 
-def test_an_experiment_that_was_deleted_by_hand_comes_back(tmp_path):
-    controller = lived(tmp_path)
-    show_all(tmp_path, controller)
-    client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+def test_an_experiment_that_was_deleted_by_hand_comes_back(ready):
+    controller = lived(ready)
+    show_all(ready, controller)
+    client = connect(f"sqlite:///{ready / 'mlflow.db'}")
     client.delete_experiment(client.get_experiment_by_name("wamr-digits").experiment_id)
-    assert show_all(tmp_path, controller).error == ""
-    assert len(seen(tmp_path)) == 4
+    assert show_all(ready, controller).error == ""
+    assert len(seen(ready)) == 4
 
 
 def test_a_view_that_cannot_be_written_is_told_and_made_right_later(tmp_path):
@@ -197,9 +217,9 @@ def test_a_uri_of_another_kind_is_refused(uri):
         check_uri(uri)
 
 
-def test_what_changed_is_shown_as_it_was_drained_and_in_its_latest_state(tmp_path):
-    controller = controller_at(tmp_path, trials=2)
-    tracker = tracker_at(tmp_path, controller)
+def test_what_changed_is_shown_as_it_was_drained_and_in_its_latest_state(ready):
+    controller = controller_at(ready, trials=2)
+    tracker = tracker_at(ready, controller)
     request = controller.ask()
     for epoch in range(1, 5):
         outcome = controller.report(request.number, epoch_result(epoch, 0.1 * epoch))
@@ -211,12 +231,12 @@ def test_what_changed_is_shown_as_it_was_drained_and_in_its_latest_state(tmp_pat
         tracker.update(trial)
     tracker.close("KILLED", {"trials_COMPLETE": 1}, "the board", "")
     assert tracker.error == ""
-    assert {n: state for n, (_, state, _) in seen(tmp_path).items()} == {
+    assert {n: state for n, (_, state, _) in seen(ready).items()} == {
         0: "COMPLETE",
         1: "RUNNING",
     }
-    views, (summary,) = shown(tmp_path)
-    client = connect(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    views, (summary,) = shown(ready)
+    client = connect(f"sqlite:///{ready / 'mlflow.db'}")
     history = client.get_metric_history(views[0].info.run_id, "valid_robust")
     assert [metric.step for metric in history] == [1, 2, 3, 4]
     assert views[0].data.metrics["final_robust"] == 0.4
