@@ -5,6 +5,7 @@ import pytest
 from pipeline.study.events import TrialOutcome
 from pipeline.study.retention import Retention, files_of
 from pipeline.trial_files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, open_files
+from pipeline.trial_files.object_store import StoreUnavailableError
 from tests.support.controllers import controller_at, epoch_result, finish
 
 ALL = (WEIGHTS, BEST_WEIGHTS, CHECKPOINT)
@@ -92,7 +93,11 @@ def test_an_object_store_that_is_away_is_no_reason_to_end_a_search(controller, m
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
     nobody = "s3://bucket/x?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:1"
     finish(controller, controller.ask(), 0.5)
-    Retention(controller.record, open_files(nobody)).apply()
+    away = open_files(nobody)
+    with pytest.raises(StoreUnavailableError):
+        list(away.list())
+    Retention(controller.record, away).apply()
+    assert controller.record.trial(0).state == "COMPLETE"
 
 
 def test_files_lie_in_the_studys_folder_unless_it_names_a_store(controller, tmp_path):
