@@ -1,28 +1,84 @@
 """The one kind of error that a user's input can cause, and words for its one line."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+
+LONGEST = 285
+"""Characters of a message: with the command's name before it, fewer than 300."""
+
+_WORD = 60  # characters of a word, such as a path, in a message that is too long
+_CUT = "..."
 
 
 class InputError(ValueError):
     """A mistake in what the user gave; its text is one line: place, rule, value, remedy."""
 
+    def __init__(self, message: str) -> None:
+        """Keep the message on one line of at most `LONGEST` characters, whatever it echoes."""
+        super().__init__(_one_line(message))
 
-def unknown(place: str, kind: str, name: str, known: Iterable[str]) -> InputError:
+
+def unknown(place: str, kind: str, name: object, known: Iterable[str]) -> InputError:
     """Build the error for an unknown name.
 
     Args:
         place: file or command line that the name was written in.
         kind: kind of thing that is named, such as 'loss'.
-        name: name that is unknown.
+        name: name that is unknown, of whatever type it was written in.
         known: names that there are; the nearest one is suggested.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name)[:100], names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return InputError(f"{place}: unknown {kind} {name!r}; {hint}there are: {', '.join(names)}")
+    return InputError(f"{place}: unknown {kind} {shown(name)}; {hint}there are: {', '.join(names)}")
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, or the name of its type where there is none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class _Shortened(reprlib.Repr):
+    """`repr` in bounded time and length: a value from a file may hold itself a million times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxlist, self.maxtuple, self.maxset = 3, 4, 6, 6, 6
+        self.maxstring = self.maxother = self.maxlong = _WORD
+
+    def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002
+        """Return a whole number; one beyond Python's limit of digits has no decimal text."""
+        if x.bit_length() > 256:
+            return f"a whole number of about {int(x.bit_length() * 0.30103) + 1} digits"
+        return repr(x)
+
+
+_shortened = _Shortened()
+
+
+def shown(value: object, most: int = _WORD) -> str:
+    """Return a value as it is echoed in a message: its `repr`, cut in the middle.
+
+    Args:
+        value: whatever the user wrote.
+        most: length that is kept, characters.
+    """
+    return cut(_shortened.repr(value), most)
+
+
+def cut(text: str, most: int = _WORD) -> str:
+    """Return a text of at most `most` characters; what is left out of its middle is '...'."""
+    if len(text) <= most:
+        return text
+    left = most - len(_CUT)
+    return text[: left - left // 2] + _CUT + text[len(text) - left // 2 :]
+
+
+def _one_line(message: str) -> str:
+    """Return a message without breaks and control characters, at most `LONGEST` long."""
+    line = " ".join(message[: 100 * LONGEST].split())
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    if len(line) > LONGEST:  # the longest words first: the rest are the rule and the remedy
+        line = " ".join(cut(word) for word in line.split(" "))
+    return cut(line, LONGEST)
