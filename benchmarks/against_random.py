@@ -96,7 +96,7 @@ def _search(
                 return complete, epochs, trials
             epochs += 1
             machine = {"device": "cpu", "threads": 1}
-            outcome = controller.report(request.number, EpochResult(metrics, machine))
+            outcome = controller.report(request.number, EpochResult(metrics, machine, {}))
             if outcome is None:
                 continue
             controller.tell(request.number, outcome)

@@ -151,7 +151,7 @@ class Controlled:
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Report to the controller, and close the trial as it says."""
         metrics = _metrics(epoch, value, last=epoch == self._epochs)
-        outcome = self.controller.report(number, EpochResult(metrics, {"device": "none"}))
+        outcome = self.controller.report(number, EpochResult(metrics, {"device": "none"}, {}))
         if outcome is not None:
             self.controller.tell(number, outcome)
         return outcome is None

@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"evaluated before, see {kept}; test data is used once (--again evaluates anew)")
         evaluation_table.show(path, yaml_file.read(kept))
         return 0
-    evaluation = evaluate_on_test(exported, weights, count, with_autoattack=args.autoattack)
+    evaluation = evaluate_on_test(exported, path, weights, count, with_autoattack=args.autoattack)
     atomic.write(kept, lambda file: file.write_text(yaml_file.dump(evaluation)))
     evaluation_table.show(path, evaluation)
     print(f"wrote {kept}")

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,18 @@ class Images:
             )
         order = stratified_order(self.labels, np.random.default_rng(0))
         return self.take(np.sort(order[:count]))
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a network that was trained on them has learnt to see.
+
+        Returns:
+            `fingerprint`, `classes` by number, and `shape` (C, H, W), as lists.
+        """
+        return {
+            "fingerprint": self.fingerprint(),
+            "classes": list(self.classes),
+            "shape": list(self.images.shape[1:]),
+        }
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that change with any pixel, label, class or order."""

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.problem.exported import Exported, load_part, load_split
+from pipeline.problem.exported import Exported, load_split, load_test, record_test_images
+from regmix.cores import compute_on
 from regmix.errors import InputError
 from regmix.evaluation.results import Masking, Proportion
 from regmix.images import Images
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def evaluate_on_test(
-    exported: Exported, weights: Path, count: int | None, *, with_autoattack: bool
+    exported: Exported, path: Path, weights: Path, count: int | None, *, with_autoattack: bool
 ) -> dict[str, Any]:
     """Return the evaluation on test images as it is kept, and print each attack's figure.
 
     Args:
         exported: the configuration.
+        path: its file, which remembers on which test images it was evaluated.
         weights: file of its weights.
         count: number of test images; None for all.
         with_autoattack: whether AutoAttack runs too.
@@ -28,12 +30,14 @@ def evaluate_on_test(
     Raises:
         InputError: where images or weights are missing or don't fit.
     """
+    compute_on()
     from regmix.evaluation.attack_settings import AttackSettings
     from regmix.evaluation.final_evaluation import evaluate_test
     from regmix.evaluation.masking import masking
     from regmix.evaluation.pgd_ensemble import random_start, validate
 
-    config, test = exported.config, load_part(exported.config, "test")
+    config, test = exported.config, load_test(exported, path)
+    whole = test.fingerprint()
     if count is not None:
         test = test.first(count)
     model, (images, labels) = _load_model(exported, weights, test), _tensors(test)
@@ -46,6 +50,7 @@ def evaluate_on_test(
     start = random_start(images, epsilon, seed)
     known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
     signs = masking(model, images, labels, start, known, AttackSettings(epsilon, seed))
+    record_test_images(path, whole)
     return _document(exported, "test images", test, rows, signs)
 
 
@@ -60,6 +65,7 @@ def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dic
     Raises:
         InputError: where images or weights are missing or don't fit.
     """
+    compute_on()
     from regmix.evaluation.apgd_levels import evaluate_finalist
     from regmix.evaluation.attack_settings import AttackSettings
     from regmix.evaluation.pgd_ensemble import random_start, validate

@@ -39,18 +39,18 @@ def export(
             "keep theirs; ask for fewer by --top"
         )
     best = _copy(files, trial.number, BEST_WEIGHTS, path.with_suffix(".best.safetensors"))
-    machine = trial.machine
-    assert machine is not None, "a complete trial was computed somewhere"
+    places = trial.computed_on
     Exported(
         origin={"study": study.name, "trial": trial.number, **origin},
         config=TrainConfig.from_flat(trial.config),
-        data_fingerprint=study.data_fingerprint,
+        images=dict(study.data),
         metrics=trial.latest,
-        machine=dict(machine),
-        versions=dict(study.versions),
+        machine=places[-1].machine,
+        versions=places[-1].versions,
         plugins=_component_plugins(study.plugins),
         weights=weights,
         best_weights=best,
+        changed_at=tuple(place.epoch for place in places[1:]),
     ).write(path)
 
 

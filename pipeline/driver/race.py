@@ -135,7 +135,7 @@ def _config(trial: TrialRecord, data_dir: str | None) -> TrainConfig:
 
 def _images(config: TrainConfig, source: StudyRecord) -> Images:
     images = load_part(config, "train")
-    if images.fingerprint() != source.data_fingerprint:
+    if images.fingerprint() != source.data["fingerprint"]:
         raise InputError(
             f"--study {source.name}: was searched on other images; give them by --data-dir"
         )
@@ -146,7 +146,7 @@ def _open(request: RaceRequest, source: StudyRecord, place: Path) -> StudyRecord
     """Open or begin the race's own study; its data and its files are those of the search."""
     race = open_study(place.name, open_storage(request.storage, place))
     race.begin_study(versions())
-    race.hold("data", {"fingerprint": source.data_fingerprint})
+    race.hold("data", source.data)
     race.hold("checkpoints", {"url": source.checkpoints})
     race.hold("plugins", source.plugins)
     return race

@@ -4,8 +4,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.problem.environment import versions
+from pipeline.problem.environment import CODE, versions
 from pipeline.problem.exported import Exported
+from regmix.cores import compute_on
 from regmix.images import Split
 from regmix.training.metrics import EpochMetrics
 
@@ -18,13 +19,11 @@ def replay(exported: Exported, data: Split, path: Path) -> Exported:
         data: its images.
         path: the file to write.
     """
-    import torch
-
+    compute_on(int(exported.machine.get("threads", 1)))
     from regmix.device import device, machine
     from regmix.training import checkpoint
     from regmix.training.trainer import RegMixTrainer
 
-    torch.set_num_threads(int(exported.machine.get("threads", 1)))
     trainer: RegMixTrainer = RegMixTrainer(exported.config, data, device())
     print(f"seed {exported.config.seed} on {machine()['device']}")
     metrics = exported.metrics
@@ -45,7 +44,7 @@ def replay(exported: Exported, data: Split, path: Path) -> Exported:
     again = Exported(
         origin={"trained_again": exported.origin},
         config=exported.config,
-        data_fingerprint=exported.data_fingerprint,
+        images=exported.images,
         metrics=metrics,
         machine=machine(),
         versions=versions(),
@@ -87,8 +86,9 @@ def compare(recorded: Exported, again: Exported) -> bool:
     reasons = [
         f"{name} was {recorded.versions.get(name)} and is {value}"
         for name, value in again.versions.items()
-        if name in ("python", "torch", "numpy") and recorded.versions.get(name) != value
+        if name in ("python", "torch", "numpy", CODE) and recorded.versions.get(name) != value
     ]
+    reasons += [f"machine or versions changed at epoch {epoch}" for epoch in recorded.changed_at]
     if recorded.machine != again.machine:
         reasons.append(f"the machine was {recorded.machine} and is {again.machine}")
     elif again.machine["device"] != "cpu":

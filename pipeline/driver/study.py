@@ -36,7 +36,7 @@ def run_study(request: SearchRequest) -> int:
         held.enter_context(exclusive(place, request.storage))
         study = _open(request, place)
         images = _load_images(request.problem)
-        study.hold("data", {"fingerprint": images.fingerprint()})
+        study.hold("data", images.identity())
         controller = _controller(request, study)
         controller.requeue_orphans()
         retention = Retention(study, files_of(study, place))

@@ -1,12 +1,15 @@
 """The Ray actor that runs trials; it imports torch when it begins: the driver loads this too."""
 
+import socket
 import traceback
 from collections.abc import Iterator
 from typing import Any
 
 from ray import tune
 
-from pipeline.execution.messages import DiskFailure, Reply, WorkerRequest
+from pipeline.base.paths import ROOT
+from pipeline.execution.messages import DiskFailure, OtherCode, Reply, WorkerRequest
+from pipeline.problem.environment import CODE_DIGEST, versions
 from pipeline.study.events import EpochResult
 from regmix.images import Images
 from regmix.plugins import Plugins, install
@@ -20,22 +23,26 @@ class TrialActor(tune.Trainable):
     """
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], images: Images, plugins: Plugins | None
+        self, config: dict[str, Any], images: Images, plugins: Plugins | None, code: str
     ) -> None:
-        """Begin the first trial.
+        """Begin the first trial, if this process runs the driver's code.
 
         Args:
             config: holds the `WorkerRequest`.
             images: the training part of the data set, shared by Ray.
             plugins: variants outside of the tool, if any.
+            code: digest of the driver's code.
         """
+        self._refusal: OtherCode | None = None
+        self.reset_config(config)
+        if code != CODE_DIGEST:
+            self._refusal = OtherCode(socket.gethostname(), str(ROOT), CODE_DIGEST)
+            return
         if plugins is not None:
             install(plugins)
         from pipeline.execution.worker import Worker
 
-        request: WorkerRequest = config["request"]
-        self._worker = Worker(images, request.threads)
-        self.reset_config(config)
+        self._worker = Worker(images, self._request.threads)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial in the same process."""
@@ -50,13 +57,15 @@ class TrialActor(tune.Trainable):
         return {"reply": reply, "done": not goes_on}
 
     def _reply(self) -> Reply:
+        if self._refusal is not None:
+            return self._refusal
         from pipeline.execution.worker import failure
         from regmix.device import machine
 
         try:
             if self._epochs is None:
                 self._epochs = self._worker.begin(self._request)
-            return EpochResult(next(self._epochs), machine())
+            return EpochResult(next(self._epochs), machine(), versions())
         except Exception as error:
             self._epochs = None
             try:

@@ -62,4 +62,18 @@ class DiskFailure:
     filename: str
 
 
-Reply = EpochResult | TrialFailure | DiskFailure
+@dataclass(frozen=True)
+class OtherCode:
+    """A worker that would run other code than the driver, and therefore trains nothing.
+
+    host: its machine.
+    folder: folder that its code lies in.
+    digest: digest of its code.
+    """
+
+    host: str
+    folder: str
+    digest: str
+
+
+Reply = EpochResult | TrialFailure | DiskFailure | OtherCode

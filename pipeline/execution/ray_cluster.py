@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.base.paths import ROOT
+from regmix.cores import usable_cores
 from regmix.errors import InputError, first_line
 
 # Ray reads these when it is imported. Its ports are open on all interfaces: the token stays on.
@@ -83,19 +84,27 @@ def ray_session(request: ClusterRequest, memory: int) -> Iterator[str]:
     _check_answers(request.address)
     import ray
 
-    if request.address is None:
-        _start(max(os.cpu_count() or 1, request.concurrency or 1), 2 * memory + (128 << 20))
-    else:
-        try:
-            environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-            ray.init(address=request.address, runtime_env=environment, **_SILENT)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise _no_cluster(request.address, error) from None
+    with contextlib.chdir(ROOT):  # Ray puts this folder first on the path of all workers
+        _join(request, 2 * memory + (128 << 20))
     with tempfile.TemporaryDirectory(prefix="regmix-", ignore_cleanup_errors=True) as scratch:
         try:
             yield scratch
         finally:
             ray.shutdown()
+
+
+def _join(request: ClusterRequest, memory: int) -> None:
+    """Start Ray here with so many bytes of shared memory, or join the cluster."""
+    import ray
+
+    if request.address is None:
+        _start(max(usable_cores(), request.concurrency or 1), memory)
+        return
+    try:
+        environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+        ray.init(address=request.address, runtime_env=environment, **_SILENT)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise _no_cluster(request.address, error) from None
 
 
 def _start(cores: int, memory: int) -> None:

@@ -20,12 +20,20 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from pipeline.execution.actor import TrialActor
-from pipeline.execution.messages import DiskFailure, Reply, TrialFailure, WorkerRequest
+from pipeline.execution.messages import (
+    DiskFailure,
+    OtherCode,
+    Reply,
+    TrialFailure,
+    WorkerRequest,
+)
 from pipeline.execution.ray_cluster import TrialResources
+from pipeline.problem.environment import CODE_DIGEST
 from pipeline.study.controller import DIED, RETRIES, StudyController, TrialListener
 from pipeline.study.events import EpochResult, TrialOutcome
 from pipeline.study.result_order import ResultOrder
 from pipeline.study.retention import Retention
+from regmix.errors import InputError
 from regmix.images import Images
 from regmix.plugins import Plugins
 
@@ -51,17 +59,17 @@ class TuneSession:
     listeners: Sequence[TrialListener] = ()
     bugs: dict[int, str] = field(default_factory=dict)
     out_of_time: bool = False
-    disk_error: OSError | None = None  # Ray would wrap it
+    error: OSError | InputError | None = None  # which no trial is to blame for; Ray would wrap it
     _numbers: dict[str, int] = field(default_factory=dict)  # Ray's trial id -> study's number
     _outcomes: dict[int, TrialOutcome] = field(default_factory=dict)  # Ray still runs these
 
     @contextlib.contextmanager
     def event(self) -> Iterator[None]:
-        """Handle one of Ray's events: keep a disk's error as it is, and tell the listeners."""
+        """Handle one of Ray's events: keep an error as it is, and tell the listeners."""
         try:
             yield
-        except OSError as error:
-            self.disk_error = error
+        except (OSError, InputError) as error:
+            self.error = error
             raise
         finally:
             self.publish()
@@ -77,8 +85,8 @@ class TuneSession:
 
         An error raised within an event would be Ray's to handle: it would blame the trial.
         """
-        if self.disk_error is not None:
-            raise self.disk_error
+        if self.error is not None:
+            raise self.error
         self.out_of_time = self.controller.budget.exhausted
         if self.stop.is_set() or self.out_of_time:
             raise KeyboardInterrupt
@@ -112,12 +120,15 @@ class TuneSession:
 
         Raises:
             OSError: where the worker's disk refused.
+            InputError: where the worker runs other code.
         """
         number = self._numbers[trial_id]
         if number in self._outcomes:
             return True
         if isinstance(reply, DiskFailure):
             raise OSError(reply.errno, "disk", reply.filename)
+        if isinstance(reply, OtherCode):
+            raise _other_code(reply)
         if isinstance(reply, TrialFailure):
             self._take_failure(number, reply)
         elif reply.metrics.epoch not in self.controller.record.trial(number).values:
@@ -154,7 +165,7 @@ class TuneSession:
             trial_id: Ray's name of the trial.
             reply: reply of the worker; None where it died.
         """
-        if self.disk_error is not None:  # the disk's fault: the study has the trial still to do
+        if self.error is not None:  # no fault of the trial: the study has it still to do
             return
         number = self._numbers[trial_id]
         if number not in self._outcomes:
@@ -168,6 +179,13 @@ class TuneSession:
 
     def _retain(self) -> None:
         self.retention.apply(busy=self._numbers.values())
+
+
+def _other_code(reply: OtherCode) -> InputError:
+    return InputError(
+        f"{reply.host}:{reply.folder}: a worker must run the code of this command (digest "
+        f"{CODE_DIGEST}), but has {reply.digest}; bring both to one version; nothing is lost"
+    )
 
 
 class StudySearcher(Searcher):
@@ -251,13 +269,14 @@ def run_trials(session: TuneSession, images: Images, plugins: Plugins | None, sc
 
     Raises:
         OSError: where the disk is full.
+        InputError: where a worker runs other code than this process.
         KeyboardInterrupt: after the session's `stop` was set.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     limit = str(session.resources.concurrency)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = limit  # else starts are serial
     resources = {"cpu": session.resources.cpus, "gpu": session.resources.gpus}
-    actor = tune.with_parameters(TrialActor, images=images, plugins=plugins)
+    actor = tune.with_parameters(TrialActor, images=images, plugins=plugins, code=CODE_DIGEST)
     tuner = tune.Tuner(
         tune.with_resources(actor, resources),
         tune_config=tune.TuneConfig(
@@ -274,6 +293,6 @@ def run_trials(session: TuneSession, images: Images, plugins: Plugins | None, sc
         if not session.out_of_time:
             raise
     except Exception:
-        if session.disk_error is not None:  # as it was, not as Ray wrapped it
-            raise session.disk_error from None
+        if session.error is not None:  # as it was, not as Ray wrapped it
+            raise session.error from None
         raise

@@ -9,13 +9,14 @@ from pipeline.problem import yaml_file
 from pipeline.problem.plugin_folder import check_plugins
 from regmix import atomic, registry
 from regmix.config import TrainConfig
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError, shown, unknown
 from regmix.images import Images, PartName, Split
 from regmix.plugins import Plugins
 from regmix.training.metrics import EpochMetrics
 
-_KEYS = ("origin", "config", "data_fingerprint", "metrics", "machine", "versions", "weights")
-_OPTIONAL = ("final_robust", "plugins", "best_weights")
+_KEYS = ("origin", "config", "images", "metrics", "machine", "versions", "weights")
+_OPTIONAL = ("final_robust", "plugins", "best_weights", "changed_at")
+_TEST = "test_fingerprint"
 _HEADER = """\
 # A configuration found by a search, complete enough to train again to the same numbers:
 #   python pipeline/train.py {name}       trains it again
@@ -29,13 +30,14 @@ class Exported:
 
     origin: dict[str, Any]  # study, trial, rank, or the file that was trained again
     config: TrainConfig
-    data_fingerprint: str
+    images: dict[str, Any]  # of its data set, see `Images.identity`; `test_fingerprint` once used
     metrics: EpochMetrics  # of the last epoch
     machine: dict[str, Any]  # device and threads
-    versions: dict[str, str]
+    versions: dict[str, str]  # and the digest of the code
     plugins: dict[str, str]  # digests of the variants outside of the tool that it uses
     weights: Path  # of the averaged model after the last epoch, beside the file
     best_weights: Path | None = None  # after `metrics.best_epoch`, where that is an earlier one
+    changed_at: tuple[int, ...] = ()  # epochs with which machine or versions changed on the way
 
     @classmethod
     def read(cls, path: Path, plugins: Plugins | None = None) -> "Exported":
@@ -54,7 +56,7 @@ class Exported:
         for key in _KEYS:
             if key not in content:
                 raise InputError(f"{path}: {key} is missing; export the configuration again")
-        for key in ("config", "metrics", "machine", "versions", "origin", "weights", "plugins"):
+        for key in (*_KEYS, "plugins"):
             if not isinstance(content.get(key, {}), dict):
                 raise InputError(f"{path}: {key} must be a mapping; export it again")
         flat, digests = content["config"], content.get("plugins", {})
@@ -71,13 +73,14 @@ class Exported:
         return cls(
             content["origin"],
             config,
-            str(content["data_fingerprint"]),
+            content["images"],
             metrics,
             content["machine"],
             content["versions"],
             digests,
             weights,
             best,
+            tuple(content.get("changed_at", ())),
         )
 
     def write(self, path: Path) -> None:
@@ -85,20 +88,26 @@ class Exported:
         content: dict[str, Any] = {
             "origin": self.origin,
             "config": self.config.flat(),
-            "data_fingerprint": self.data_fingerprint,
+            "images": self.images,
             "final_robust": self.metrics.final.robust if self.metrics.final else None,
             "metrics": asdict(self.metrics),
             "machine": self.machine,
             "versions": self.versions,
             "weights": {"file": self.weights.name, "sha256": _digest(self.weights)},
         }
+        if self.changed_at:
+            content["changed_at"] = list(self.changed_at)
         if self.plugins:
             content["plugins"] = self.plugins
         if self.best_weights:
             best = self.best_weights
             content["best_weights"] = {"file": best.name, "sha256": _digest(best)}
-        header = _HEADER.format(name=path.name)
-        atomic.write(path, lambda file: file.write_text(header + yaml_file.dump(content)))
+        _write(path, content)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    header = _HEADER.format(name=path.name)
+    atomic.write(path, lambda file: file.write_text(header + yaml_file.dump(content)))
 
 
 def _named(path: Path, entry: dict[str, str] | None) -> Path | None:
@@ -119,12 +128,59 @@ def load_split(exported: Exported, path: Path) -> Split:
     """
     config = exported.config
     images = load_part(config, "train")
-    if images.fingerprint() != exported.data_fingerprint:
+    known, found = exported.images["fingerprint"], images.fingerprint()
+    if known != found:
         raise InputError(
-            f"{path}: was trained on other images (fingerprint {exported.data_fingerprint}, here "
-            f"{images.fingerprint()}); give the right ones by --data-dir"
+            f"{path}: was trained on other images (fingerprint {known}, here {found}); give the "
+            "right ones by --data-dir"
         )
     return config.split(images)
+
+
+def load_test(exported: Exported, path: Path) -> Images:
+    """Read the test images of a configuration's data set.
+
+    Raises:
+        InputError: where they have other classes, another size or other channels than the images
+            that the configuration of the file at `path` was trained on, or are others than those
+            that it was evaluated on before.
+    """
+    test, known = load_part(exported.config, "test"), exported.images
+    place = exported.config.data.options.get("data_dir") or exported.config.data.name
+    here = test.identity()
+    if here["classes"] != known["classes"]:
+        raise InputError(
+            f"{place}: must have the classes that {path.name} was trained on, but "
+            f"{_first_difference(known['classes'], here['classes'])}; give those by --data-dir"
+        )
+    if here["shape"] != known["shape"]:
+        raise InputError(
+            f"{place}: must hold images of shape (C, H, W) = {tuple(known['shape'])}, as "
+            f"{path.name} was trained on, but they have {tuple(here['shape'])}; give those by "
+            "--data-dir"
+        )
+    before = known.get(_TEST, here["fingerprint"])
+    if before != here["fingerprint"]:
+        raise InputError(
+            f"{place}: must hold the test images that {path.name} was evaluated on before "
+            f"(fingerprint {before}), but has {here['fingerprint']}; give those by --data-dir"
+        )
+    return test
+
+
+def _first_difference(known: list[str], here: list[str]) -> str:
+    if len(known) != len(here):
+        return f"has {len(here)} instead of {len(known)}"
+    number = next(n for n, pair in enumerate(zip(known, here, strict=True)) if len({*pair}) == 2)
+    return f"number {number} is {shown(here[number])} instead of {shown(known[number])}"
+
+
+def record_test_images(path: Path, fingerprint: str) -> None:
+    """Store in an exported file on which test images it was evaluated, once."""
+    content = yaml_file.read(path)
+    if _TEST not in content["images"]:
+        content["images"][_TEST] = fingerprint
+        _write(path, content)
 
 
 def load_part(config: TrainConfig, part: PartName) -> Images:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from optuna.study import Study
@@ -13,7 +13,7 @@ from pipeline.study.budget import TimeBudget
 from pipeline.study.contracts import Problem, Pruner, Queue, SamplerFactory
 from pipeline.study.events import EpochResult, TrialOutcome, TrialRequest
 from pipeline.study.heartbeat import Heartbeat
-from pipeline.study.records import DEFAULT, StudyRecord, TrialRecord, TrialWriter
+from pipeline.study.records import DEFAULT, ComputedOn, StudyRecord, TrialRecord, TrialWriter
 from regmix.ranges import Value
 from regmix.training.catastrophic_overfitting import RATIO
 from regmix.training.metrics import EpochMetrics
@@ -184,8 +184,9 @@ class StudyController:
         value = comparable(metrics)
         outcome = self._decide(known.with_epoch(metrics, value))
         write.epoch(metrics)
-        if known.machine != result.machine:
-            write.machine(result.machine)
+        place = ComputedOn(metrics.epoch, dict(result.machine), dict(result.versions))
+        if not known.computed_on or replace(known.computed_on[-1], epoch=metrics.epoch) != place:
+            write.computed_on([*known.computed_on, place])
         if outcome is not None:
             write.outcome(metrics.epoch, outcome)
         live.report(value, metrics.epoch)

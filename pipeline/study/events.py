@@ -27,10 +27,16 @@ class TrialRequest:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """An epoch that a worker has trained, and the machine on which."""
+    """An epoch that a worker has trained, and where.
+
+    metrics: what was measured.
+    machine: device and threads, see `regmix.device.machine`.
+    versions: versions and digest of the code, see `pipeline.problem.environment.versions`.
+    """
 
     metrics: EpochMetrics
     machine: Mapping[str, Any]
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Nobody else reads or writes a user attribute. The attributes of a trial, and who
     config         flat configuration of the run                  StudyController.ask
     origin         where its parameters come from; absent: sampled  whoever enqueues it
     epoch_N        metrics of epoch N                             StudyController.report
-    machine        device and threads of the last epoch           StudyController.report
+    computed_on    machine and versions, from which epoch on      StudyController.report
     would_prune    reason of a stop that a control trial ignored  StudyController.report
     outcome        epoch, state and reason of its end             StudyController.report, tell
     retries        reasons for which it was tried again           StudyController.retry
@@ -15,10 +15,10 @@ and of a study:
     format         number of this format                          begin_study
     problem        identity of recipe, space and overrides        hold
     rules          what is sought, and in which order             hold
-    data           fingerprint of the training images             hold
+    data           fingerprint, classes and shape of its images   hold
     checkpoints    URL of the object store, if any                hold
     plugins        digests of the plug-ins that it uses           hold
-    versions       versions of what a result may depend on        begin_study
+    versions       versions with which it was begun               begin_study
     extent         trials and seconds that were asked for         set_extent
     seconds        seconds that it took, over all sessions        StudyController.report, tell
     eliminated_N   finalists that dropped out after seed N        RoundQueue
@@ -28,7 +28,7 @@ decided is decided once, and a kill between two writes does not decide it again.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -42,13 +42,27 @@ from regmix.evaluation.results import FinalEvaluation
 from regmix.ranges import Value
 from regmix.training.metrics import EpochMetrics
 
-FORMAT = 2
+FORMAT = 3
 """Number of the format; version 0.1.0 had none. Increase it when an attribute changes."""
 
 DEFAULT = "default"
 """Origin of the trial with the recipe's own values."""
 
 _ELIMINATED = "eliminated_"
+
+
+@dataclass(frozen=True)
+class ComputedOn:
+    """What epochs of a trial depend on beside its configuration.
+
+    epoch: the first of them.
+    machine: device and threads, see `regmix.device.machine`.
+    versions: versions and digest of the code, see `pipeline.problem.environment.versions`.
+    """
+
+    epoch: int
+    machine: dict[str, Any]
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -165,10 +179,9 @@ class TrialRecord:
         return list(self.frozen.user_attrs.get("retries", []))
 
     @property
-    def machine(self) -> Mapping[str, Any] | None:
-        """Device and threads of the last epoch, see `regmix.device.machine`."""
-        found: Mapping[str, Any] | None = self.frozen.user_attrs.get("machine")
-        return found
+    def computed_on(self) -> "tuple[ComputedOn, ...]":
+        """Where its epochs were computed: one entry, or more where that changed on the way."""
+        return tuple(ComputedOn(**place) for place in self.frozen.user_attrs.get("computed_on", []))
 
     @property
     def constraints(self) -> Mapping[str, float]:
@@ -207,9 +220,9 @@ class TrialWriter:
         """Store what was measured after an epoch."""
         self.live.set_user_attr(f"epoch_{metrics.epoch}", asdict(metrics))
 
-    def machine(self, machine: Mapping[str, Any]) -> None:
-        """Store what the last epoch was computed on."""
-        self.live.set_user_attr("machine", dict(machine))
+    def computed_on(self, places: "Sequence[ComputedOn]") -> None:
+        """Store what the epochs were computed on, the latest place last."""
+        self.live.set_user_attr("computed_on", [asdict(place) for place in places])
 
     def outcome(self, epoch: int, outcome: TrialOutcome) -> None:
         """Store how the trial ends with an epoch."""
@@ -259,9 +272,9 @@ class StudyRecord:
         return str(self._mapping("rules").get("objective", "robust"))
 
     @property
-    def data_fingerprint(self) -> str:
-        """Fingerprint of the training images."""
-        return str(self._mapping("data")["fingerprint"])
+    def data(self) -> Mapping[str, Any]:
+        """What its images are, see `regmix.images.Images.identity`."""
+        return self._mapping("data")
 
     @property
     def checkpoints(self) -> str | None:
@@ -276,7 +289,7 @@ class StudyRecord:
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """Versions of what a result may depend on."""
+        """Versions with which the study was begun; those of each trial are its own."""
         return self._mapping("versions")
 
     @property

@@ -1,6 +1,5 @@
 """Image files as one array."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from regmix.cores import usable_cores
 from regmix.errors import InputError, first_line
 
 
@@ -32,7 +32,7 @@ def decode(paths: Sequence[Path]) -> NDArray[np.uint8]:
             )
         images[place] = pixels
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for _ in pool.map(read, range(len(paths)), chunksize=256):
             pass
     return images

@@ -4,13 +4,16 @@ import pytest
 from optuna.trial import TrialState
 
 from pipeline.study.budget import TimeBudget
-from pipeline.study.events import TrialOutcome
+from pipeline.study.events import EpochResult, TrialOutcome
+from pipeline.study.records import ComputedOn
 from tests.support.controllers import (
     MACHINE,
+    VERSIONS,
     controller_at,
     epoch_result,
     finish,
     kill_at_write,
+    metrics,
     params_of,
     study_at,
 )
@@ -28,7 +31,18 @@ def test_a_trial_is_complete_with_the_final_evaluation_of_its_end(tmp_path):
     trial = controller.record.trial(0)
     assert (trial.state, trial.final_robust) == ("COMPLETE", 0.3)
     assert trial.values[4] == pytest.approx(0.4)
-    assert trial.machine == MACHINE
+    assert trial.computed_on == (ComputedOn(1, MACHINE, VERSIONS),)
+
+
+def test_where_an_epoch_was_computed_is_kept_from_the_epoch_on_with_which_it_changed(tmp_path):
+    controller = controller_at(tmp_path)
+    number, newer = controller.ask().number, {**VERSIONS, "code": "f0"}
+    for epoch, versions in enumerate((VERSIONS, VERSIONS, newer), start=1):
+        controller.report(number, EpochResult(metrics(epoch, 0.3), MACHINE, versions))
+    assert controller.record.trial(number).computed_on == (
+        ComputedOn(1, MACHINE, VERSIONS),
+        ComputedOn(3, MACHINE, newer),
+    )
 
 
 def test_it_asks_for_as_many_trials_as_the_study_shall_have(tmp_path):
@@ -120,7 +134,7 @@ def test_a_kill_in_place_of_any_write_changes_nothing_in_the_end(tmp_path):
 
     def told(trial):
         state = (trial.state, trial.outcome, trial.origin, trial.retries, trial.frozen.value)
-        return (*state, trial.params, trial.config, trial.values, trial.epochs, trial.machine)
+        return (*state, trial.params, trial.config, trial.values, trial.epochs, trial.computed_on)
 
     writes, expected = lived(tmp_path / "undisturbed", -1)
     assert [row[0] for row in expected] == ["COMPLETE", "COMPLETE", "FAIL", "PRUNED", "COMPLETE"]
@@ -318,12 +332,12 @@ def test_a_change_is_a_copy_that_later_reports_leave_alone(tmp_path):
     request = controller.ask()
     controller.report(request.number, epoch_result(1, 0.3))
     (copy,) = controller.drain_changes()
-    machine, metrics = copy.machine, copy.latest
+    places, latest = copy.computed_on, copy.latest
     controller.report(request.number, epoch_result(2, 0.4))
     controller.retry(request.number, "its worker process died")
     controller.ask()
     assert copy.values == {1: 0.3}
-    assert (copy.machine, copy.latest, copy.retries) == (machine, metrics, [])
+    assert (copy.computed_on, copy.latest, copy.retries) == (places, latest, [])
     assert copy.state == "RUNNING"
     (later,) = controller.drain_changes()
     assert later.values == {1: 0.3, 2: 0.4}

@@ -7,14 +7,15 @@ import sys
 
 import pytest
 
-from pipeline.execution.messages import DiskFailure, TrialFailure, WorkerRequest
+from pipeline.execution.messages import DiskFailure, OtherCode, TrialFailure, WorkerRequest
 from pipeline.study.events import EpochResult
-from tests.support.controllers import MACHINE, epoch_result, metrics, problem_of
+from tests.support.controllers import MACHINE, VERSIONS, epoch_result, metrics, problem_of
 
 CONFIG = problem_of().config({})
 MESSAGES = [
     WorkerRequest(3, CONFIG.flat(), 2, "s3://bucket/folder", 2),
-    EpochResult(metrics(4, 0.5), MACHINE),
+    EpochResult(metrics(4, 0.5), MACHINE, VERSIONS),
+    OtherCode("here", "/opt/regmix", "0f"),
     epoch_result(1, 0.25, co_detected=True),
     TrialFailure("bug", "ValueError: no", "Traceback (most recent call last):\n"),
     DiskFailure(28, "weights.safetensors"),

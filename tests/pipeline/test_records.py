@@ -4,7 +4,14 @@ import optuna
 import pytest
 
 from pipeline.study.events import TrialOutcome
-from pipeline.study.records import DEFAULT, FORMAT, StudyRecord, TrialRecord, TrialWriter
+from pipeline.study.records import (
+    DEFAULT,
+    FORMAT,
+    ComputedOn,
+    StudyRecord,
+    TrialRecord,
+    TrialWriter,
+)
 from pipeline.study.storage import open_storage
 from regmix.errors import InputError
 from tests.support.controllers import MACHINE, VERSIONS, metrics
@@ -36,7 +43,8 @@ def test_every_attribute_of_a_trial_comes_back(tmp_path):
     for epoch, found in epochs.items():
         write.epoch(found)
         live.report(found.valid_robust, epoch)
-    write.machine(MACHINE)
+    places = (ComputedOn(1, MACHINE, VERSIONS), ComputedOn(2, {"device": "gpu"}, VERSIONS))
+    write.computed_on(places)
     write.would_prune("rank 3 of 3")
     write.retries(["out of memory", "its worker process died"])
     write.outcome(2, TrialOutcome("FAIL", "diverged"))
@@ -49,7 +57,7 @@ def test_every_attribute_of_a_trial_comes_back(tmp_path):
     assert trial.epochs == epochs
     assert trial.latest == epochs[2] and trial.metrics(1) == epochs[1]
     assert trial.final == epochs[2].final and trial.final.robust == 0.375
-    assert trial.machine == MACHINE
+    assert trial.computed_on == places
     assert trial.would_prune == "rank 3 of 3"
     assert trial.retries == ["out of memory", "its worker process died"]
     assert (trial.outcome, trial.reason) == (TrialOutcome("FAIL", "diverged"), "diverged")
@@ -64,7 +72,7 @@ def test_a_trial_without_any_attribute_says_so(tmp_path):
     begin(tmp_path).study.ask()
     trial = again(tmp_path).trial(0)
     assert (trial.begun, trial.last_epoch, trial.values, trial.epochs) == (False, 0, {}, {})
-    assert (trial.outcome, trial.reason, trial.machine) == (None, "", None)
+    assert (trial.outcome, trial.reason, trial.computed_on) == (None, "", ())
     assert (trial.origin, trial.is_default) == ("sampled", False)
     assert (trial.would_prune, trial.retries, trial.constraints) == ("", [], {})
 
@@ -75,7 +83,7 @@ def test_every_attribute_of_a_study_comes_back(tmp_path):
     problem = {"space": "wamr", "search.alpha": "Float(0, 1)", "search.beta": "Int(1, 9)"}
     study.hold("problem", problem)
     study.hold("rules", {"objective": "robust,clean", "min_clean": 0.8, "deterministic": None})
-    study.hold("data", {"fingerprint": "abc"})
+    study.hold("data", {"fingerprint": "abc", "classes": ["0", "1"]})
     study.hold("checkpoints", {"url": "s3://bucket/folder"})
     study.hold("plugins", {"losses/mine.py": "0f"})
     study.set_extent(8, 90.0)
@@ -86,7 +94,7 @@ def test_every_attribute_of_a_study_comes_back(tmp_path):
     found.check_format()
     assert (found.name, found.versions, found.problem) == ("s", VERSIONS, problem)
     assert found.searched == ("alpha", "beta")
-    assert (found.objective, found.data_fingerprint) == ("robust,clean", "abc")
+    assert (found.objective, found.data["fingerprint"]) == ("robust,clean", "abc")
     assert (found.checkpoints, found.plugins) == ("s3://bucket/folder", {"losses/mine.py": "0f"})
     assert (found.extent, found.seconds) == ({"trials": 8, "budget": 90.0}, 12.5)
     assert found.eliminated == {3: "failed: diverged"}
@@ -103,7 +111,7 @@ def test_the_format_is_what_is_documented(tmp_path):
     TrialWriter(live).epoch(metrics(1, 0.25))
     TrialWriter(live).outcome(1, TrialOutcome("PRUNED", "rank 2 of 2"))
     stored = again(tmp_path).study
-    assert stored.user_attrs == {"format": 2, "versions": VERSIONS}
+    assert stored.user_attrs == {"format": 3, "versions": VERSIONS}
     attributes = stored.get_trials()[0].user_attrs
     assert attributes.keys() == {"origin", "config", "epoch_1", "outcome"}
     assert attributes["epoch_1"]["valid_robust"] == 0.25

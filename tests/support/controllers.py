@@ -59,7 +59,7 @@ def no_masking():
 
 def epoch_result(epoch, robust, **more):
     """Return what a worker sends of an epoch; arguments as of `metrics`."""
-    return EpochResult(metrics(epoch, robust, **more), MACHINE)
+    return EpochResult(metrics(epoch, robust, **more), MACHINE, VERSIONS)
 
 
 @cache  # frozen, and read from YAML
