@@ -13,44 +13,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from pipeline.driver.replay import replay
-from pipeline.problem.environment import versions
-from pipeline.problem.exported import Exported, load_part
+from pipeline.problem.exported import load_part
 from regmix.config import TrainConfig
 from regmix.models.small_cnn import small_cnn
-from tests.support.controllers import metrics
 from tests.support.processes import call
+from tests.support.trained import SETTINGS, jpegs, trained
 
-SETTINGS = {
-    "attack": "fgsm", "loss": "plain", "model": "small_cnn", "width": 8, "epochs": 3,
-    "valid_images": 40, "batch_size": 20, "lr": 0.05, "eval_seed": 3, "eval_steps": 2,
-}  # fmt: skip
 ROUNDING = 1e-3  # of a logit
-
-
-def exported(path, **more):
-    """Train a network, and write its file as train.py does."""
-    config = TrainConfig.from_flat({**SETTINGS, **more})
-    images, machine = load_part(config, "train"), {"device": "cpu", "threads": 1}
-    wanted = Exported(
-        {"study": "none"}, config, images.identity(), metrics(3, 0.5), machine, versions(), {}, path
-    )
-    return replay(wanted, config.split(images), path)
-
-
-@pytest.fixture
-def jpegs(tmp_path):
-    """A folder of photographs' kind: JPEG, colours, three classes that differ by a bar."""
-    draw = np.random.default_rng(1)
-    for part, count in (("train", 60), ("test", 40)):
-        for label in range(3):
-            place = tmp_path / "images" / part / f"kind{label}"
-            place.mkdir(parents=True)
-            for number in range(count):
-                pixels = draw.integers(0, 160, (16, 16, 3), dtype=np.uint8)
-                pixels[4 * label : 4 * label + 5, :, label] += 60
-                Image.fromarray(pixels).save(place / f"{number:02d}.jpg", quality=90)
-    return tmp_path / "images"
 
 
 def photographs(folder):
@@ -105,15 +74,16 @@ def attacked(model, images, labels, start, epsilon, step, steps):
 
 
 @pytest.mark.parametrize("kind", ["digits", "jpeg"])
-def test_an_independent_judge_counts_the_same_images(tmp_path, jpegs, kind):
+def test_an_independent_judge_counts_the_same_images(tmp_path, kind):
+    folder = jpegs(tmp_path / "images")
     digits = {"data": "digits", "eval_epsilon": 0.1}
-    own = digits if kind == "digits" else {"data": "image_folder", "data_dir": str(jpegs)}
-    found = exported(tmp_path / f"{kind}.yaml", **own)
+    own = digits if kind == "digits" else {"data": "image_folder", "data_dir": str(folder)}
+    found = trained(tmp_path / f"{kind}.yaml", **own)
     result = call("evaluate", tmp_path / f"{kind}.yaml")
     assert result.code == 0, result.err
     rows = yaml.safe_load((tmp_path / f"{kind}.judgement.yaml").read_text())["rows"]
 
-    images, labels = handwriting() if kind == "digits" else photographs(jpegs)
+    images, labels = handwriting() if kind == "digits" else photographs(folder)
     model = small_cnn(images.shape[1], 10 if kind == "digits" else 3, width=8)
     model.load_state_dict(load_file(found.weights))
     model.eval()
