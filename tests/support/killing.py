@@ -1,12 +1,15 @@
 """A search that is killed at a random moment and continued: what `make test-kill` repeats.
 
-`python -m tests.support.killing 50` says how many of 50 runs ended as an undisturbed one does.
+A moment is a share of what the undisturbed search writes to its journal, and not of its time: so
+it lies within the search however quick the machine is.
+
+`python -m tests.support.killing 50` says how many of 50 runs ended as an undisturbed one does; a
+second number is the seed of the first one.
 """
 
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +23,7 @@ from tests.support.studies import agree, outcome, search_arguments
 TARGETS = ("driver", "worker", "raylet", "gcs_server")
 HOOK = Path(__file__).parent / "counting"  # a sitecustomize that counts checkpoints
 EPOCHS = 6
+MOMENTS = [(0, 0), *8 * [(0, 0.97)], (0.97, 1)]  # the start, what is between, and the end
 AGAIN = 6  # starts of the command, after which a search is called stuck
 
 
@@ -81,21 +85,32 @@ def resume(place, code, printed):
     raise AssertionError(f"after {AGAIN} starts: {printed}")
 
 
-def killed(place, target, moment):
+def journal_size(place):
+    """Return how much a search has written to its journal, bytes."""
+    found = place / "studies" / "wamr-digits" / "journal.log"
+    return found.stat().st_size if found.exists() else 0
+
+
+def wait_until(process, place, size):
+    """Wait while a search lives and its journal is smaller."""
+    while process.poll() is None and journal_size(place) < size:
+        time.sleep(0.005)
+
+
+def killed(place, target, size, delay):
     """Search, kill once, and continue to the end; return whether the kill hit, and the last words.
 
     Args:
         place: folder of the search.
         target: one of TARGETS.
-        moment: so many seconds from the start.
+        size: size of the journal, bytes, from which on it is killed; 0 for its beginning.
+        delay: so many seconds after that.
     """
     process = start("search", *arguments(place), environment=counting(place))
-    hit = False
-    try:
-        out, err = process.communicate(timeout=moment)  # where it is quicker
-    except subprocess.TimeoutExpired:
-        hit = kill(process, target)
-        out, err = process.communicate(timeout=300)
+    wait_until(process, place, size)
+    time.sleep(delay)
+    hit = kill(process, target)
+    out, err = process.communicate(timeout=300)
     if target == "worker":  # a search outlives its workers
         assert process.returncode == 0, out + err
     return hit, resume(place, process.returncode, out)
@@ -128,32 +143,33 @@ def halve(place):
         file.write(b'{"op_code": 6, "worker_id"')
 
 
-def main(count):
+def main(count=50, first=0):
     with tempfile.TemporaryDirectory() as folder:
-        begun = time.monotonic()
         result = run("search", *arguments(Path(folder) / "undisturbed"))
         assert result.code == 0, result.err
-        length = time.monotonic() - begun
         expected = outcome(Path(folder) / "undisturbed")
-        print(f"undisturbed: {length:.0f} s, {len(expected)} trials", flush=True)
+        whole = journal_size(Path(folder) / "undisturbed")
+        print(f"undisturbed: {len(expected)} trials, {whole} bytes of journal", flush=True)
         good = hits = 0
-        for seed in range(count):
+        for seed in range(first, first + count):
             random.seed(seed)
             target = "driver" if random.random() < 0.5 else random.choice(TARGETS[1:])
-            moment, place = random.uniform(1, length), Path(folder) / str(seed)
+            share, delay = random.uniform(*random.choice(MOMENTS)), random.uniform(0, 0.5)
+            place = Path(folder) / str(seed)
             place.mkdir()
             try:
-                hit, printed = killed(place, target, moment)
+                hit, printed = killed(place, target, share * whole, delay)
                 check(place, printed, expected)
                 word, good = "as undisturbed", good + 1
             except AssertionError as error:
                 hit, word = True, f"FAILED: {str(error)[:2000]}"
             hits += hit
-            print(f"{seed:3d} {target:10s} after {moment:5.1f} s, {hit=}: {word}", flush=True)
+            moment = f"{target:10s} at {share:4.0%} and {delay:.2f} s"
+            print(f"{seed:3d} {moment}, {hit=}: {word}", flush=True)
     print(f"{good} of {count} ended as the undisturbed search; {hits} kills hit")
     return 0 if good == count else 1
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 50))
+    sys.exit(main(*map(int, sys.argv[1:])))
