@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from regmix import registry
 from regmix.config import TrainConfig
+from regmix.errors import InputError
 from regmix.evaluation.validator import Validator
 from regmix.images import Split
 from regmix.interfaces import AttackResult
@@ -19,6 +20,7 @@ from regmix.normalization import Normalized
 from regmix.ranges import NonNegative, check
 from regmix.training.augment import Crop, crop_flip
 from regmix.training.averaging import Average
+from regmix.training.batches import in_batches
 from regmix.training.metrics import EpochMetrics
 from regmix.training.optimizer import MomentumSGD
 from regmix.training.overfitting_monitor import OverfittingMonitor
@@ -131,17 +133,25 @@ class RegMixTrainer:
             self._memory.begin_epoch(self.epoch, self._noise)
         sums = torch.zeros(3, device=self.device)
         order = torch.randperm(len(self.images), generator=self._order).to(self.device)
-        batches = order.split(self.config.batch_size)
+        batches = in_batches(order, self.config.batch_size)
         for index in batches:
             progress = (self.epoch + self._step / len(batches)) / self.config.epochs
             factor = SCHEDULES[self.config.schedule](progress)
             self._optimizer.lr = self.config.lr * factor
-            sums += self._train_batch(index)
+            sums += self.train_batch(index)
             self._step += 1
         self._step = 0
         return sums
 
-    def _train_batch(self, index: Tensor) -> Tensor:
+    def train_batch(self, index: Tensor) -> Tensor:
+        """Attack the images at `index` (N,), and move the weights once.
+
+        Returns:
+            (3,) sums over the images: loss, correct at initial, correct at final perturbation.
+
+        Raises:
+            NonFiniteLossError: before the update.
+        """
         (images, crop), labels = self._images(index), self.labels[index]
         start, target = self._start(index, images, crop), self._smoothed(labels)
         with self._autocast():
@@ -246,9 +256,17 @@ def build_model(config: TrainConfig, channels: int, classes: int) -> nn.Module:
         config: configuration of the run, for model, seed and normalisation.
         channels: number of channels of an image.
         classes: number of logits.
+
+    Raises:
+        InputError: where a plug-in returns no network.
     """
     build = registry.find("model", config.model.name, config.model.options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = build(channels, classes)
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"model {config.model.name}: must return a torch.nn.Module, but returns "
+            f"{type(network).__name__}; correct it"
+        )
     return Normalized(network, channels) if config.normalization == "data" else network
