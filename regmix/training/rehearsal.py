@@ -19,12 +19,12 @@ from torch.nn import functional as F
 
 from regmix import registry
 from regmix.config import TrainConfig
-from regmix.errors import InputError, first_line
+from regmix.errors import InputError, NonFiniteError, first_line
 from regmix.images import Images, Split
 from regmix.interfaces import AttackResult, LossInputs
 from regmix.plugins import Plugins, install
 from regmix.training.batches import smallest_batch
-from regmix.training.trainer import NonFiniteLossError, RegMixTrainer
+from regmix.training.trainer import RegMixTrainer
 
 _ROUNDING = 1e-5  # of pixels
 _SHORT = MappingProxyType({"steps": 1})  # an attack's later steps are as its first
@@ -158,9 +158,10 @@ def _told(config: TrainConfig, size: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except NonFiniteLossError as error:
+    except NonFiniteError as error:
         raise InputError(
-            f"loss {config.loss.name}: {first_line(error)}; lower its weights, or correct it"
+            f"loss {config.loss.name}, attack {config.attack.name}: {first_line(error)}; lower the "
+            "loss's weights, or correct them"
         ) from None
     except Exception as error:
         place, reason = registry.plugin_place(error), f"{type(error).__name__}: {first_line(error)}"

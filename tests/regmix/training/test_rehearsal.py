@@ -92,7 +92,8 @@ def test_a_batch_of_one_is_refused_where_a_network_pools_it_to_one_value(
         ("losses", "    return (final * 0).sum(1)", "loss mine: must return one number as real "
          "numbers of the shape (), but returns (2,)"),
         ("losses", "    return 3.0", "loss mine: must return a tensor of one number"),
-        ("losses", "    return final.sum() * float('nan')", "loss mine: loss is nan in epoch 1"),
+        ("losses", "    return final.sum() * float('nan')", "loss mine, attack fgsm: loss is nan "
+         "in epoch 1"),
         ("losses", "    return clean.sum()", "mine.py:10: fails with"),
         ("attacks", "    return AttackResult(zero + 0.5, z, zero)", "must stay within its radius"),
         ("attacks", "    return AttackResult(zero * float('nan'), z, zero)", "must stay within"),
