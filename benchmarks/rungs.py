@@ -67,7 +67,8 @@ def train(data: str, count: int, data_dir: str | None) -> Iterator[dict[str, Any
 
     from pipeline.problem.exported import load_part
     from regmix.config import TrainConfig
-    from regmix.training.trainer import NonFiniteLossError, RegMixTrainer
+    from regmix.errors import NonFiniteError
+    from regmix.training.trainer import RegMixTrainer
 
     torch.set_num_threads(1)
     known = {(row["number"], row["schedule"], row["epochs"]) for row in read(data)}
@@ -86,7 +87,7 @@ def train(data: str, count: int, data_dir: str | None) -> Iterator[dict[str, Any
                     row["averaged"].append(epoch.valid_robust)
                     row["raw"].append(epoch.raw_pgd)
                     row["final_robust"] = epoch.final and epoch.final.robust
-            except NonFiniteLossError:
+            except NonFiniteError:
                 row["final_robust"] = None
             yield row
 

@@ -1,4 +1,4 @@
-"""The one kind of error that a user's input can cause, and words for its one line."""
+"""The kinds of error that are no bugs: a user's mistake on one line, a number that is none."""
 
 import difflib
 import reprlib
@@ -17,6 +17,10 @@ class InputError(ValueError):
     def __init__(self, message: str) -> None:
         """Keep the message on one line of at most `LONGEST` characters, whatever it echoes."""
         super().__init__(_one_line(message))
+
+
+class NonFiniteError(ArithmeticError):
+    """A number that a result would be made of is NaN or infinite: the run has diverged."""
 
 
 def unknown(place: str, kind: str, name: object, known: Iterable[str]) -> InputError:

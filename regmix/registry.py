@@ -92,6 +92,11 @@ def check_names(paths: Mapping[str, object]) -> None:
                 )
 
 
+def plugin_place(error: Exception) -> str | None:
+    """Return path and line of the innermost plug-in that an error came through, if any did."""
+    return _plugins.place(error)
+
+
 def names(kind: str) -> tuple[str, ...]:
     """Return the names of all variants of a kind, such as 'loss', in alphabetical order."""
     folder = _kinds[kind].folder.name

@@ -57,10 +57,10 @@ class SourceImporter(MetaPathFinder):
             return importlib.import_module(f"{self.package}.{folder}.{name}")
         except Exception as error:
             reason = f"{type(error).__name__}: {first_line(error)}"[:150]
-            place = self._place(error) or self.files[f"{folder}/{name}.py"].place
+            place = self.place(error) or self.files[f"{folder}/{name}.py"].place
             raise InputError(f"{place}: can't be imported ({reason}); correct it") from error
 
-    def _place(self, error: Exception) -> str | None:
+    def place(self, error: Exception) -> str | None:
         """Return path and line of the innermost of these files that an error came through."""
         places = {file.place for file in self.files.values()}
         found, trace = None, error.__traceback__

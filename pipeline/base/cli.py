@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from pipeline.base.paths import disk_remedy
 from pipeline.base.signals import INTERRUPTED
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError, NonFiniteError, unknown
 from regmix.ranges import check
 
 PLACE = "command line"
@@ -50,6 +50,8 @@ class Parser(argparse.ArgumentParser):
 def run(name: str, main: Callable[[Sequence[str]], int]) -> int:
     """Run a command: a user's mistake is one line and status 2, a bug is a traceback.
 
+    Numbers that are NaN or infinite are one line and status 1.
+
     Args:
         name: name of the command, for messages.
         main: function that takes the words after it and returns the exit status.
@@ -61,6 +63,8 @@ def run(name: str, main: Callable[[Sequence[str]], int]) -> int:
         return 1
     except (Exception, KeyboardInterrupt) as error:
         status, message = 2, _mistake(error)
+        if isinstance(error, NonFiniteError):
+            status, message = 1, f"diverged: {error}; no number would mean anything"
         if _interrupted(error):
             status, message = INTERRUPTED, "interrupted"
         if message is None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.problem.exported import Exported, load_split, load_test, record_test_images
 from regmix.cores import compute_on
-from regmix.errors import InputError
 from regmix.evaluation.results import Masking, Proportion
 from regmix.images import Images
 
@@ -95,12 +94,7 @@ def _load_model(exported: Exported, weights: Path, images: Images) -> "nn.Module
     from regmix.training.trainer import build_model
 
     model = build_model(exported.config, images.images.shape[1], len(images.classes))
-    try:
-        model.load_state_dict(checkpoint.load_weights(weights))
-    except RuntimeError:
-        raise InputError(
-            f"{weights}: does not fit {exported.config.model.name}; export again"
-        ) from None
+    checkpoint.load_into(model, weights)
     return model.to(device()).eval().requires_grad_(False)
 
 

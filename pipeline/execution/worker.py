@@ -12,11 +12,11 @@ from pipeline.execution.messages import TrialFailure, WorkerRequest
 from pipeline.trial_files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, TrialFiles, open_files
 from regmix.config import TrainConfig
 from regmix.device import device
-from regmix.errors import first_line
+from regmix.errors import NonFiniteError, first_line
 from regmix.images import Images, Split
 from regmix.training import checkpoint
 from regmix.training.metrics import EpochMetrics
-from regmix.training.trainer import NonFiniteLossError, RegMixTrainer
+from regmix.training.trainer import RegMixTrainer
 
 _NO_MEMORY = "can't allocate memory"  # of torch on a CPU, in a plain RuntimeError
 
@@ -87,7 +87,7 @@ def failure(error: Exception, trace: str) -> TrialFailure:
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         raise error
     first = first_line(error)
-    if isinstance(error, NonFiniteLossError):
+    if isinstance(error, NonFiniteError):
         return TrialFailure("diverged", f"diverged: {first}")
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or _NO_MEMORY in str(error):
         return TrialFailure("out of memory", f"out of memory: {first}")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.batching import batched
+from regmix.finite import Finite, finite
 
 Perturb = Callable[[Tensor, Tensor], Tensor]  # images (N, C, H, W), labels (N,) -> worse images
 
@@ -39,7 +40,11 @@ def apgd(
 
     Returns:
         (N,) bool, True where the image survived.
+
+    Raises:
+        NonFiniteError: where logits are NaN or infinite, wherever the attack looks.
     """
+    model = Finite(model)
     common = {
         "n_iter": steps,
         "eps": settings.epsilon,
@@ -64,6 +69,7 @@ def square(
     Takes and returns what `apgd` does; `queries` is the number of forward passes for an image
     that survives.
     """
+    model = Finite(model)
     attack = SquareAttack(
         model,
         n_queries=queries,
@@ -84,6 +90,7 @@ def autoattack(
     for an image that survives. With 3 classes or fewer the targeted losses do not exist: then
     APGD-CE, FAB and Square run. Takes and returns what `apgd` does.
     """
+    model = Finite(model)
     classes = _classes(model, images)
     few = {"version": "custom", "attacks": ["apgd-ce", "fab", "square"]} if classes < 4 else {}
     attack = AutoAttack(
@@ -112,6 +119,7 @@ def _survived(
         with _traceless(), _frozen(model), _own_randomness(images), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of zero gradients, which `masking` counts
             worst = perturb(images[part], labels[part]).to(images.device)
+            finite(worst, "attacked images")
         assert (worst - images[part]).abs().max() <= settings.epsilon + 1e-5, (
             "an attack left the ball"
         )

@@ -8,6 +8,7 @@ from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.batching import among
 from regmix.evaluation.pgd_ensemble import Objective, Validation, pgd
 from regmix.evaluation.results import Masking
+from regmix.finite import Finite, finite
 
 
 def masking(
@@ -25,7 +26,11 @@ def masking(
         images, labels, start: (N, C, H, W), (N,) and (N, C, H, W), as `validate` had them.
         known: result of `validate` for them.
         settings: radius, as `validate` had it, and batch size; the seed is not used.
+
+    Raises:
+        NonFiniteError: where logits or gradients are NaN or infinite.
     """
+    model = Finite(model)
     epsilon, batch_size = settings.epsilon, settings.batch_size
 
     def survivors(
@@ -79,4 +84,5 @@ def _zero_gradient(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     point = images.clone().requires_grad_()
     loss = F.cross_entropy(model(point), labels, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, point)
+    finite(gradient, "gradients of the images")
     return gradient.flatten(1).abs().amax(1) == 0

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from regmix.finite import finite
 from regmix.projection import project
 
 Objective = Literal["cross_entropy", "margin"]
@@ -53,6 +54,9 @@ def pgd(
 
     Returns:
         (N,) bool, True where the image survived, and (N, C, H, W) the last perturbations.
+
+    Raises:
+        NonFiniteError: where logits or gradients are NaN or infinite.
     """
     assert not model.training, "evaluate in eval mode, or answers depend on the batch"
     perturbation = project(start, images, epsilon)
@@ -62,12 +66,13 @@ def pgd(
         point = perturbation[alive].requires_grad_(taken < steps)
         x, y = images[alive], labels[alive]
         with torch.set_grad_enabled(taken < steps):
-            logits = model(x + point).float()
+            logits = finite(model(x + point).float(), "logits")
         robust = logits.argmax(1) == y
         if taken == steps:
             survived[alive[robust]] = True
         elif robust.any():
             (gradient,) = torch.autograd.grad(_ascended(logits, y, objective), point)
+            finite(gradient, "gradients of the attacked images")
             moved = project(point.detach() + step * gradient.sign(), x, epsilon)
             alive = alive[robust]
             perturbation[alive] = moved[robust]
@@ -88,7 +93,7 @@ def _ascended(logits: Tensor, labels: Tensor, objective: Objective) -> Tensor:
 @torch.no_grad()
 def correct(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Return (N,) bool, True where the model in eval mode is correct on the image itself."""
-    found: Tensor = model(images).argmax(1) == labels
+    found: Tensor = finite(model(images), "logits").argmax(1) == labels
     return found
 
 

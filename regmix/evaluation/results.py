@@ -62,7 +62,7 @@ class Masking:
         return tuple(
             sentence.format(found[name])
             for name, (limit, sentence) in _LIMITS.items()
-            if found.get(name, 0) > limit
+            if not found.get(name, 0) <= limit  # so that NaN is never no sign
         )
 
 

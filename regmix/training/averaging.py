@@ -6,6 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from regmix.finite import constants
+
 Rule = Literal["growing", "constant", "pgk"]
 
 
@@ -35,6 +37,7 @@ class Average:
         """
         self.decay, self.rule, self.threshold, self.updates = decay, rule, threshold, 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self._infinite = constants(model).keys()  # of which no mean can be taken
 
     @torch.no_grad()
     def update(self, model: nn.Module, correct: Tensor | None = None) -> None:
@@ -47,7 +50,11 @@ class Average:
         """
         weight = 1 - self._present_decay(correct)
         mine, theirs = self.model.state_dict(), model.state_dict()
-        real = [name for name, tensor in mine.items() if tensor.is_floating_point()]
+        real = [
+            name
+            for name, tensor in mine.items()
+            if tensor.is_floating_point() and name not in self._infinite
+        ]
         torch._foreach_lerp_([mine[n] for n in real], [theirs[n] for n in real], weight)
         for name in mine.keys() - set(real):  # counters, such as BN's number of batches
             mine[name].copy_(theirs[name])

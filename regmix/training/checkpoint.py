@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from regmix import atomic
-from regmix.errors import InputError, first_line
+from regmix.errors import InputError, cut, first_line
+from regmix.finite import constants, overflowed
+from regmix.user_files import regular_file
 
 # What torch raises depends on which byte of a file is wrong.
 _DAMAGED = (
@@ -49,7 +51,8 @@ def pack_weights(weights: dict[str, Tensor]) -> bytes:
     """Return a model's `state_dict` as the content of a safetensors file."""
     from safetensors.torch import save as serialized
 
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
+    # copies: a network may use one tensor under two names, which the format can't say
+    tensors = {name: tensor.contiguous().cpu().clone() for name, tensor in weights.items()}
     return bytes(serialized(tensors))
 
 
@@ -63,8 +66,41 @@ def save_weights(weights: dict[str, Tensor], path: Path) -> None:
     atomic.write(path, lambda temporary: temporary.write_bytes(content))
 
 
+def load_into(model: nn.Module, path: Path) -> None:
+    """Load the weights of a file into a fresh network of their kind, to be evaluated.
+
+    Args:
+        model: network as it was built.
+        path: file of safetensors.
+
+    Raises:
+        InputError: where the file is missing or damaged, does not hold just the network's tensors
+            with their shapes and types, or one of them is not finite.
+    """
+    given, own = load_weights(path), model.state_dict()
+    for name in sorted(given.keys() ^ own.keys()):
+        how = "does not know" if name in given else "also needs"
+        raise InputError(
+            f"{path}: the network {how} the tensor {cut(name)}; restore the file, or export again"
+        )
+    for name, tensor in given.items():
+        found, asked = (f"{x.dtype} of shape {tuple(x.shape)}" for x in (tensor, own[name]))
+        if found != asked:
+            raise InputError(
+                f"{path}: the tensor {cut(name)} must be {asked}, but is {found}; restore the "
+                "file, or export again"
+            )
+    bad = overflowed(given, constants(model))
+    if bad is not None:
+        raise InputError(
+            f"{path}: the tensor {cut(bad)} holds NaN or infinity, so the run has diverged; "
+            "evaluate another one"
+        )
+    model.load_state_dict(given)
+
+
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read a `state_dict` from safetensors.
+    """Read a `state_dict` from safetensors, whatever it holds; see `load_into`.
 
     Raises:
         InputError: where the file is missing or damaged.
@@ -72,6 +108,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    regular_file(path, "restore it")
     try:
         weights: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:

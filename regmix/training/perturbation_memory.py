@@ -103,6 +103,11 @@ class PerturbationMemory:
         self._write(self.momentum, index, crop, momentum.clamp(-_LARGEST, _LARGEST))
         self._write(self.perturbation, index, crop, moved)
 
+    def finite(self) -> bool:
+        """Return whether both buffers hold finite numbers alone; the sign of NaN would be 0."""
+        sums = torch.stack([b.sum(dtype=torch.float32) for b in (self.perturbation, self.momentum)])
+        return bool(torch.isfinite(sums).all())
+
     def _normalized_gradient(self, gradient: Tensor, correct: Tensor) -> Tensor:
         """Return the gradient's part in the new momentum, (N, C, H, W)."""
         if self.momentum_rule == "sign":

@@ -1,5 +1,6 @@
 """RegMix training as a generator of epochs: it knows no study, and the caller owns the stop."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -12,22 +13,21 @@ from torch.nn import functional as F
 
 from regmix import registry
 from regmix.config import TrainConfig
+from regmix.errors import InputError, NonFiniteError
 from regmix.evaluation.validator import Validator
+from regmix.finite import constants, overflowed
 from regmix.images import Split
 from regmix.interfaces import AttackResult
 from regmix.normalization import Normalized
 from regmix.ranges import NonNegative, check
 from regmix.training.augment import Crop, crop_flip
 from regmix.training.averaging import Average
+from regmix.training.batches import in_batches
 from regmix.training.metrics import EpochMetrics
 from regmix.training.optimizer import MomentumSGD
 from regmix.training.overfitting_monitor import OverfittingMonitor
 from regmix.training.perturbation_memory import PerturbationMemory
 from regmix.training.schedules import SCHEDULES
-
-
-class NonFiniteLossError(ArithmeticError):
-    """The loss became NaN or infinite; the update that it would have caused was not made."""
 
 
 class RegMixTrainer:
@@ -53,6 +53,7 @@ class RegMixTrainer:
         self.model = build_model(config, self.images.shape[1], self.classes).to(device)
         if isinstance(self.model, Normalized):
             self.model.fit(self.images)
+        self._infinite = constants(self.model)
         self.average = Average(
             self.model, config.averaging_decay, config.averaging_rule, config.averaging_threshold
         )
@@ -97,7 +98,8 @@ class RegMixTrainer:
             until: number of the epoch after which to stop; None goes on to the last.
 
         Raises:
-            NonFiniteLossError: before the update, with epoch, step and the terms at fault.
+            NonFiniteError: before the update, with epoch, step and the terms at fault; after an
+                epoch, where a weight or a running statistic has overflowed.
         """
         last = self.config.epochs if until is None else min(until, self.config.epochs)
         while self.epoch < last:
@@ -105,6 +107,7 @@ class RegMixTrainer:
             sums = self._train_epoch()
             self.epoch += 1
             loss, initial, final = (sums / len(self.images)).tolist()
+            self._check_finite(loss)
             valid = self._validator.per_epoch(self.average.model)
             single = self._validator.overfitting_check(self.model.eval())
             self.monitor.update(self.epoch, single, valid.robust, self.average.model)
@@ -131,17 +134,42 @@ class RegMixTrainer:
             self._memory.begin_epoch(self.epoch, self._noise)
         sums = torch.zeros(3, device=self.device)
         order = torch.randperm(len(self.images), generator=self._order).to(self.device)
-        batches = order.split(self.config.batch_size)
+        batches = in_batches(order, self.config.batch_size)
         for index in batches:
             progress = (self.epoch + self._step / len(batches)) / self.config.epochs
             factor = SCHEDULES[self.config.schedule](progress)
             self._optimizer.lr = self.config.lr * factor
-            sums += self._train_batch(index)
+            sums += self.train_batch(index)
             self._step += 1
         self._step = 0
         return sums
 
-    def _train_batch(self, index: Tensor) -> Tensor:
+    def _check_finite(self, loss: float) -> None:
+        """Prove that an epoch left only finite numbers: a last update is seen by no loss.
+
+        A running variance that is infinite hides behind finite logits, which are then constant.
+        """
+        for kind, model in (("", self.model), ("averaged ", self.average.model)):
+            name = overflowed(model.state_dict(), self._infinite)
+            if name is not None:
+                raise NonFiniteError(
+                    f"{kind}{name} is NaN or infinite after epoch {self.epoch}, "
+                    f"lr {self._optimizer.lr:.3g}"
+                )
+        if self._memory and not self._memory.finite():
+            raise NonFiniteError(f"the memory is NaN or infinite after epoch {self.epoch}")
+        if not math.isfinite(loss):
+            raise NonFiniteError(f"the mean loss is {loss} in epoch {self.epoch}")
+
+    def train_batch(self, index: Tensor) -> Tensor:
+        """Attack the images at `index` (N,), and move the weights once.
+
+        Returns:
+            (3,) sums over the images: loss, correct at initial, correct at final perturbation.
+
+        Raises:
+            NonFiniteError: before the update, where loss or attack are not finite.
+        """
         (images, crop), labels = self._images(index), self.labels[index]
         start, target = self._start(index, images, crop), self._smoothed(labels)
         with self._autocast():
@@ -150,9 +178,12 @@ class RegMixTrainer:
             clean = self.model(images) if self._inputs.clean else None
         final, clean = final.float(), None if clean is None else clean.float()
         loss = self._loss(final, attacked.initial, clean, target)
-        if not torch.isfinite(loss):
-            raise NonFiniteLossError(
-                f"loss is {loss.item()} in epoch {self.epoch + 1}, step {self._step + 1}: "
+        seen = (loss, attacked.gradient, attacked.perturbation)
+        if not torch.stack([torch.isfinite(values).all() for values in seen]).all():
+            attack_alone = bool(torch.isfinite(loss))
+            what = "the attack is not finite" if attack_alone else f"loss is {loss.item()}"
+            raise NonFiniteError(
+                f"{what} in epoch {self.epoch + 1}, step {self._step + 1}: "
                 f"largest logit {final.abs().max().item():.3g} at the final perturbation, "
                 f"lr {self._optimizer.lr:.3g}"
             )
@@ -246,9 +277,17 @@ def build_model(config: TrainConfig, channels: int, classes: int) -> nn.Module:
         config: configuration of the run, for model, seed and normalisation.
         channels: number of channels of an image.
         classes: number of logits.
+
+    Raises:
+        InputError: where a plug-in returns no network.
     """
     build = registry.find("model", config.model.name, config.model.options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = build(channels, classes)
+    if not isinstance(network, nn.Module):
+        raise InputError(
+            f"model {config.model.name}: must return a torch.nn.Module, but returns "
+            f"{type(network).__name__}; correct it"
+        )
     return Normalized(network, channels) if config.normalization == "data" else network

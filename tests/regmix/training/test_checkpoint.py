@@ -93,5 +93,5 @@ def test_missing_or_damaged_weights_are_named_with_the_remedy(tmp_path, content)
         path.write_bytes(content)
     with pytest.raises(InputError, match="restore it") as told:
         checkpoint.load_weights(path)
-    assert str(told.value).startswith(f"{path}: can't be read as weights")
+    assert str(told.value).startswith(f"{path}: can't be read")
     assert "\n" not in str(told.value)

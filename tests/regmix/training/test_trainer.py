@@ -9,8 +9,9 @@ from torch.nn import functional as F
 import regmix.attacks.fgsm
 import regmix.losses.plain
 from regmix.data.digits import digits
+from regmix.errors import NonFiniteError
 from regmix.images import split
-from regmix.training.trainer import NonFiniteLossError, RegMixTrainer, build_model
+from regmix.training.trainer import RegMixTrainer, build_model
 from tests.support.regmix.epochs import timeless
 
 CPU = torch.device("cpu")
@@ -134,7 +135,7 @@ def test_a_loss_of_nan_stops_before_the_update(configure, tiny_split, monkeypatc
 
     monkeypatch.setattr(regmix.losses.plain, "plain", plain)
     trainer = RegMixTrainer(configure(initialization="history"), tiny_split, CPU)
-    with pytest.raises(NonFiniteLossError, match="loss is nan in epoch 1, step 3"):
+    with pytest.raises(NonFiniteError, match="loss is nan in epoch 1, step 3"):
         list(trainer.epochs())
     raw, average = before[-1]
     assert isinstance(average, nn.Module)
@@ -145,7 +146,7 @@ def test_a_loss_of_nan_stops_before_the_update(configure, tiny_split, monkeypatc
 
 def test_a_run_that_explodes_says_where_and_at_what_rate(configure, tiny_split):
     trainer = RegMixTrainer(configure(lr=1e30), tiny_split, CPU)
-    with pytest.raises(NonFiniteLossError, match=r"in epoch \d, step \d.*lr 1e\+30"):
+    with pytest.raises(NonFiniteError, match=r"in epoch \d, step \d.*lr 1e\+30"):
         list(trainer.epochs())
 
 

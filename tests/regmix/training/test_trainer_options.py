@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from regmix import registry
-from regmix.training.trainer import NonFiniteLossError
+from regmix.errors import NonFiniteError
 
 ALL = {"loss": "regmix", "alpha": 1, "beta": 1, "gamma": 1}  # asks for initial and clean outputs
 STEP = {"epochs": 1, "batch_size": 48, "momentum": 0, "weight_decay": 0}  # a single update
@@ -166,7 +166,7 @@ def test_a_fault_tells_its_place_the_largest_logit_and_the_rate(build, monkeypat
 
     monkeypatch.setattr("regmix.losses.plain.plain", plain)
     trainer = build(lr=0.25)
-    with pytest.raises(NonFiniteLossError) as caught:
+    with pytest.raises(NonFiniteError) as caught:
         list(trainer.epochs())
     expected = (
         f"loss is {fault} in epoch 2, step 2: largest logit {steps[-1]:.3g} at the final "
