@@ -9,7 +9,7 @@ if not __package__:  # a script puts pipeline/ first on the path; put the root t
 
 from pipeline.base import cli
 from pipeline.driver.evaluation import evaluate_on_test, evaluate_on_validation
-from pipeline.problem import yaml_file
+from pipeline.problem import judgement, yaml_file
 from pipeline.problem.exported import Exported, with_data_dir
 from pipeline.problem.plugin_folder import load_plugins
 from pipeline.report import evaluation_table
@@ -41,7 +41,7 @@ def parser() -> cli.Parser:
 def main(argv: Sequence[str]) -> int:
     """Return 0 when the evaluation is printed and, on test data, written beside the file."""
     args = parser().parse_args(argv)
-    path = Path(args.file).resolve()
+    path = Path(args.file)
     exported = Exported.read(path, load_plugins(args.plugins))
     exported = with_data_dir(exported, args.data_dir)
     count = cli.number("--images", args.images, Count | None)
@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
     kept = path.with_suffix(".best.judgement.yaml" if args.best else ".judgement.yaml")
     if kept.exists() and not args.again:
         print(f"evaluated before, see {kept}; test data is used once (--again evaluates anew)")
-        evaluation_table.show(path, yaml_file.read(kept))
+        evaluation_table.show(path, judgement.read(kept))
         return 0
     evaluation = evaluate_on_test(exported, path, weights, count, with_autoattack=args.autoattack)
     atomic.write(kept, lambda file: file.write_text(yaml_file.dump(evaluation)))

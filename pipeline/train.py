@@ -35,7 +35,7 @@ def parser() -> cli.Parser:
 def main(argv: Sequence[str]) -> int:
     """Return 0, or 1 where the file's own numbers should have come out and did not."""
     args = parser().parse_args(argv)
-    path = Path(args.file).resolve()
+    path = Path(args.file)
     exported = Exported.read(path, load_plugins(args.plugins))
     exported = with_data_dir(exported, args.data_dir)
     seeds = [cli.number("--seeds", seed, Seed) for seed in args.seeds or ()]

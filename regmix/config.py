@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
 from regmix import registry
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError, shown, unknown
 from regmix.ranges import (
     Count,
     Decay,
@@ -95,24 +95,8 @@ class TrainConfig:
         """
         places = places or {}
         at = {key: places.get(key, "configuration") for key in flat}
-        parts, known = {}, own_options()
-        for kind in registry.KINDS:
-            name = flat.get(kind)
-            if not isinstance(name, str):
-                raise InputError(
-                    f"{at.get(kind, 'configuration')}: {kind} must be named, but is "
-                    f"{'not' if name is None else repr(name)}; write {kind}: and one of "
-                    f"{', '.join(registry.names(kind))}"
-                )
-            if name not in registry.names(kind):
-                raise unknown(at[kind], kind, name, registry.names(kind))
-            parts[kind] = registry.options(kind, name)
-            for key in parts[kind].keys() & known.keys():
-                raise InputError(
-                    f"{kind} {name}: its option {key} must have a name of its own, but the run "
-                    "has another of that name; rename it"
-                )
-            known = {**known, **parts[kind]}
+        components = components_of(flat, places)
+        known = options_of(components)
         values = {}
         for key, value in flat.items():
             if key in registry.KINDS:
@@ -121,9 +105,10 @@ class TrainConfig:
                 raise unknown(at[key], "parameter", key, known)
             values[key] = check(at[key], key, value, known[key].annotation)
         arguments: dict[str, Any] = {k: values[k] for k in own_options() if k in values}
-        for kind, options in parts.items():
+        for kind, name in components.items():
+            options = registry.options(kind, name)
             taken = {key: values.get(key, option.default) for key, option in options.items()}
-            arguments[kind] = Component(str(flat[kind]), MappingProxyType(taken))
+            arguments[kind] = Component(name, MappingProxyType(taken))
         return cls(**arguments)
 
     def flat(self) -> dict[str, Value]:
@@ -151,6 +136,53 @@ class TrainConfig:
     def train_epsilon(self) -> float:
         """L-inf radius of the training perturbations, pixels in [0, 1]."""
         return self.epsilon_ratio * self.eval_epsilon
+
+
+def components_of(
+    flat: Mapping[str, object], places: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return kind -> name of the variants that a flat mapping names.
+
+    Args:
+        flat: as `TrainConfig.from_flat` takes it.
+        places: place that each key was written in, for messages.
+
+    Raises:
+        InputError: where one is not named, or unknown.
+    """
+    found = {}
+    for kind in registry.KINDS:
+        name, place = flat.get(kind), (places or {}).get(kind, "configuration")
+        if not isinstance(name, str):
+            raise InputError(
+                f"{place}: {kind} must be named, but is {'not' if name is None else shown(name)}; "
+                f"write {kind}: and one of {', '.join(registry.names(kind))}"
+            )
+        if name not in registry.names(kind):
+            raise unknown(place, kind, name, registry.names(kind))
+        found[kind] = name
+    return found
+
+
+def options_of(components: Mapping[str, str]) -> dict[str, Option]:
+    """Return every option of a run with these variants, the trainer's own first.
+
+    Args:
+        components: kind -> name of each variant.
+
+    Raises:
+        InputError: where two of them have the same name.
+    """
+    known = own_options()
+    for kind, name in components.items():
+        options = registry.options(kind, name)
+        for key in options.keys() & known.keys():
+            raise InputError(
+                f"{kind} {name}: its option {key} must have a name of its own, but the run "
+                "has another of that name; rename it"
+            )
+        known |= options
+    return known
 
 
 def own_options() -> dict[str, Option]:

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from regmix.errors import InputError
+from regmix.errors import InputError, shown
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
 T = TypeVar("T")
+_LARGEST = 2**63 - 1  # the largest whole number of torch, numpy and databases
 Value = bool | int | float | str | None
 
 
@@ -51,7 +52,7 @@ PositiveUnitInterval = Annotated[float, Bounds(low=0, high=1, open_low=True)]
 Decay = Annotated[float, Bounds(low=0, high=1, open_high=True)]
 Natural = Annotated[int, Bounds(low=0)]
 Count = Annotated[int, Bounds(low=1)]
-Seed = Annotated[int, Bounds(low=0, high=2**63 - 1)]  # what every generator takes
+Seed = Annotated[int, Bounds(low=0, high=_LARGEST)]  # what every generator takes
 
 
 def number(text: str) -> float:
@@ -64,7 +65,7 @@ def number(text: str) -> float:
     try:
         return float(numerator) / float(denominator) if slash else float(numerator)
     except (ValueError, ZeroDivisionError):
-        raise ValueError(f"not a number: {text!r}") from None
+        raise ValueError(f"not a number: {shown(text)}") from None
 
 
 def check(place: str, name: str, value: object, annotation: "TypeForm[T]") -> T:
@@ -84,26 +85,44 @@ def check(place: str, name: str, value: object, annotation: "TypeForm[T]") -> T:
     return result
 
 
-def _read(place: str, name: str, value: object, annotation: Any) -> Any:  # noqa: ANN401
+def kind_of(annotation: Any) -> Any:  # noqa: ANN401
+    """Return float, int, bool, str or a `Literal`: what an annotation's bounds are of."""
+    return _parts(annotation)[0]
+
+
+def _parts(annotation: Any) -> tuple[Any, Bounds | None, bool]:  # noqa: ANN401
+    """Return the kind of value, its bounds, and whether it may be None."""
     kind, bounds = annotation, None
-    if get_origin(kind) in (Union, types.UnionType):
-        if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
-            return None
+    optional = get_origin(kind) in (Union, types.UnionType)
+    if optional:
         (kind,) = (arm for arm in get_args(kind) if arm is not types.NoneType)
     if get_origin(kind) is Annotated:
         kind, bounds = get_args(kind)
+    return kind, bounds, optional
+
+
+def _read(place: str, name: str, value: object, annotation: Any) -> Any:  # noqa: ANN401
+    kind, bounds, optional = _parts(annotation)
+    if optional and (
+        value is None or (isinstance(value, str) and value.lower() in ("none", "null"))
+    ):
+        return None
     if get_origin(kind) is Literal:
         return _one_of(place, name, value, get_args(kind))
     result = _READERS[kind](place, name, value)
     if bounds is not None and not bounds.holds(result):
-        raise InputError(f"{place}: {name} {bounds}, but is {value!r}; choose another value")
+        raise InputError(f"{place}: {name} {bounds}, but is {shown(value)}; choose another value")
+    if kind is float and not math.isfinite(result):
+        raise InputError(f"{place}: {name} must be finite, but is {shown(value)}; choose another")
+    if kind is int and abs(result) > _LARGEST:
+        raise InputError(f"{place}: {name} must have fewer than 20 digits, but is {shown(value)}")
     return result
 
 
 def _one_of(place: str, name: str, value: object, choices: tuple[Any, ...]) -> Value:
     if value in choices:
         return choices[choices.index(value)]  # type: ignore[no-any-return]
-    raise InputError(f"{place}: {name} must be one of {', '.join(choices)}, but is {value!r}")
+    raise InputError(f"{place}: {name} must be one of {', '.join(choices)}, but is {shown(value)}")
 
 
 def _float(place: str, name: str, value: object) -> float:
@@ -113,18 +132,20 @@ def _float(place: str, name: str, value: object) -> float:
         return number(value) if isinstance(value, str) else float(value)
     except (ValueError, OverflowError):
         raise InputError(
-            f"{place}: {name} must be a number, but is {value!r}; write 0.1, 1e-3 or 8/255"
+            f"{place}: {name} must be a number, but is {shown(value)}; write 0.1, 1e-3 or 8/255"
         ) from None
 
 
 def _int(place: str, name: str, value: object) -> int:
     real = _float(place, name, value)
     if not real.is_integer():
-        raise InputError(f"{place}: {name} must be a whole number, but is {value!r}")
+        raise InputError(f"{place}: {name} must be a whole number, but is {shown(value)}")
     try:
-        return int(value)  # type: ignore[call-overload,no-any-return]  # exact: a float is not
+        whole = int(value)  # type: ignore[call-overload]  # exact: a float is not
     except ValueError:
-        return int(real)  # '1e3' or '6/2'
+        whole = int(real)  # '1e3' or '6/2'
+    assert isinstance(whole, int), "int() returns one"
+    return whole
 
 
 def _bool(place: str, name: str, value: object) -> bool:
@@ -133,13 +154,13 @@ def _bool(place: str, name: str, value: object) -> bool:
         return words[value.lower()]
     if isinstance(value, bool):
         return value
-    raise InputError(f"{place}: {name} must be true or false, but is {value!r}")
+    raise InputError(f"{place}: {name} must be true or false, but is {shown(value)}")
 
 
 def _str(place: str, name: str, value: object) -> str:
     if isinstance(value, str):
         return value
-    raise InputError(f"{place}: {name} must be text, but is {value!r}; put it in quotes")
+    raise InputError(f"{place}: {name} must be text, but is {shown(value)}; put it in quotes")
 
 
 _READERS: dict[Any, Callable[[str, str, object], Any]] = {

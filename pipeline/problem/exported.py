@@ -1,22 +1,58 @@
 """The file of an exported configuration: everything that a run needs, and what it gave."""
 
 import hashlib
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pipeline.problem import yaml_file
+from pipeline.problem import schema, yaml_file
 from pipeline.problem.plugin_folder import check_plugins
+from pipeline.problem.schema import Each, ListOf, MayLack, OrNone, Rule
 from regmix import atomic, registry
 from regmix.config import TrainConfig
-from regmix.errors import InputError, shown, unknown
+from regmix.errors import InputError, shown
+from regmix.evaluation.results import FinalEvaluation
 from regmix.images import Images, PartName, Split
 from regmix.plugins import Plugins
+from regmix.ranges import Bounds, Count, Natural, UnitInterval
 from regmix.training.metrics import EpochMetrics
+from regmix.user_files import absolute, regular_file
 
-_KEYS = ("origin", "config", "images", "metrics", "machine", "versions", "weights")
-_OPTIONAL = ("final_robust", "plugins", "best_weights", "changed_at")
 _TEST = "test_fingerprint"
+_ORIGIN: dict[str, Rule] = {
+    name: MayLack(rule)
+    for name, rule in {"study": str, "trial": Natural, "rank": Count, "finalist": Natural}.items()
+}
+_ORIGIN["trained_again"] = MayLack(_ORIGIN)  # a file that was trained again may be so anew
+_FINAL = schema.of_dataclass(FinalEvaluation, hits=Natural, count=Count)
+_WEIGHTS: dict[str, Rule] = {"file": str, "sha256": str}
+_IMAGES: dict[str, Rule] = {
+    "fingerprint": str,
+    "classes": ListOf(str),
+    "shape": ListOf(Count, length=3),
+    _TEST: MayLack(str),
+}
+
+MACHINE: dict[str, Rule] = {"device": str, "threads": Annotated[int, Bounds(low=1, high=4096)]}
+"""What `regmix.device.machine` returns."""
+
+SCHEMA: dict[str, Rule] = {
+    "origin": _ORIGIN,
+    "config": Each(object),  # checked by `TrainConfig.from_flat`
+    "images": _IMAGES,
+    "final_robust": MayLack(UnitInterval | None),
+    "metrics": schema.of_dataclass(EpochMetrics, epoch=Count, final=OrNone(_FINAL)),
+    "machine": MACHINE,
+    "versions": Each(str),
+    "plugins": MayLack(Each(str)),
+    "weights": _WEIGHTS,
+    "best_weights": MayLack(OrNone(_WEIGHTS)),
+    "changed_at": MayLack(ListOf(Count)),
+}
+"""Every key of an exported file, and what it must hold."""
+
+_REMEDY = "export the configuration again"
 _HEADER = """\
 # A configuration found by a search, complete enough to train again to the same numbers:
 #   python pipeline/train.py {name}       trains it again
@@ -50,26 +86,14 @@ class Exported:
         Raises:
             InputError: for an unknown or missing key, a wrong value, or another plug-in.
         """
-        content = yaml_file.read(path)
-        for key in content.keys() - {*_KEYS, *_OPTIONAL}:
-            raise unknown(str(path), "key", key, (*_KEYS, *_OPTIONAL))
-        for key in _KEYS:
-            if key not in content:
-                raise InputError(f"{path}: {key} is missing; export the configuration again")
-        for key in (*_KEYS, "plugins"):
-            if not isinstance(content.get(key, {}), dict):
-                raise InputError(f"{path}: {key} must be a mapping; export it again")
+        content = schema.read(str(path), yaml_file.read(path), SCHEMA, _REMEDY)
         flat, digests = content["config"], content.get("plugins", {})
         check_plugins(digests, plugins, str(path), changed="restore it, or search again")
         config = TrainConfig.from_flat(flat, dict.fromkeys(flat, f"{path}: config"))
-        try:
-            metrics = EpochMetrics.from_dict(content["metrics"])
-            weights, best = (_named(path, content.get(key)) for key in ("weights", "best_weights"))
-        except (TypeError, KeyError) as error:
-            raise InputError(
-                f"{path}: metrics or weights are wrong ({error}); export it again"
-            ) from None
-        assert weights is not None, "a mapping names a file"
+        metrics = EpochMetrics.from_dict(content["metrics"])
+        if metrics.final is not None and not metrics.final.consistent:
+            raise InputError(f"{path}: metrics: final: its counts disagree; {_REMEDY}")
+        best = content.get("best_weights")
         return cls(
             content["origin"],
             config,
@@ -78,8 +102,8 @@ class Exported:
             content["machine"],
             content["versions"],
             digests,
-            weights,
-            best,
+            _named(path, "weights", content["weights"]),
+            None if best is None else _named(path, "best_weights", best),
             tuple(content.get("changed_at", ())),
         )
 
@@ -110,12 +134,16 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     atomic.write(path, lambda file: file.write_text(header + yaml_file.dump(content)))
 
 
-def _named(path: Path, entry: dict[str, str] | None) -> Path | None:
-    """Return the weights that a file names, if any, and prove that they are these."""
-    if entry is None:
-        return None
-    weights = path.parent / entry["file"]
-    if weights.exists() and _digest(weights) != entry.get("sha256"):
+def _named(path: Path, key: str, entry: dict[str, str]) -> Path:
+    """Return the weights that a file names beside itself, and prove that they are these."""
+    name = entry["file"]
+    if not name.strip(".") or "/" in name or "\0" in name:
+        raise InputError(
+            f"{path}: {key}: file must be a plain name beside this file, but is {shown(name)}; "
+            f"{_REMEDY}"
+        )
+    weights = path.with_name(name)
+    if os.path.lexists(weights) and _digest(regular_file(weights, _REMEDY)) != entry["sha256"]:
         raise InputError(f"{weights}: is not the file that {path.name} names; export it again")
     return weights
 
@@ -199,9 +227,9 @@ def with_data_dir(exported: Exported, data_dir: str | None) -> Exported:
     flat = exported.config.flat()
     if "data_dir" not in flat:
         raise InputError(
-            f"--data-dir: the data set {exported.config.data.name!r} needs none; leave it out"
+            f"--data-dir: the data set {shown(exported.config.data.name)} needs none; leave it out"
         )
-    config = TrainConfig.from_flat({**flat, "data_dir": str(Path(data_dir).resolve())})
+    config = TrainConfig.from_flat({**flat, "data_dir": str(absolute(data_dir, "--data-dir"))})
     return replace(exported, config=config)
 
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pipeline.base.paths import ROOT
 from pipeline.problem import yaml_file
-from pipeline.problem.space import SearchSpace
-from regmix.config import TrainConfig
-from regmix.errors import InputError, unknown
-from regmix.ranges import Value, check
-from regmix.registry import KINDS, names
+from pipeline.problem.space import Choice, Range, SearchSpace
+from regmix.config import TrainConfig, components_of, options_of
+from regmix.errors import InputError, shown, unknown
+from regmix.ranges import Count, Value, check
+from regmix.registry import KINDS, names, options
 
 SPACES = ROOT / "search_spaces"
 RECIPES = SPACES / "recipes"
@@ -36,15 +37,30 @@ class Recipe:
         """
         values = yaml_file.read(path)
         losses, trials = values.pop("losses", {}), values.pop("trials", 24)
+        if "loss" in values:
+            raise InputError(
+                f"{path}: loss is decided by the space, but is {shown(values['loss'])} here; leave "
+                "it out, and write its options below losses"
+            )
         if not isinstance(losses, dict) or not all(isinstance(v, dict) for v in losses.values()):
             raise InputError(
                 f"{path}: losses must map each loss to its options; write losses: {{plain: {{}}}}"
             )
-        for loss in losses:
-            if loss not in names("loss"):
-                raise unknown(str(path), "loss", str(loss), names("loss"))
-        count = check(str(path), "trials", trials, int)
+        for loss, own in losses.items():
+            _check_loss(path, loss, own)
+        count = check(str(path), "trials", trials, Count)
         return cls(path.stem, count, values, losses, str(path))
+
+
+def _check_loss(path: Path, loss: str, own: Mapping[str, object]) -> None:
+    """Prove a recipe's values for a loss, also for one that this search does not use."""
+    if loss not in names("loss"):
+        raise unknown(str(path), "loss", loss, names("loss"))
+    known = options("loss", loss)
+    for name, value in own.items():
+        if name not in known:
+            raise unknown(f"{path}: losses: {loss}", "option", name, known)
+        check(f"{path}: losses: {loss}", name, value, known[name].annotation)
 
 
 @dataclass(frozen=True)
@@ -67,31 +83,49 @@ class SearchProblem:
         Raises:
             InputError: where any of it is wrong.
         """
-        problem = cls(
+        return cls(
             Recipe.from_yaml(_find("recipe", recipe, RECIPES)),
             SearchSpace.from_yaml(_find("space", space, SPACES)),
             overrides,
-        )
-        problem._check()
-        return problem
+        )._proved()
 
-    def _check(self) -> None:
+    def _proved(self) -> "SearchProblem":
+        """Return the same with each range in the type of its option, for every variant."""
         decided = {"loss", *self.space.ranges, *self.space.fixed}
         for name in sorted(self.overrides.keys() & decided):
             raise InputError(
-                f"--set: {name} is decided by the space {self.space.name!r}; choose another space, "
-                f"or copy {self.space.source} and change it there"
+                f"--set: {name} is decided by the space {shown(self.space.name)}; choose another "
+                f"space, or copy {self.space.source} and change it there"
             )
-        flat, sources = self._flat()
-        for name, value in self.space.fixed.items():
-            flat[name], sources[name] = value, f"{self.space.source}: fixed"
-        for name, range_ in self.space.ranges.items():
-            for end in range_.ends():
-                TrainConfig.from_flat(
-                    {**flat, name: end}, {**sources, name: f"{self.space.source}: search"}
-                )
+        place, ranges = f"{self.space.source}: search", dict(self.space.ranges)
+        flat, places = self._flat()
+        places |= dict.fromkeys(ranges, place)
+        for variants in self._variants():
+            known = options_of(components_of({**flat, **variants}, places))
+            for name in ranges.keys() - set(KINDS):
+                if name not in known:
+                    raise unknown(place, "parameter", name, known)
+                ranges[name] = ranges[name].of(place, name, known[name].annotation)
+            for end in (0, -1):
+                ends = {name: range_.ends()[end] for name, range_ in ranges.items()}
+                TrainConfig.from_flat({**flat, **ends, **variants}, places)
+        return replace(self, space=replace(self.space, ranges=ranges))
 
-    def _flat(self) -> tuple[dict[str, object], dict[str, str]]:
+    def _variants(self) -> list[dict[str, Value]]:
+        """Return every combination of the searched variants, such as two models."""
+        searched: dict[str, Range] = {
+            kind: self.space.ranges[kind] for kind in KINDS if kind in self.space.ranges
+        }
+        for kind, range_ in searched.items():
+            if not isinstance(range_, Choice):
+                raise InputError(
+                    f"{self.space.source}: search: {kind} must be a choice, but its range is of "
+                    "numbers; write {choice: [one, another]}"
+                )
+        values = (range_.ends() for range_ in searched.values())
+        return [dict(zip(searched, one, strict=True)) for one in product(*values)]
+
+    def _written(self) -> tuple[dict[str, object], dict[str, str]]:
         """Return the values that all trials share, and where each was written."""
         written: list[tuple[str, Mapping[str, object]]] = [
             (self.recipe.source, self.recipe.values),
@@ -101,21 +135,41 @@ class SearchProblem:
             (f"{self.space.source}: fixed", self.space.fixed),
         ]
         flat: dict[str, object] = {}
-        sources: dict[str, str] = {}
-        for source, values in written:
+        places = dict.fromkeys(KINDS, self.recipe.source)
+        for place, values in written:
             flat |= values
-            sources |= dict.fromkeys(values, source)
-        return flat, sources
+            places |= dict.fromkeys(values, place)
+        return flat, places
+
+    def _flat(self) -> tuple[dict[str, object], dict[str, str]]:
+        """Return the same with variants of the space: it may search others than the recipe's."""
+        flat, places = self._written()
+        for kind in self.space.ranges.keys() & set(KINDS):
+            flat[kind] = self.space.ranges[kind].nearest(_text(flat.get(kind)))
+        return flat, places
 
     def config(self, params: Mapping[str, Value]) -> TrainConfig:
         """Return the run that these sampled parameters mean."""
-        flat, sources = self._flat()
-        return TrainConfig.from_flat({**flat, **params}, sources)
+        flat, places = self._flat()
+        return TrainConfig.from_flat({**flat, **params}, places)
 
     def default(self) -> dict[str, Value]:
-        """Return the recipe's own values of what is searched, inside the ranges: trial 0."""
-        flat = self.config({}).flat()
-        return {name: range_.clip(flat[name]) for name, range_ in self.space.ranges.items()}
+        """Return the recipe's own values of what is searched, or the nearest in the ranges."""
+        own = self._own()
+        return {name: range_.nearest(own[name]) for name, range_ in self.space.ranges.items()}
+
+    def moved(self) -> dict[str, tuple[Value, Value]]:
+        """Return the recipe's own value and the nearest, of each parameter where they differ."""
+        own, nearest = self._own(), self.default()
+        return {name: (own[name], nearest[name]) for name in own if own[name] != nearest[name]}
+
+    def _own(self) -> dict[str, Value]:
+        """Return the recipe's own values of what is searched."""
+        typed, written = self.config({}).flat(), self._written()[0]
+        return {
+            name: _text(written.get(name)) if name in KINDS else typed[name]
+            for name in self.space.ranges
+        }
 
     def components(self) -> list[tuple[str, str]]:
         """Return kind and name of every component that some trial may use."""
@@ -141,8 +195,13 @@ class SearchProblem:
 
 def _find(kind: str, name: str, folder: Path) -> Path:
     if name.endswith((".yaml", ".yml")):
-        return Path(name).resolve()
+        return Path(name)
     known = [path.stem for path in folder.glob("*.yaml")]
     if name not in known:
         raise unknown("command line", kind, name, known)
     return folder / f"{name}.yaml"
+
+
+def _text(name: object) -> str | None:
+    """Return the name of a variant; None where none was written."""
+    return name if isinstance(name, str) else None

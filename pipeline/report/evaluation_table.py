@@ -7,7 +7,6 @@ from typing import Any
 from rich.table import Table
 
 from pipeline.report.formatting import console
-from regmix.errors import InputError
 from regmix.evaluation.results import Masking, Proportion
 
 
@@ -17,21 +16,12 @@ def show(path: Path, evaluation: Mapping[str, Any]) -> None:
     Args:
         path: file of the configuration, for the title.
         evaluation: what `pipeline.driver.evaluation` returned, or what was kept of it.
-
-    Raises:
-        InputError: where the kept evaluation is damaged.
     """
-    try:
-        shares = {
-            name: Proportion(row["hits"], row["count"]) for name, row in evaluation["rows"].items()
-        }
-        epsilon = float(evaluation["epsilon"])
-        data, signs = (
-            f"{evaluation['data']}'s {evaluation['part']}",
-            Masking(**evaluation["masking"]),
-        )
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise InputError(f"{path.stem}.judgement.yaml: is damaged; add --again") from None
+    shares = {
+        name: Proportion(row["hits"], row["count"]) for name, row in evaluation["rows"].items()
+    }
+    epsilon, signs = float(evaluation["epsilon"]), Masking(**evaluation["masking"])
+    data = f"{evaluation['data']}'s {evaluation['part']}"
     table = Table(title=f"{path.stem} on {data}, epsilon {epsilon:.4g}", box=None)
     for column in ("attack", "accuracy", "95 % interval", "images"):
         table.add_column(column, justify="left" if column == "attack" else "right")

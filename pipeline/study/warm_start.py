@@ -7,7 +7,7 @@ from pipeline.problem.exported import Exported
 from pipeline.problem.problem import SearchProblem
 from pipeline.study import optuna_private
 from pipeline.study.records import StudyRecord
-from regmix.errors import InputError
+from regmix.errors import InputError, shown
 from regmix.plugins import Plugins
 from regmix.ranges import Value
 
@@ -41,10 +41,10 @@ def _params(problem: SearchProblem, path: Path, plugins: Plugins | None) -> dict
     for name, range_ in space.ranges.items():
         if name not in flat:
             raise InputError(f"--enqueue {path}: has no {name}, which {space.name} searches")
-        if range_.clip(flat[name]) != flat[name]:
+        if range_.nearest(flat[name]) != flat[name]:
             raise InputError(
-                f"--enqueue {path}: {name} is {flat[name]}, outside the range of {space.name}; "
-                f"widen it in a copy of {space.source}"
+                f"--enqueue {path}: {name} is {shown(flat[name])}, outside the range of "
+                f"{space.name}; widen it in a copy of {space.source}"
             )
         params[name] = flat[name]
     return params

@@ -105,6 +105,17 @@ class FinalEvaluation:
         """The same share with its interval."""
         return Proportion(self.hits, self.count)
 
+    @property
+    def consistent(self) -> bool:
+        """Whether `survivors`, where it is known, has a bit for each of `hits` of `count`."""
+        if not self.survivors:
+            return self.hits <= self.count
+        try:
+            bits = int(self.survivors, 16)
+        except ValueError:
+            return False
+        return bits.bit_count() == self.hits <= self.count and not bits >> self.count
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "FinalEvaluation":
         """Return what `dataclasses.asdict` was given."""
