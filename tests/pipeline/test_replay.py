@@ -1,0 +1,48 @@
+"""Numbers that may differ when a file is trained again, and why; and those that may not."""
+
+import pytest
+import yaml
+
+from tests.support.processes import call
+from tests.support.trained import trained
+
+
+@pytest.fixture(scope="module")
+def _file(tmp_path_factory):
+    place = tmp_path_factory.mktemp("replay")
+    trained(place / "mine.yaml", data="digits", epochs=1, train_images=60, eval_epsilon=0.3)
+    return place / "mine.yaml"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"changed_at": [2, 5]}, "machine or versions changed at epoch 2; machine or versions"),
+        ({"versions": {"code": "0f"}}, "code was 0f and is"),
+        ({"versions": {"torch": "1.0"}}, "torch was 1.0 and is"),
+        ({"machine": {"device": "Some Card"}}, "the machine was {'device': 'Some Card'"),
+    ],
+)
+def test_other_numbers_are_explained_by_what_has_changed(_file, tmp_path, changed, said):
+    result = again(_file, tmp_path, changed)
+    assert (result.code, result.err) == (0, "")
+    assert "train_loss was 0.5 and is" in result.out
+    assert f"the numbers may differ, since {said}" in result.out
+
+
+@pytest.mark.parametrize("changed", [{}, {"versions": {"mlflow": "1.0"}}])
+def test_other_numbers_that_nothing_explains_are_a_failure(_file, tmp_path, changed):
+    result = again(_file, tmp_path, changed)
+    assert result.code == 1
+    assert "the same machine and versions gave other numbers" in result.err
+
+
+def again(file, tmp_path, changed):
+    """Train a file again in which the loss of the last epoch and some facts were changed."""
+    content = yaml.safe_load(file.read_text())
+    content["metrics"]["train_loss"] = 0.5
+    for key, value in changed.items():
+        content[key] = {**content[key], **value} if isinstance(value, dict) else value
+    (tmp_path / "mine.safetensors").write_bytes(file.with_suffix(".safetensors").read_bytes())
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    return call("train", tmp_path / "mine.yaml")
