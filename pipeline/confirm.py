@@ -8,12 +8,17 @@ from pathlib import Path
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from pipeline.base import installed
+
+installed.prove(__file__)
+
 from pipeline.base import cli, paths
+from pipeline.driver.publish import View
 from pipeline.driver.race import RaceRequest, run_race
 from pipeline.problem.plugin_folder import load_plugins
 from pipeline.study.storage import find_study
-from pipeline.tracking.uri import check_uri, default_uri
 from regmix.ranges import Count, Positive
+from regmix.user_files import absolute
 
 _MEANINGS = {
     "--top": "number of best trials that race, beside trial 0 (default: 5)",
@@ -48,18 +53,17 @@ def read(args: argparse.Namespace) -> RaceRequest:
     top, seeds = cli.number("--top", args.top, Count), cli.number("--seeds", args.seeds, Count)
     concurrency = cli.number("--concurrency", args.concurrency, Count | None)
     gpus_per_trial = cli.number("--gpus-per-trial", args.gpus_per_trial, Positive | None)
-    runs = Path(args.runs).resolve()
-    uri = args.tracking_uri or default_uri(runs)
+    runs = absolute(args.runs, "--runs")
     find_study(args.study, args.storage, runs / "studies" / args.study)
-    check_uri(uri)
+    view = View.checked(args.runs, args.storage, args.tracking_uri, new=False)
     return RaceRequest(
         study=args.study,
         top=top,
         seeds=seeds,
-        runs=runs,
+        runs=view.runs,
         out=paths.writable_folder(Path(args.out), "--out"),
-        storage=args.storage,
-        tracking_uri=uri,
+        storage=view.storage,
+        tracking_uri=view.uri,
         data_dir=args.data_dir,
         address=args.address,
         concurrency=concurrency,

@@ -7,6 +7,10 @@ from pathlib import Path
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from pipeline.base import installed
+
+installed.prove(__file__)
+
 from pipeline.base import cli
 from pipeline.driver.evaluation import evaluate_on_test, evaluate_on_validation
 from pipeline.problem import judgement, yaml_file

@@ -7,14 +7,20 @@ from pathlib import Path
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from pipeline.base import installed
+
+installed.prove(__file__)
+
 from pipeline.base import cli, paths
+from pipeline.base.commands import command, near
 from pipeline.driver.export import export
-from pipeline.problem.plugin_folder import check_plugins, load_plugins, plugin_option
+from pipeline.problem.plugin_folder import check_plugins, load_plugins, plugin_words
 from pipeline.study.ranking import candidates
 from pipeline.study.retention import files_of
 from pipeline.study.storage import find_study
 from regmix.errors import InputError
 from regmix.ranges import Count
+from regmix.user_files import absolute
 
 _MEANINGS = {
     "--top": "number of configurations (default: 3)",
@@ -38,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     """Return 0 when the files are written."""
     args = parser().parse_args(argv)
     top, plugins = cli.number("--top", args.top, Count), load_plugins(args.plugins)
-    place = Path(args.runs).resolve() / "studies" / args.study
+    place = absolute(args.runs, "--runs") / "studies" / args.study
     study = find_study(args.study, args.storage, place)
     check_plugins(study.plugins, plugins, f"--study {args.study}")
     complete = candidates(study)
@@ -51,8 +57,8 @@ def main(argv: Sequence[str]) -> int:
         path = out / f"{args.study}-{rank}.yaml"
         export(study, trial, files_of(study, place), path, {"rank": rank})
         print(f"{path}: trial {trial.number}, final_robust {trial.final_robust:.3f}")
-    first = out / f"{args.study}-1.yaml"
-    print(f"next: python pipeline/train.py {first}{plugin_option(plugins)}")
+    first = near(out / f"{args.study}-1.yaml")
+    print(f"next: {command('train.py', first, *plugin_words(plugins))}")
     return 0
 
 

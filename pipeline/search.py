@@ -8,9 +8,13 @@ from pathlib import Path
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from pipeline.base import installed
+
+installed.prove(__file__)
+
 from pipeline import pruners, samplers
 from pipeline.base import cli, paths
-from pipeline.driver.publish import sync
+from pipeline.driver.publish import View, sync
 from pipeline.driver.request import (
     OBJECTIVES,
     Rules,
@@ -21,7 +25,6 @@ from pipeline.driver.request import (
 from pipeline.driver.study import run_study
 from pipeline.problem.plugin_folder import load_plugins
 from pipeline.problem.problem import RECIPES, SPACES, SearchProblem
-from pipeline.tracking.uri import check_uri, default_uri
 from pipeline.trial_files.object_store import check_url
 from regmix.errors import InputError, unknown
 from regmix.ranges import Count, Natural, Positive, Seed, UnitInterval
@@ -120,13 +123,12 @@ def read(args: argparse.Namespace) -> SearchRequest:
     budget = None if args.budget is None else cli.seconds("--budget", args.budget)
     problem = SearchProblem.load(args.space, args.recipe or _recipe(), cli.overrides(args.set))
     problem = with_data_dir(problem.with_seed(seed), args.data_dir)
-    runs = paths.writable_folder(Path(args.runs), "--runs")
-    uri = args.tracking_uri or default_uri(runs)
-    check_uri(uri)
+    checkpoints = None if args.checkpoints is None else check_url(args.checkpoints)
+    view = View.checked(args.runs, args.storage, args.tracking_uri)
     return SearchRequest(
         problem=problem,
         study=args.study or f"{problem.space.name}-{problem.recipe.name}",
-        runs=runs,
+        runs=view.runs,
         trials=trials,
         budget=budget,
         seed=seed,
@@ -137,10 +139,10 @@ def read(args: argparse.Namespace) -> SearchRequest:
         control_every=control_every,
         rules=_rules(args),
         enqueue=tuple(Path(file).resolve() for file in args.enqueue),
-        storage=args.storage,
-        checkpoints=None if args.checkpoints is None else check_url(args.checkpoints),
+        storage=view.storage,
+        checkpoints=checkpoints,
         heartbeat=max(1, round(cli.seconds("--heartbeat", args.heartbeat))),
-        tracking_uri=uri,
+        tracking_uri=view.uri,
         address=args.address,
         plugins=plugins,
     )
@@ -173,7 +175,7 @@ def main(argv: Sequence[str]) -> int:
     """Return 0 when the study is complete, 1 when its trials fail, 130 when interrupted."""
     args = parser().parse_args(argv)
     if args.sync:
-        return sync(args.study, args.storage, Path(args.runs), args.tracking_uri)
+        return sync(args.study, args.runs, args.storage, args.tracking_uri)
     return run_study(read(args))
 
 

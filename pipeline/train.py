@@ -9,6 +9,10 @@ from pathlib import Path
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from pipeline.base import installed
+
+installed.prove(__file__)
+
 from pipeline.base import cli, paths
 from pipeline.driver.replay import compare, replay
 from pipeline.problem.exported import Exported, load_split, with_data_dir

@@ -18,6 +18,10 @@ from typing import IO, Annotated
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from pipeline.base import installed
+
+installed.prove(__file__)
+
 from pipeline.base import cli, paths
 from pipeline.tracking import mlflow_page
 from pipeline.tracking.uri import DATABASE

@@ -1,12 +1,25 @@
 """The kinds of error that are no bugs: a user's mistake on one line, a number that is none."""
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterable
 
 LONGEST = 285
 """Characters of a message: with the command's name before it, fewer than 300."""
 
+_SECRETS = (  # what an address may hold -> what is shown of it
+    (re.compile(r"(://[^\s/:@]*):\S*@"), r"\1:***@"),  # USER:PASSWORD@, also with a bare @ or /
+    (re.compile(r"(\bhttps?://)[^\s/:@]+@", re.IGNORECASE), r"\1***@"),  # a token as the user
+    (
+        re.compile(
+            r"([?&][^\s=&]*(?:pass|pwd|secret|token|cred|sig|key)[^\s=&]*=)[^\s&'\")]+",
+            re.IGNORECASE,
+        ),
+        r"\1***",
+    ),
+    (re.compile(r"(\bpassword\s?=\s?)[^\s&'\")*]+", re.IGNORECASE), r"\1***"),  # a driver's words
+)
 _WORD = 60  # characters of a word, such as a path, in a message that is too long
 _CUT = "..."
 
@@ -15,7 +28,10 @@ class InputError(ValueError):
     """A mistake in what the user gave; its text is one line: place, rule, value, remedy."""
 
     def __init__(self, message: str) -> None:
-        """Keep the message on one line of at most `LONGEST` characters, whatever it echoes."""
+        """Keep the message on one line of at most `LONGEST` characters, whatever it echoes.
+
+        Passwords and tokens of addresses are masked in it, see `masked`.
+        """
         super().__init__(_one_line(message))
 
 
@@ -43,8 +59,19 @@ def unknown(place: str, kind: str, name: object, known: Iterable[str]) -> InputE
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, or the name of its type where there is none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return the first line of an error's text, masked, or its type's name where there is none."""
+    return masked((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+
+def masked(text: str) -> str:
+    """Return a text with `***` for each password, token and key of the addresses in it.
+
+    Every message, table and command that may hold an address goes through it: a terminal's words
+    end up in logs.
+    """
+    for pattern, shown_instead in _SECRETS:
+        text = pattern.sub(shown_instead, text)
+    return text
 
 
 class _Shortened(reprlib.Repr):
@@ -85,7 +112,7 @@ def cut(text: str, most: int = _WORD) -> str:
 
 def _one_line(message: str) -> str:
     """Return a message without breaks and control characters, at most `LONGEST` long."""
-    line = " ".join(message[: 100 * LONGEST].split())
+    line = masked(" ".join(message[: 100 * LONGEST].split()))
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
     if len(line) > LONGEST:  # the longest words first: the rest are the rule and the remedy
         line = " ".join(cut(word) for word in line.split(" "))

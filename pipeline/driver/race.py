@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import pruners, samplers
+from pipeline.base.commands import command, near
 from pipeline.base.signals import INTERRUPTED
 from pipeline.driver.export import export
-from pipeline.driver.publish import make_tracker
+from pipeline.driver.publish import View
 from pipeline.driver.session import PROCESS_START, SessionPlan, execute
 from pipeline.execution.ray_cluster import ClusterRequest
 from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
-from pipeline.problem.plugin_folder import check_plugins, plugin_option
+from pipeline.problem.plugin_folder import check_plugins, plugin_words
 from pipeline.race.rounds import (
     RaceProblem,
     RoundQueue,
@@ -101,10 +102,10 @@ def run_race(request: RaceRequest) -> int:
         controller.queue.refill()
         retention, status = Retention(race, files_of(race, place), EVERY_RUN), "FINISHED"
         if not controller.queue.empty():
-            uri, runs = request.tracking_uri, request.runs
-            tracker = make_tracker(uri, runs, race.name, race.problem)
+            view = View(request.tracking_uri, request.runs, request.storage)
+            tracker = view.tracker(race, shared=controller.heartbeat is not None)
             cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
-            plan = SessionPlan(cluster, images, request.plugins)
+            plan = SessionPlan(cluster, images, request.plugins, view)
             status = execute(controller, retention, tracker, plan).status
         return _tell(request, source, controller, retention, status)
 
@@ -195,6 +196,6 @@ def _tell(
     export(race, run, retention.files, path, {"finalist": winner})
     print(f"\n{race_table.verdict(source, found, winner, reference, request.seeds)}")
     print(f"wrote {path}: seed {run.params['seed']}, the median of its seeds")
-    plugins = plugin_option(request.plugins)
-    print(f"next, once, on test data:\n  python pipeline/evaluate.py {path}{plugins}")
+    again = command("evaluate.py", near(path), *plugin_words(request.plugins))
+    print(f"next, once, on test data:\n  {again}")
     return 0

@@ -5,13 +5,14 @@ import math
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
-from pipeline.base import paths
+from pipeline.base.commands import command, given, near
 from pipeline.base.signals import INTERRUPTED, Interrupt
-from pipeline.driver.publish import make_tracker, publish
+from pipeline.driver.publish import View, publish
 from pipeline.driver.request import SearchRequest
 from pipeline.execution.ray_cluster import ClusterRequest, plan_resources, ray_session
-from pipeline.problem.plugin_folder import plugin_option
+from pipeline.problem.plugin_folder import plugin_words
 from pipeline.report import leaderboard
 from pipeline.report.formatting import console
 from pipeline.report.live import LiveView
@@ -45,6 +46,7 @@ class SessionPlan:
     cluster: cluster and share of it for each trial.
     images: training part of the data.
     plugins: variants outside of the tool, if any.
+    view: where MLflow shows the study.
     lockstep: number of workers of the imagined machine in whose order results count; None takes
         them as they arrive.
     """
@@ -52,6 +54,7 @@ class SessionPlan:
     cluster: ClusterRequest
     images: Images
     plugins: Plugins | None
+    view: View
     lockstep: int | None = None
 
 
@@ -99,7 +102,7 @@ def execute(
             if status == "FINISHED" and not controller.budget.has_time:
                 controller.close_unfinished()
             retention.apply()
-            publish(tracker, study, status, shared=controller.heartbeat is not None)
+            publish(tracker, study, status, plan.view)
     for number, trace in list(bugs.items())[:1]:
         print(f"trial {number} failed by an error in the code:\n{trace}", file=sys.stderr)
     return SessionResult(status, resources.concurrency)
@@ -114,8 +117,10 @@ def run(
         0 when the study is complete, 1 when its first trials all failed, 130 when interrupted.
     """
     cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
-    plan = SessionPlan(cluster, images, request.plugins, request.rules.deterministic)
-    ended = execute(controller, retention, _tracker(request), plan)
+    view = View(request.tracking_uri, request.runs, request.storage)
+    tracker = view.tracker(controller.record, shared=controller.heartbeat is not None)
+    plan = SessionPlan(cluster, images, request.plugins, view, request.rules.deterministic)
+    ended = execute(controller, retention, tracker, plan)
     _show(request, controller)
     if controller.budget.first_epoch:
         print(_times(controller, ended.concurrency))
@@ -138,30 +143,24 @@ def complete(request: SearchRequest, controller: StudyController) -> int:
     if budget.budget < float("inf"):
         more = f"--budget {math.ceil(2 * max(budget.budget, budget.seconds) / 60)}m"
     print(f"\n{request.study} is complete; to extend it, add {more} to the command", flush=True)
-    shared = controller.heartbeat is not None
-    publish(_tracker(request), study, "FINISHED", shared=shared)
+    view = View(request.tracking_uri, request.runs, request.storage)
+    tracker = view.tracker(study, shared=controller.heartbeat is not None, thorough=True)
+    publish(tracker, study, "FINISHED", view)
     return 0
-
-
-def _tracker(request: SearchRequest) -> Tracker:
-    identity = request.problem.identity()
-    return make_tracker(request.tracking_uri, request.runs, request.study, identity)
 
 
 def _show(request: SearchRequest, controller: StudyController) -> None:
     """Print the end of the study, and the commands that come next."""
-    runs = "" if request.runs == paths.RUNS else f" --runs {request.runs}"
-    ui = "" if request.runs == paths.RUNS else f" RUNS={request.runs}"
-    storage = f" --storage '{request.storage}'" if request.storage else ""
-    plugins = plugin_option(request.plugins)
-    study, commands = request.study, [f"make ui{ui}"]
+    study, plugins = request.study, plugin_words(request.plugins)
+    view = View(request.tracking_uri, request.runs, request.storage)
+    commands = [command("ui.py", *given({"--runs": view.runs_option}))]
     if count_states(controller.record)["COMPLETE"]:
-        where = f"{runs}{storage}{plugins}"
+        first, where = near(Path("exported") / f"{study}-1.yaml"), view.study_words(study)
         commands += [
-            f"python pipeline/confirm.py --study {study} --top 5 --seeds 3{where}",
-            f"python pipeline/export.py --study {study} --top 3{where}",
-            f"python pipeline/train.py exported/{study}-1.yaml{plugins}",
-            f"python pipeline/evaluate.py exported/{study}-1.yaml{plugins}",
+            command("confirm.py", *where, *view.uri_words, "--top", 5, "--seeds", 3, *plugins),
+            command("export.py", *where, "--top", 3, *plugins),
+            command("train.py", first, *plugins),
+            command("evaluate.py", first, *plugins),
         ]
     leaderboard.show(console(), controller.record, commands)
 

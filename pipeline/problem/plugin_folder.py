@@ -42,6 +42,6 @@ def check_plugins(
     plugins.check_digests(known, given, place, changed=changed, missing=missing)
 
 
-def plugin_option(given: Plugins | None) -> str:
-    """Return the option with its folder for a command that is printed, '' for no plug-ins."""
-    return "" if given is None else f" --plugins {given.folder}"
+def plugin_words(given: Plugins | None) -> list[str]:
+    """Return the option and its folder for a command that is printed, nothing for no plug-ins."""
+    return [] if given is None else ["--plugins", str(given.folder)]

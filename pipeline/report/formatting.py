@@ -1,9 +1,10 @@
 """Numbers, durations and parameters as text, and the console that they are printed on."""
 
+import io
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from pipeline.study.records import TrialRecord
 
@@ -11,8 +12,30 @@ _WIDTH = 140  # columns where the output is no terminal: enough for a table
 
 
 def console() -> Console:
-    """Return a console on standard output, wide enough for its tables where it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    """Return a console on standard output, wide enough for its tables where it is no terminal.
+
+    What is printed is text as it stands: brackets in a reason are no markup.
+    """
+    width = None if sys.stdout.isatty() else _WIDTH
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def plain(*parts: RenderableType) -> str:
+    """Return tables and words as a file holds them, whatever terminal or variables say."""
+    file = io.StringIO()
+    page = Console(
+        file=file,
+        width=_WIDTH,
+        color_system=None,
+        force_terminal=False,
+        force_jupyter=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for part in parts:
+        page.print(part)
+    return file.getvalue()
 
 
 def duration(seconds: float) -> str:

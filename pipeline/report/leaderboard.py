@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.report.formatting import duration, parameters, trial_cells
 from pipeline.study.ranking import (
@@ -24,7 +25,8 @@ _SHOWN = 40
 def show(console: Console, study: StudyRecord, commands: Sequence[str]) -> None:
     """Print the leaderboard, what was pruned and why, the best, and the next commands."""
     states = ", ".join(f"{count} {state}" for state, count in count_states(study).items() if count)
-    console.print(f"\n[bold]{study.name}[/]: {states}; {duration(study.seconds)} in all\n")
+    ended = f": {states}; {duration(study.seconds)} in all\n"
+    console.print(Text.assemble("\n", (study.name, "bold"), ended))
     console.print(table(study))
     more = sum(trial.begun for trial in study.trials()) - _SHOWN
     if more > 0:

@@ -13,6 +13,7 @@ Nobody else reads or writes a user attribute. The attributes of a trial, and who
 and of a study:
 
     format         number of this format                          begin_study
+    birth          what tells it from others of its name          begin_study
     problem        identity of recipe, space and overrides        hold
     rules          what is sought, and in which order             hold
     data           fingerprint, classes and shape of its images   hold
@@ -28,6 +29,7 @@ decided is decided once, and a kill between two writes does not decide it again.
 """
 
 import copy
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -194,7 +196,7 @@ class TrialRecord:
 
     def as_waiting(self) -> "TrialRecord":
         """Return a copy that is WAITING: what a trial is that a kill left RUNNING."""
-        result = copy.copy(self.frozen)
+        result = copy.deepcopy(self.frozen)
         result.state = TrialState.WAITING
         return TrialRecord(result)
 
@@ -255,6 +257,11 @@ class StudyRecord:
     def trial(self, number: int) -> TrialRecord:
         """Return one trial as the storage knows it."""
         return TrialRecord(self.study.get_trials(deepcopy=False)[number])
+
+    @property
+    def birth(self) -> str:
+        """What tells it from others of its name, by which MLflow's view of it is known."""
+        return str(self.study.user_attrs.get("birth", ""))
 
     @property
     def problem(self) -> Mapping[str, Any]:
@@ -319,7 +326,7 @@ class StudyRecord:
         self.study.set_user_attr(f"{_ELIMINATED}{seed}", found)
 
     def begin_study(self, versions: Mapping[str, str]) -> None:
-        """Store format and versions in a new study.
+        """Store format, birth and versions in a new study.
 
         Raises:
             InputError: where the study has another format.
@@ -327,6 +334,8 @@ class StudyRecord:
         if not self.study.user_attrs:
             self.study.set_user_attr("format", FORMAT)
         self.check_format()
+        if not self.birth:
+            self.study.set_user_attr("birth", uuid.uuid4().hex)
         if not self.versions:  # a kill may have come between the two
             self.study.set_user_attr("versions", dict(versions))
 

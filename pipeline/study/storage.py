@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from pipeline.base.address import check_database, sqlite_file, writable_parent
 from pipeline.base.paths import writable_folder
 from pipeline.study.records import StudyRecord
-from regmix.errors import InputError, first_line, unknown
+from regmix.errors import InputError, cut, first_line, masked, unknown
+from regmix.user_files import absolute, regular_file
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -38,6 +40,35 @@ def is_database(storage: str | None) -> bool:
     return storage is not None and "://" in storage
 
 
+def check_storage(spec: str | None, *, create: bool = True) -> str | None:
+    """Prove within seconds that a study can be kept there, without making anything.
+
+    Args:
+        spec: database URL that SQLAlchemy knows, or path of a journal file; None for the journal
+            in the study's folder.
+        create: whether the place may be new; else it must hold studies already.
+
+    Returns:
+        the same, with a file's whole path.
+
+    Raises:
+        InputError: for what is no storage, another program's, away, or lacks a driver.
+    """
+    if spec is None:
+        return None
+    if is_database(spec):
+        return check_database(spec, "--storage", "studies", create=create)
+    path, place = absolute(spec, "--storage"), f"--storage {cut(spec, 100)}"
+    if path.exists() or path.is_symlink() or not create:
+        regular_file(path, "give a journal file or a database URL by --storage")
+        if not os.access(path, os.R_OK | (os.W_OK if create else 0)):
+            raise InputError(f"{place}: can't be written to; give another file, or its permission")
+        _check_journal(path)
+    if create:
+        writable_parent(path, place)
+    return str(path)
+
+
 @contextlib.contextmanager
 def exclusive(place: Path, storage: str | None) -> Iterator[None]:
     """Hold a study, and its journal where that lies elsewhere, for one driver.
@@ -51,8 +82,6 @@ def exclusive(place: Path, storage: str | None) -> Iterator[None]:
     locks = [place / "lock"]
     if storage and not is_database(storage):
         journal = Path(storage).resolve()
-        if not journal.parent.is_dir():
-            raise InputError(f"--storage {storage}: no such folder; make {journal.parent} first")
         locks.append(journal.with_name(f"{journal.name}.driver"))
     with contextlib.ExitStack() as stack:
         for path in locks:
@@ -92,8 +121,10 @@ def open_storage(
     from optuna.storages.journal import JournalFileBackend
 
     try:
-        if mend and path.exists():
-            mend_journal(path)
+        if path.exists():
+            _check_journal(path)
+            if mend:
+                mend_journal(path)
         return JournalStorage(JournalFileBackend(str(path)))
     except OSError as error:
         raise InputError(
@@ -133,6 +164,7 @@ def find_study(name: str, storage: str | None, place: Path) -> StudyRecord:
     """
     import optuna
 
+    storage = check_storage(storage, create=False)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if storage is None and not (place / "journal.log").exists():
         known = [path.parent.name for path in place.parent.glob("*/journal.log")]
@@ -153,19 +185,33 @@ def mend_journal(path: Path) -> None:
     link that locks the file for writing. Call it only while no other driver writes.
 
     Raises:
-        ValueError: where the file is no journal at all.
+        InputError: where the file is no journal at all.
     """
+    _check_journal(path)
     (path.parent / f"{path.name}.lock").unlink(missing_ok=True)
     with open(path, "r+b") as file:
         content = file.read()
-        first = content.partition(b"\n")[0]
-        if first and b"\n" in content and "op_code" not in json.loads(first):
-            raise ValueError("its first line is no record")
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
-            if content and not whole and not content.startswith(b'{"op_code'):
-                raise ValueError("its first line is no record")
             file.truncate(whole)
+
+
+def _check_journal(path: Path) -> None:
+    """Raise InputError where a file that is not empty doesn't begin as Optuna's journals do."""
+    with open(path, "rb") as file:
+        first = file.readline(1 << 16)
+    record = False
+    try:
+        found = json.loads(first) if first.endswith(b"\n") else {}
+        record = isinstance(found, dict) and "op_code" in found
+    except (ValueError, RecursionError):
+        pass
+    begun = not first.endswith(b"\n") and first.startswith(b'{"op_code'[: len(first)])
+    if not (record or begun):  # a kill may have cut the first line
+        raise InputError(
+            f"--storage {path}: is no Optuna journal or is damaged (its first line is no record); "
+            "restore it, or choose another name by --study"
+        )
 
 
 def _open_database(url: str, beat: int | None) -> "BaseStorage":
@@ -174,9 +220,10 @@ def _open_database(url: str, beat: int | None) -> "BaseStorage":
 
     from pipeline.study.heartbeat import MISSED_BEATS
 
+    url = check_database(url, "--storage", "studies")
     try:
         # another program may lock the file for a while: wait, as a server would
-        patient = {"connect_args": {"timeout": 120}} if url.startswith("sqlite") else {}
+        patient = {"connect_args": {"timeout": 120}} if sqlite_file(url) else {}
         grace = None if beat is None else MISSED_BEATS * beat
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -186,10 +233,6 @@ def _open_database(url: str, beat: int | None) -> "BaseStorage":
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
         reason = first_line(getattr(error, "orig", None) or error)
         raise InputError(
-            f"--storage {_without_password(url)}: can't be opened ({reason}); check the URL, the "
+            f"--storage {masked(url)}: can't be opened ({reason}); check the URL, the "
             "server and its driver"
         ) from None
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"://([^:/@]*):[^@]*@", r"://\1:***@", url)

@@ -1,41 +1,33 @@
 """A study's experiment in MLflow: one run for each trial, and one for the study as a whole.
 
 A run is found again by its tag `trial`, the summary by its tag `summary`. Nothing is shown twice
-and nothing half: several drivers may show trials of one study, and a kill may come between any
-two calls.
+and nothing half: several drivers may show trials of one study, a kill may come between any two
+calls, and a person may delete or edit any of it. Whatever the experiment holds, it is brought to
+what the study says.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.problem import yaml_file
 from pipeline.study.records import TrialRecord
-from pipeline.tracking import mlflow_page
+from pipeline.tracking import artifacts as places
+from pipeline.tracking import mlflow_page, run_view
+from pipeline.tracking.run_view import NAME_TAG, SUMMARY_TAG, RunView, Shown
 from pipeline.tracking.uri import connect
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment as Found
     from mlflow.entities import Run
 
-_STATUS = {
-    "RUNNING": "RUNNING",
-    "WAITING": "KILLED",  # interrupted: the tag `state` says that it is to be continued
-    "COMPLETE": "FINISHED",
-    "PRUNED": "KILLED",
-    "FAIL": "FAILED",
-}
+STUDY_TAG = "regmix.study"  # the study's birth, by which its experiment is known under any name
 _BATCH = 900  # MLflow takes 1000 metrics at once
-
-
-@dataclass
-class _Shown:
-    run_id: str
-    status: str
-    state: str  # "" for a run that was begun and not described
-    epochs: int  # logged so far
+_CONFIG = "config.yaml"
+_FIRST_TAGS = (run_view.TRIAL_TAG, NAME_TAG, "space", "recipe", "origin")
 
 
 @dataclass
@@ -45,12 +37,16 @@ class Experiment:
     client: client of the tracking database or server.
     identity: MLflow's id of the experiment.
     problem: identity of the problem in flat names.
+    shared: whether other drivers may show trials of the study now.
+    thorough: whether the history of each metric is compared, not the latest values alone.
     """
 
     client: "MlflowClient"
     identity: str
     problem: Mapping[str, Any]
-    _runs: dict[int, _Shown] = field(default_factory=dict)
+    shared: bool = False
+    thorough: bool = False
+    _runs: dict[int, Shown] = field(default_factory=dict)
     _summary: str = ""
 
     @classmethod
@@ -60,88 +56,103 @@ class Experiment:
         study: str,
         artifacts: Path | None,
         problem: Mapping[str, Any],
+        *,
+        birth: str = "",
+        shared: bool = False,
+        thorough: bool = False,
     ) -> Self:
         """Find the study's experiment, or create it; one that was deleted comes back.
 
         Args:
             uri: tracking database or server.
             study: name of study and experiment.
-            artifacts: folder for files, where the database is a local one; None lets a server
-                decide.
+            artifacts: folder for files; None lets a server decide.
             problem: identity of the problem in flat names.
+            birth: what tells the study from others of its name; "" for nothing.
+            shared, thorough: see the class.
         """
         client = connect(uri)
-        found = client.get_experiment_by_name(study)
-        if found is not None and found.lifecycle_stage == "deleted":
-            client.restore_experiment(found.experiment_id)
-        if found is not None:
-            identity = str(found.experiment_id)
-        else:
-            place = (artifacts / study).as_uri() if artifacts else None
+        place = (artifacts / study).as_uri() if artifacts else None
+        found = _experiment_of(client, study, birth)
+        if found is None:
             identity = str(client.create_experiment(study, artifact_location=place))
+        else:
+            identity = str(found.experiment_id)
+            if place and found.artifact_location != place:
+                places.move(uri, identity, place)
         known = {} if found is None else found.tags
-        for key, value in mlflow_page.study_tags(problem).items():
+        tags = mlflow_page.study_tags(problem) | ({STUDY_TAG: birth} if birth else {})
+        for key, value in tags.items():
             if key not in known:  # a person may have changed it
                 client.set_experiment_tag(identity, key, value)
-        opened = cls(client, identity, problem)
+        opened = cls(client, identity, problem, shared, thorough)
         opened.find()
         return opened
 
     def find(self) -> None:
-        """Learn what is shown already, and begin the summary where there is none."""
-        for run in self._search("tags.trial != ''"):
-            self._runs[int(run.data.tags["trial"])] = self._shown(run)
-        mine, found = "", self._search("tags.summary = 'true'")
-        if not found:
-            tags = {"summary": "true", "mlflow.runName": "summary"}
-            mine = self.client.create_run(self.identity, tags=tags).info.run_id
-            found = self._search("tags.summary = 'true'")
-        first = min(found, key=lambda run: (run.info.start_time, run.info.run_id))
-        self._summary = first.info.run_id
-        if mine and mine != self._summary:  # another driver was quicker
-            self.client.delete_run(mine)
-        if not first.data.params:
-            self._describe_summary()
-        self.client.update_run(self._summary, status="RUNNING")
+        """Learn what is shown; what is shown twice or belongs to no trial goes.
+
+        The summary is begun where there is none.
+        """
+        self._runs, summaries = {}, []
+        for run in sorted(self._search(""), key=_age):
+            tags = run.data.tags
+            number = run_view.number_of(tags)
+            if number is not None and number not in self._runs:
+                self._runs[number] = _shown(run)
+            elif number is None and tags.get(SUMMARY_TAG) == "true":
+                summaries.append(run)
+            elif run_view.is_ours(tags):
+                self.client.delete_run(run.info.run_id)
+        self._begin_summary(summaries)
 
     def show(self, trial: TrialRecord) -> None:
         """Bring a trial's run up to date with this state of it."""
         if not trial.begun:
             return
-        state, run = trial.state, self._run(trial)
-        if not run.state:
-            self._log(run.run_id, params=trial.params)
-            config = yaml_file.dump(dict(trial.config))
-            self.client.log_text(run.run_id, config, "config.yaml")
-        epochs = [e for e in trial.epochs if e > run.epochs]
-        if epochs or state != run.state:
-            metrics, tags = mlflow_page.trial_metrics(trial, epochs), mlflow_page.trial_tags(trial)
-            self._log(run.run_id, metrics=metrics, tags=tags)
-        if run.status != _STATUS[state]:
-            if state == "RUNNING":
-                self.client.update_run(run.run_id, status="RUNNING")
+        due, run = run_view.trial_view(trial, self.problem), self._run(trial)
+        if run is not None and run.points is None:
+            if not self.thorough and run.looks_like(due):
+                run.points = dict(due.points)
             else:
-                ended = trial.frozen.datetime_complete
-                when = int(ended.timestamp() * 1000) if ended else None
-                self.client.set_terminated(run.run_id, _STATUS[state], when)
-        run.status, run.state = _STATUS[state], state
-        run.epochs = max([run.epochs, *epochs])
+                self._ask_history(run, due)
+        if run is not None and run.contradicts(due, later=self.shared and not trial.ended):
+            self.client.delete_run(run.run_id)
+            run = None
+        self._write(run or self._create(trial), due, trial)
+
+    def keep_only(self, numbers: Collection[int]) -> None:
+        """Take away the runs of trials that the study does not have, or has not begun."""
+        for number in [number for number in self._runs if number not in numbers]:
+            self.client.delete_run(self._runs.pop(number).run_id)
 
     def end(self, status: str, summary: Mapping[str, Any], board: str, figures: str) -> None:
         """End the summary run, see `pipeline.tracking.tracker.Tracker.close`."""
-        for name, value in summary.items():
-            self.client.log_metric(self._summary, name, float(value))
+        due = {name: run_view.kept(float(value)) for name, value in summary.items()}
+        if not self._count(due):  # somebody wrote to it what can't be taken back
+            self.client.delete_run(self._summary)
+            self._begin_summary([])
+            self._count(due)
         self.client.log_text(self._summary, board, "leaderboard.txt")
         if figures:
             self.client.log_text(self._summary, figures, "figures.html")
         self.client.set_terminated(self._summary, status)
 
-    def _run(self, trial: TrialRecord) -> _Shown:
+    def _count(self, due: Mapping[str, float]) -> bool:
+        """Log the metrics of the study as a whole; tell whether the summary shows them alone."""
+        shown = self.client.get_run(self._summary).data.metrics
+        for name, value in due.items():
+            if name not in shown or run_view.kept(shown[name]) != value:
+                self.client.log_metric(self._summary, name, run_view.written(value), step=0)
+        return run_view.counts(self.client.get_run(self._summary).data.metrics) == due
+
+    def _run(self, trial: TrialRecord) -> Shown | None:
         run = self._runs.get(trial.number)
-        if run is None or run.state == "WAITING":  # another driver may have had it meanwhile
-            found = self._search(f"tags.trial = '{trial.number}'")
-            run = self._shown(found[0]) if found else self._create(trial)
-            self._runs[trial.number] = run
+        if run is None or run.tags.get("state") == "WAITING":  # another driver may have had it
+            found = sorted(self._search(f"tags.trial = '{trial.number}'"), key=_age)
+            run = _shown(found[0]) if found else None
+            if run is not None:
+                self._runs[trial.number] = run
         return run
 
     def _search(self, condition: str) -> "list[Run]":
@@ -155,51 +166,166 @@ class Experiment:
             if not token:
                 return found
 
-    def _shown(self, run: "Run") -> _Shown:
-        epochs, state = 0, run.data.tags.get("state", "")
-        if "valid_robust" in run.data.metrics:
-            history = self.client.get_metric_history(run.info.run_id, "valid_robust")
-            epochs = max(metric.step for metric in history)
-        return _Shown(run.info.run_id, run.info.status, state, epochs)
+    def _ask_history(self, run: Shown, due: RunView) -> None:
+        """Learn every point that a run shows; one that is there twice is damage too."""
+        run.points, doubled = {}, False
+        for name in sorted(run.latest.keys() | {name for name, _ in due.points}):
+            for metric in self.client.get_metric_history(run.run_id, name):
+                doubled |= (name, metric.step) in run.points
+                run.points[name, metric.step] = run_view.kept(metric.value)
+        run.damaged = doubled or run.latest != run_view.latest(run.points)
 
-    def _create(self, trial: TrialRecord) -> _Shown:
-        begun = trial.frozen.datetime_start
-        tags = {
-            "trial": str(trial.number),
-            "mlflow.runName": f"trial {trial.number:03d}",
-            "space": str(self.problem["space"]),
-            "recipe": str(self.problem["recipe"]),
-            "origin": trial.origin,
-        }
-        when = int(begun.timestamp() * 1000) if begun else None
-        run = self.client.create_run(self.identity, start_time=when, tags=tags)
-        return _Shown(run.info.run_id, "RUNNING", "", 0)
+    def _create(self, trial: TrialRecord) -> Shown:
+        due = run_view.trial_view(trial, self.problem)
+        tags = {key: text for key, text in due.tags.items() if key in _FIRST_TAGS}
+        run = self.client.create_run(self.identity, start_time=due.times[0] or None, tags=tags)
+        self._runs[trial.number] = _shown(run)
+        self._runs[trial.number].points = {}
+        return self._runs[trial.number]
 
-    def _describe_summary(self) -> None:
+    def _write(self, run: Shown, due: RunView, trial: TrialRecord) -> None:
+        """Write what a run lacks; its state comes last, so that a kill before it is seen."""
+        points = dict(run.points or {})
+        if not run.described or (self.thorough and not self._has_config(run)):
+            config = yaml_file.dump(dict(trial.config))
+            self.client.log_text(run.run_id, config, _CONFIG)
+        params = {name: text for name, text in due.params.items() if name not in run.params}
+        missing = {point: value for point, value in due.points.items() if point not in points}
+        tags = run.tags_to_write(due)
+        if params or missing or tags:
+            self._log(run.run_id, params, missing, due.times, tags)
+        if SUMMARY_TAG in run.tags:
+            self.client.delete_tag(run.run_id, SUMMARY_TAG)
+        if run.name != due.tags[NAME_TAG]:
+            self.client.update_run(run.run_id, name=due.tags[NAME_TAG])
+        if run.status != due.status:
+            if due.status == "RUNNING":
+                self.client.update_run(run.run_id, status="RUNNING")
+            else:
+                self.client.set_terminated(run.run_id, due.status, due.ended)
+        shown = Shown(
+            run.run_id, due.status, due.tags[NAME_TAG], dict(due.params), dict(due.tags), due.latest
+        )
+        shown.points = points | dict(due.points)
+        self._runs[trial.number] = shown
+
+    def _has_config(self, run: Shown) -> bool:
+        return any(file.path == _CONFIG for file in self.client.list_artifacts(run.run_id))
+
+    def _begin_summary(self, found: "list[Run]") -> None:
+        """Take the oldest of the summaries, or a new one, and let it say what it is."""
+        params = {name: str(value) for name, value in self.problem.items()}
+        right = [run for run in found if run.data.params.items() <= params.items()]
+        mine, known = "", {run.info.run_id for run in found}
+        if not right:
+            tags = {SUMMARY_TAG: "true", NAME_TAG: "summary"}
+            mine = self.client.create_run(self.identity, tags=tags).info.run_id
+            now = self._search("tags.summary = 'true'")
+            right = [run for run in now if run.info.run_id not in known]
+        first = min(right, key=_age)
+        self._summary = first.info.run_id
+        for run in found:
+            if run.info.run_id != self._summary:
+                self.client.delete_run(run.info.run_id)
+        if mine and mine != self._summary:  # another driver was quicker
+            self.client.delete_run(mine)
+        self._describe_summary(first, params)
+        self.client.update_run(self._summary, status="RUNNING", name="summary")
+
+    def _describe_summary(self, run: "Run", params: Mapping[str, str]) -> None:
         space, recipe = str(self.problem["space"]), str(self.problem["recipe"])
         note = mlflow_page.study_note(space, recipe, self.identity, self._summary)
-        self.client.set_experiment_tag(self.identity, mlflow_page.NOTE_TAG, note)
-        self._log(self._summary, params=self.problem, tags={mlflow_page.NOTE_TAG: note})
+        due = run_view.summary_tags(self.problem, note)
+        tags = {key: text for key, text in due.items() if run.data.tags.get(key, "") != text}
+        left = {name: text for name, text in params.items() if name not in run.data.params}
+        if mlflow_page.NOTE_TAG in tags or left:
+            self.client.set_experiment_tag(self.identity, mlflow_page.NOTE_TAG, note)
+        if tags or left:
+            self._log(self._summary, left, {}, {}, tags)
+        if run_view.TRIAL_TAG in run.data.tags:
+            self.client.delete_tag(self._summary, run_view.TRIAL_TAG)
 
     def _log(
         self,
         run_id: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        metrics: Sequence[tuple[str, float, int]] = (),
-        tags: Mapping[str, str] | None = None,
+        params: Mapping[str, str],
+        points: Mapping[run_view.Point, float],
+        times: Mapping[int, int],
+        tags: Mapping[str, str],
     ) -> None:
         """Write one batch, or as many as MLflow's limit asks for."""
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
-        points = [Metric(key, value, now, step) for key, value, step in metrics]
-        while len(points) > _BATCH:
-            self.client.log_batch(run_id, metrics=points[:_BATCH])
-            points = points[_BATCH:]
+        left = [
+            Metric(name, run_view.written(value), times.get(step) or now, step)
+            for (name, step), value in sorted(points.items(), key=lambda point: point[0][1])
+        ]
+        while len(left) > _BATCH:
+            self.client.log_batch(run_id, metrics=left[:_BATCH])
+            left = left[_BATCH:]
         self.client.log_batch(
             run_id,
-            metrics=points,
-            params=[Param(key, str(value)) for key, value in (params or {}).items()],
-            tags=[RunTag(key, value[:1000]) for key, value in (tags or {}).items()],
+            metrics=left,
+            params=[Param(name, text) for name, text in params.items()],
+            tags=[RunTag(key, text) for key, text in tags.items()],
         )
+
+
+def _experiment_of(client: "MlflowClient", study: str, birth: str) -> "Found | None":
+    """Return the study's experiment, active and under its name, None where there is none.
+
+    One that a person renamed is known by the study's birth. Another study's of this name, such as
+    one whose folder was removed, makes room under another name, and nothing of it is lost.
+    """
+    named, own = client.get_experiment_by_name(study), None
+    if birth:
+        own = _born(client, birth)
+    if own is None and named is not None and named.tags.get(STUDY_TAG, birth) in ("", birth):
+        own = named
+    if named is not None and (own is None or own.experiment_id != named.experiment_id):
+        _make_room(client, named)
+    if own is None:
+        return None
+    if own.lifecycle_stage == "deleted":
+        client.restore_experiment(own.experiment_id)
+    if own.name != study:
+        client.rename_experiment(own.experiment_id, study)
+    return client.get_experiment(own.experiment_id)
+
+
+def _born(client: "MlflowClient", birth: str) -> "Found | None":
+    """Return the oldest experiment of a study, whatever its name is now."""
+    from mlflow.entities import ViewType
+
+    found = client.search_experiments(
+        view_type=ViewType.ALL, filter_string=f"tags.`{STUDY_TAG}` = '{birth}'"
+    )
+    return min(found, key=lambda one: int(one.experiment_id), default=None)
+
+
+def _make_room(client: "MlflowClient", other: "Found") -> None:
+    """Give another study's experiment another name; a deleted one can't be renamed as it is."""
+    deleted = other.lifecycle_stage == "deleted"
+    if deleted:
+        client.restore_experiment(other.experiment_id)
+    client.rename_experiment(other.experiment_id, f"{other.name} (before, {other.experiment_id})")
+    if deleted:
+        client.delete_experiment(other.experiment_id)
+
+
+def _age(run: "Run") -> tuple[int, str]:
+    return run.info.start_time or 0, run.info.run_id
+
+
+def _shown(run: "Run") -> Shown:
+    info, data = run.info, run.data
+    name = info.run_name or ""
+    return Shown(
+        info.run_id,
+        info.status,
+        name,
+        dict(data.params),
+        dict(data.tags),
+        run_view.ours(data.metrics),
+    )

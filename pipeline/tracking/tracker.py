@@ -1,12 +1,12 @@
 """MLflow as a view of the study: one writer, in the driver, in its own thread.
 
 The view is derived from the study's trials alone, and a run is found again by its tag `trial`: so
-a view that lags behind after a kill, or a database that was thrown away, is made right by the
-next search on the study. Training never waits for it.
+a view that lags behind after a kill, that somebody damaged, or whose database was thrown away, is
+made right by the next search on the study. Training never waits for it.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,21 @@ class Tracker:
 
     uri: tracking database or server.
     study: name of study and experiment.
-    artifacts: folder for files, where the database is a local one; None lets a server decide.
+    artifacts: folder for files; None lets a server decide.
     problem: identity of the problem in flat names, for the summary run.
+    birth: what tells the study from others of its name, see `StudyRecord.birth`.
+    shared: whether other drivers may run trials of the study.
+    thorough: whether all that is shown is compared with the study, not the latest values alone.
+    error: why the view lags behind; "" while it does not.
     """
 
     uri: str
     study: str
     artifacts: Path | None
     problem: Mapping[str, Any]
+    birth: str = ""
+    shared: bool = False
+    thorough: bool = False
     error: str = ""
     _pending: dict[int, TrialRecord] = field(default_factory=dict)
     _wake: threading.Condition = field(default_factory=threading.Condition)
@@ -53,11 +60,22 @@ class Tracker:
             self.start()
 
     def update(self, trial: TrialRecord) -> None:
-        """Show this state of a trial soon; a later state replaces it."""
-        with self._wake:
-            self._pending[trial.number] = trial
+        """Show this state of a trial soon; a later state replaces it.
 
-    def close(self, status: str, summary: Mapping[str, Any], board: str, figures: str) -> None:
+        A copy crosses to the thread: Optuna changes its own trials in place.
+        """
+        copied = trial.copy()
+        with self._wake:
+            self._pending[trial.number] = copied
+
+    def close(
+        self,
+        status: str,
+        summary: Mapping[str, Any],
+        board: str,
+        figures: str,
+        begun: Collection[int] | None = None,
+    ) -> None:
         """Write what is left, end the summary run with `status`, and say in `error` what failed.
 
         Args:
@@ -65,6 +83,8 @@ class Tracker:
             summary: metrics of the study as a whole.
             board: the leaderboard as text.
             figures: a page with the study's plots.
+            begun: numbers of all trials that the study has begun, and nobody else begins; the
+                runs of others go. None keeps them.
         """
         with self._wake:
             self._closing = True
@@ -72,10 +92,13 @@ class Tracker:
         if self._thread is not None:
             self._thread.join()
         try:
-            experiment = self._opened()
-            experiment.find()  # another driver may have shown its trials meanwhile
+            self._experiment = None  # another driver, or a person, may have changed it meanwhile
             self._flush()
+            experiment = self._opened()
+            if begun is not None:
+                experiment.keep_only(begun)
             experiment.end(status, summary, board, figures)
+            self.error = ""
         except Exception as error:  # the view is not worth a search; it is made right next time
             self.error = _in_words(error)
 
@@ -98,13 +121,24 @@ class Tracker:
             for number in sorted(pending):
                 experiment.show(pending[number])
                 del pending[number]
+        except Exception:
+            self._experiment = None  # what it knows may be gone: it is opened anew
+            raise
         finally:
             with self._wake:
                 self._pending = {**pending, **self._pending}
 
     def _opened(self) -> Experiment:
         if self._experiment is None:
-            self._experiment = Experiment.open(self.uri, self.study, self.artifacts, self.problem)
+            self._experiment = Experiment.open(
+                self.uri,
+                self.study,
+                self.artifacts,
+                self.problem,
+                birth=self.birth,
+                shared=self.shared,
+                thorough=self.thorough,
+            )
         return self._experiment
 
 

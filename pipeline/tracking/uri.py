@@ -1,9 +1,12 @@
 """Where MLflow keeps its view: proved before a search starts, opened without noise."""
 
+import base64
 import contextlib
+import json
 import logging
 import os
 import sqlite3
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -11,49 +14,50 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from regmix.errors import InputError
+from pipeline.base.address import check_database, sqlite_file, sqlite_url, within_seconds
+from regmix.errors import InputError, first_line, masked, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DATABASE = "mlflow.db"
+_TABLE = "experiments"  # by which a database of MLflow is known
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # that MLflow writes to
+_ASKED = "api/2.0/mlflow/experiments/search?max_results=1"
 
 
 def default_uri(runs: Path) -> str:
     """Return MLflow's database in a folder of studies."""
-    return f"sqlite:///{runs / DATABASE}"
+    return sqlite_url(runs / DATABASE)
 
 
-def check_uri(uri: str) -> None:
+def is_server(uri: str) -> bool:
+    """Tell whether a tracking URI names a server, which decides where artifacts lie."""
+    return uri.lower().startswith(("http://", "https://"))
+
+
+def check_uri(uri: str) -> str:
     """Prove within seconds, and without importing MLflow, that a tracking URI can be written to.
 
+    Nothing is made by it.
+
+    Returns:
+        the URI, with a SQLite file's whole path.
+
     Raises:
-        InputError: for a URI of another kind, a damaged database, or a server that is away.
+        InputError: for a URI of another kind, a database that is damaged or another program's, or
+            a server that is away or refuses.
     """
-    parts = urllib.parse.urlsplit(uri)
-    if parts.scheme == "sqlite":
-        path = Path(uri.removeprefix("sqlite:///"))
-        try:
-            with sqlite3.connect(path, timeout=5) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")  # readers never wait for the writer
-                connection.execute("PRAGMA schema_version")
-        except sqlite3.Error as error:
-            raise InputError(
-                f"--tracking-uri {uri}: can't be opened ({error}); give another file, or move "
-                "this one away"
-            ) from None
-    elif parts.scheme in ("http", "https"):
-        try:
-            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=20).close()
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"--tracking-uri {uri}: no MLflow server answers ({error}); start it first"
-            ) from None
-    elif not (parts.scheme and "://" in uri) or parts.scheme == "file":
+    scheme, separator, _ = uri.partition("://")
+    if is_server(uri):
+        _check_server(uri)
+        return uri
+    if not separator or scheme.lower().partition("+")[0] not in _DATABASES:
         raise InputError(
-            f"--tracking-uri: must be sqlite:///FILE, a database URL or http://HOST:PORT, but is "
-            f"{uri!r}"
+            "--tracking-uri: must be sqlite:///FILE, a database URL or http://HOST:PORT, but is "
+            f"{shown(masked(uri))}"
         )
+    return check_database(uri, "--tracking-uri", _TABLE)
 
 
 def connect(uri: str) -> "MlflowClient":
@@ -68,23 +72,96 @@ def connect(uri: str) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     from mlflow import MlflowClient
+    from mlflow.tracking._tracking_service import utils
 
+    # it remembers where a run's files lie by the run's id, which that of a copied folder has too
+    getattr(utils, "_artifact_repos_cache", {}).clear()
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    check_uri(uri)
-    if not uri.startswith("sqlite:///"):
-        return MlflowClient(tracking_uri=uri)
-    path = Path(uri.removeprefix("sqlite:///"))
+    uri = check_uri(uri)
+    path = sqlite_file(uri)
+    if path is None:
+        uri = _with_credentials_apart(uri) if is_server(uri) else uri
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
     with FileLock(path.with_name(f"{path.name}.lock")):
-        if _unfinished(path):
-            for file in (
-                path,
-                path.with_name(f"{path.name}-wal"),
-                path.with_name(f"{path.name}-shm"),
-            ):
-                file.unlink(missing_ok=True)
-            check_uri(uri)
-        return MlflowClient(tracking_uri=uri)  # makes the tables, or migrates them
+        if path.exists() and _unfinished(path):
+            for ending in ("", "-wal", "-shm"):
+                path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(path, timeout=5)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")  # readers never wait for the writer
+        uri = mlflow_url(path)
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)  # makes the tables, or migrates
+
+
+def mlflow_url(path: Path) -> str:
+    """Return the address of a SQLite file as MLflow is to have it.
+
+    After `sqlite:///` it makes a folder of the rest as it stands, also where that is quoted.
+    """
+    uri = sqlite_url(path)
+    plain = uri == f"sqlite:///{path}"
+    return uri if plain else f"sqlite+pysqlite{uri.removeprefix('sqlite')}"
+
+
+def _check_server(uri: str) -> None:
+    """Ask a server for one experiment: what answers that is MLflow, and lets this user in."""
+    place = f"--tracking-uri {masked(uri)}"
+
+    def ask() -> bytes:
+        bare, user, password = _divided(uri)
+        user = user or os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+        password = password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+        request = urllib.request.Request(f"{bare.rstrip('/')}/{_ASKED}")
+        if user:
+            words = base64.b64encode(f"{user}:{password}".encode()).decode()
+            request.add_header("Authorization", f"Basic {words}")
+        elif token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+            request.add_header("Authorization", f"Bearer {token}")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found: bytes = answer.read(1 << 20)
+            return found
+
+    try:
+        content = json.loads(within_seconds(ask))
+        if not isinstance(content, dict):
+            raise ValueError("another program does")
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            raise InputError(
+                f"{place}: refuses the user or password; write http://USER:PASSWORD@HOST:PORT, or "
+                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            ) from None
+        raise _no_server(place, f"status {error.code}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None)
+        known = first_line(reason if isinstance(reason, BaseException) else error)
+        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+            known = "another program does"
+        raise _no_server(place, known) from None
+
+
+def _no_server(place: str, reason: str) -> InputError:
+    return InputError(f"{place}: no MLflow server answers ({reason}); start it first")
+
+
+def _divided(uri: str) -> tuple[str, str, str]:
+    """Return a server's address without user and password, and these two."""
+    parts = urllib.parse.urlsplit(uri)
+    who, at, where = parts.netloc.rpartition("@")
+    if not at:
+        return uri, "", ""
+    user, _, password = who.partition(":")
+    bare = urllib.parse.urlunsplit(parts._replace(netloc=where))
+    return bare, urllib.parse.unquote(user), urllib.parse.unquote(password)
+
+
+def _with_credentials_apart(uri: str) -> str:
+    """Return a server's address without user and password, which MLflow takes from variables."""
+    bare, user, password = _divided(uri)
+    if user:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = user
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = password
+    return bare
 
 
 def _unfinished(path: Path) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from regmix.errors import InputError, first_line
+from pipeline.base.address import within_seconds
+from regmix.errors import InputError, first_line, masked, shown
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -23,7 +24,7 @@ class StoreUnavailableError(OSError):
     """An object store does not answer or refuses: no trial is to blame, as for a full disk."""
 
     def __init__(self, place: str, reason: str) -> None:
-        super().__init__(errno.EREMOTEIO, "object store", f"{place} ({reason})")
+        super().__init__(errno.EREMOTEIO, "object store", masked(f"{place} ({reason})"))
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class ObjectStoreFiles:
         except OSError as error:
             reason = first_line(error)
             reason = reason.partition("; Details")[0]
+            if known := re.search(r"AWS Error ([A-Z_]+)", reason):  # of a sentence with it in it
+                reason = known[1]
             raise StoreUnavailableError(self.uri, reason) from None
 
 
@@ -124,8 +127,8 @@ def check_url(url: str) -> str:
     place = "command line: --checkpoints"
     if parts.scheme not in SCHEMES or not parts.netloc:
         raise InputError(
-            f"{place} must be a URL such as s3://bucket/folder, but is {url!r}; for a folder that "
-            "all machines see, use --runs"
+            f"{place} must be a URL such as s3://bucket/folder, but is "
+            f"{shown(masked(url))}; for a folder that all machines see, use --runs"
         )
     if "@" in parts.netloc:
         raise InputError(
@@ -134,14 +137,19 @@ def check_url(url: str) -> str:
         )
     url = urllib.parse.urlunsplit(parts._replace(path=parts.path.rstrip("/")))
     try:
-        store = ObjectStoreFiles(url)
-        store.write(0, _PROBE, b"x")
-        store.remove(0, _PROBE)
+        within_seconds(lambda: _probe(ObjectStoreFiles(url)))
     except StoreUnavailableError as error:
         raise InputError(f"{place} {error.filename}: can't be written to; check it") from None
-    except ValueError as error:  # pyarrow's, of the query
+    except TimeoutError as error:
+        raise InputError(f"{place} {url}: can't be written to ({error}); check it") from None
+    except (ValueError, NotImplementedError) as error:  # pyarrow's, of the query or its build
         raise InputError(f"{place} {url}: is no URL of an object store ({error})") from None
     return url
+
+
+def _probe(store: ObjectStoreFiles) -> None:
+    store.write(0, _PROBE, b"x")
+    store.remove(0, _PROBE)
 
 
 def subfolder(url: str, name: str) -> str:

@@ -111,7 +111,8 @@ def test_the_format_is_what_is_documented(tmp_path):
     TrialWriter(live).epoch(metrics(1, 0.25))
     TrialWriter(live).outcome(1, TrialOutcome("PRUNED", "rank 2 of 2"))
     stored = again(tmp_path).study
-    assert stored.user_attrs == {"format": 3, "versions": VERSIONS}
+    birth = stored.user_attrs["birth"]
+    assert stored.user_attrs == {"format": 3, "birth": birth, "versions": VERSIONS}
     attributes = stored.get_trials()[0].user_attrs
     assert attributes.keys() == {"origin", "config", "epoch_1", "outcome"}
     assert attributes["epoch_1"]["valid_robust"] == 0.25

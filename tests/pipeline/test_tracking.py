@@ -206,7 +206,10 @@ def test_the_configuration_that_ran_is_an_artifact_of_its_run(tmp_path):
 
 
 def test_readers_do_not_wait_for_the_writer(tmp_path):
-    check_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    check_uri(uri)
+    assert list(tmp_path.iterdir()) == []
+    connect(uri)
     with sqlite3.connect(tmp_path / "mlflow.db") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 

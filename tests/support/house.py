@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "pruners": {"study", "problem"},
     "execution": {"study", "problem", "trial_files", "base"},
     "race": {"study", "problem"},
-    "tracking": {"study", "problem"},
+    "tracking": {"study", "problem", "base"},
     "report": {"study", "problem", "race"},
 }
 ALLOWED["driver"] = set(ALLOWED)
@@ -38,6 +38,7 @@ OUTSIDE: dict[str, set[str]] = {
     "rich": {"report"},
     "optuna": {"study", "samplers", "pruners", "race", "report"},
     "filelock": {"study", "tracking"},
+    "sqlalchemy": {"base", "study"},
 }
 
 # Packages that no file imports which a worker loads.

@@ -1,0 +1,62 @@
+"""Whether this Python can run the project at all: asked first, in words that any Python reads."""
+
+import importlib.util
+import shlex
+import sys
+from pathlib import Path
+
+OLDEST = (3, 11)
+PACKAGES = {  # what pyproject.toml asks for -> the name that is imported
+    "cmaes": "cmaes",
+    "filelock": "filelock",
+    "mlflow": "mlflow",
+    "numpy": "numpy",
+    "optuna": "optuna",
+    "pillow": "PIL",
+    "plotly": "plotly",
+    "pyarrow": "pyarrow",
+    "pyautoattack": "pyautoattack",
+    "pyyaml": "yaml",
+    "ray": "ray",
+    "rich": "rich",
+    "safetensors": "safetensors",
+    "scikit-learn": "sklearn",
+    "scipy": "scipy",
+    "sqlalchemy": "sqlalchemy",
+    "torch": "torch",
+    "torchvision": "torchvision",
+}
+
+
+def prove(script: str) -> None:
+    """End the process in one line, with status 2, where Python is too old or a package is missing.
+
+    A command calls it before it imports anything that has to be installed.
+
+    Args:
+        script: the command's file.
+    """
+    lack = missing()
+    if lack:
+        path = Path(script)
+        sys.stderr.write(f"{path.stem}: {lack}; {_remedy(path)}\n")
+        raise SystemExit(2)
+
+
+def missing() -> str:
+    """Return what this Python lacks, in words; '' for nothing."""
+    if sys.version_info[:2] < OLDEST:
+        return "Python {}.{} or newer is needed, but this is {}.{}".format(
+            *OLDEST, *sys.version_info[:2]
+        )
+    for package, name in PACKAGES.items():
+        if importlib.util.find_spec(name) is None:
+            return f"the package {package!r} is missing"
+    return ""
+
+
+def _remedy(script: Path) -> str:
+    root = script.resolve().parent.parent
+    python = root / ".venv" / "bin" / "python"
+    first = "" if python.exists() else f"run {shlex.quote(str(root / 'install.sh'))} once, and "
+    return f"{first}use {shlex.quote(str(python))} {shlex.quote(str(script))}"
