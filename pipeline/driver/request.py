@@ -60,6 +60,7 @@ class SearchRequest:
     tracking_uri: MLflow's database or server.
     address: existing Ray cluster.
     plugins: variants outside of the tool.
+    retry_failed: whether failed trials of earlier sessions are tried again.
     """
 
     problem: SearchProblem
@@ -81,6 +82,7 @@ class SearchRequest:
     tracking_uri: str
     address: str | None
     plugins: Plugins | None
+    retry_failed: bool = False
 
     def plugin_digests(self, pruners: tuple[str, ...]) -> Mapping[str, str]:
         """Return the digests of the plug-ins that this search uses.
