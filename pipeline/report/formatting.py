@@ -1,5 +1,6 @@
 """Numbers, durations and parameters as text, and the console that they are printed on."""
 
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -8,11 +9,20 @@ from rich.console import Console
 from pipeline.study.records import TrialRecord
 
 _WIDTH = 140  # columns where the output is no terminal: enough for a table
+_NARROWEST = 60  # columns, below which a terminal breaks lines, which says more than a cut table
 
 
 def console() -> Console:
     """Return a console on standard output, wide enough for its tables where it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+    if not sys.stdout.isatty():
+        return Console(width=_WIDTH, highlight=False)
+    narrow = shutil.get_terminal_size().columns < _NARROWEST
+    return Console(width=_NARROWEST if narrow else None, highlight=False)
+
+
+def is_redrawn(console: Console) -> bool:
+    """Tell whether a console can show a table that changes, whatever FORCE_COLOR says."""
+    return console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
 
 
 def duration(seconds: float) -> str:
