@@ -1,12 +1,18 @@
 """Train a study's best configurations again with fresh seeds, and say which one is best."""
 
-import argparse
+import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+from pipeline.base import early
+
+early.begin()  # before what follows, which takes half a second
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
 
 from pipeline.base import installed
 
@@ -40,6 +46,11 @@ def parser() -> cli.Parser:
     result = cli.Parser("confirm.py", __doc__)
     result.add_argument("--study", required=True, help="name of the study, such as wamr-digits")
     result.add_values(_MEANINGS)
+    result.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="try the failed trainings of earlier sessions again, once their cause is mended",
+    )
     result.set_defaults(top=5, seeds=3, runs=paths.RUNS, out="exported")
     return result
 
@@ -69,11 +80,17 @@ def read(args: argparse.Namespace) -> RaceRequest:
         concurrency=concurrency,
         gpus_per_trial=gpus_per_trial,
         plugins=load_plugins(args.plugins),
+        retry_failed=args.retry_failed,
     )
 
 
 def main(argv: Sequence[str]) -> int:
-    """Return 0 when the race is over, 1 when its first trials all fail, 130 when interrupted."""
+    """Return the exit status.
+
+    Returns:
+        0 when the race has a winner, 1 when no training ended well, 130 when interrupted. A
+        mistake in what was typed is 2, see `pipeline.base.cli.run`.
+    """
     return run_race(read(parser().parse_args(argv)))
 
 

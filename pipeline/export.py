@@ -1,11 +1,17 @@
 """Write the best configurations of a study as files that train again to the same numbers."""
 
+import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+from pipeline.base import early
+
+early.begin()  # before what follows, which takes half a second
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from pipeline.base import installed
 

@@ -1,12 +1,18 @@
 """Find the configurations of a search space that are hardest to fool."""
 
-import argparse
+import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 if not __package__:  # a script puts pipeline/ first on the path; put the root there
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+from pipeline.base import early
+
+early.begin()  # before what follows, which takes half a second
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
 
 from pipeline.base import installed
 
@@ -59,6 +65,11 @@ def parser() -> cli.Parser:
         metavar="N",
         help="the same study each time, whatever the concurrency: results count in the order of a "
         f"machine with N equal workers (default: off; without N: {LOCKSTEP})",
+    )
+    result.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="try the failed trials of earlier sessions again, once their cause is mended",
     )
     result.add_argument(
         "--sync", action="store_true", help="train nothing; bring MLflow up to date with --study"
@@ -145,6 +156,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
         tracking_uri=view.uri,
         address=args.address,
         plugins=plugins,
+        retry_failed=args.retry_failed,
     )
 
 
@@ -172,7 +184,12 @@ def _recipe() -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Return 0 when the study is complete, 1 when its trials fail, 130 when interrupted."""
+    """Return the exit status.
+
+    Returns:
+        0 when the study has an answer: a complete trial; 1 when no trial ended well; 130 when
+        interrupted. A mistake in what was typed is 2, see `pipeline.base.cli.run`.
+    """
     args = parser().parse_args(argv)
     if args.sync:
         return sync(args.study, args.runs, args.storage, args.tracking_uri)

@@ -1,13 +1,19 @@
 """Train an exported configuration again: with its own seed to the same metrics, or with others."""
 
-import statistics
+import os
 import sys
+
+if not __package__:  # a script puts pipeline/ first on the path; put the root there
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+from pipeline.base import early
+
+early.begin()  # before what follows, which takes half a second
+
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-
-if not __package__:  # a script puts pipeline/ first on the path; put the root there
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from pipeline.base import installed
 

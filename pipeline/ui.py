@@ -1,22 +1,27 @@
 """Show the studies of a folder in MLflow's page, and print the addresses of each study."""
 
+import os
+import sys
+
+if not __package__:  # a script puts pipeline/ first on the path; put the root there
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+
+from pipeline.base import early
+
+early.begin()  # before what follows, which takes half a second
+
 import argparse
 import contextlib
-import os
 import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Annotated
-
-if not __package__:  # a script puts pipeline/ first on the path; put the root there
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from pipeline.base import installed
 

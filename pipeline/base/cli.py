@@ -1,16 +1,16 @@
 """What the command lines share: a parser, values, one-line errors and exit statuses."""
 
 import argparse
-import contextlib
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from pipeline.base.paths import disk_remedy
-from pipeline.base.signals import INTERRUPTED
-from regmix.errors import InputError, NonFiniteError, unknown
+from pipeline.base import streams, variables
+from pipeline.base.early import INTERRUPTED
+from pipeline.base.paths import disk_remedy, remove_empty_folders
+from pipeline.base.signals import interruptible
+from regmix.errors import InputError, NonFiniteError, shown, unknown
 from regmix.ranges import check
 
 PLACE = "command line"
@@ -52,26 +52,41 @@ def run(name: str, main: Callable[[Sequence[str]], int]) -> int:
 
     Numbers that are NaN or infinite are one line and status 1.
 
+    Ctrl-C, SIGTERM and a closed terminal are one line and status 130 at any moment. Streams that
+    are closed, full or narrow change neither what is done nor the status.
+
     Args:
         name: name of the command, for messages.
         main: function that takes the words after it and returns the exit status.
     """
-    try:
-        return main(sys.argv[1:])
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (Exception, KeyboardInterrupt) as error:
-        status, message = 2, _mistake(error)
-        if isinstance(error, NonFiniteError):
-            status, message = 1, f"diverged: {error}; no number would mean anything"
-        if _interrupted(error):
-            status, message = INTERRUPTED, "interrupted"
-        if message is None:
-            raise
-    with contextlib.suppress(BrokenPipeError):
-        print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
-    return status
+    streams.prepare()
+    variables.mend()
+    with interruptible():
+        try:
+            _check_text(sys.argv[1:])
+            return main(sys.argv[1:])
+        except (Exception, KeyboardInterrupt) as error:
+            status, message = 2, _mistake(error)
+            if isinstance(error, NonFiniteError):
+                status, message = 1, f"diverged: {error}; no number would mean anything"
+            if _interrupted(error):
+                status, message = INTERRUPTED, "interrupted"
+            if message is None:
+                raise
+            print(f"{name}: {' '.join(message.split())}", file=sys.stderr, flush=True)
+            return status
+        finally:
+            remove_empty_folders()
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """Raise InputError where a word is no text: storages and views could not keep its name."""
+    for word in words:
+        if not word.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise InputError(
+                f"{PLACE}: {shown(word)} holds bytes that are no text in this locale; rename the "
+                "file, or set LC_ALL=C.UTF-8"
+            )
 
 
 def _mistake(error: BaseException) -> str | None:

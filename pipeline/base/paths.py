@@ -13,6 +13,8 @@ DISK_ERRORS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota i
 DISK_ERRORS |= {errno.EROFS: "the disk is read-only", errno.EFBIG: "the file would be too large"}
 DISK_ERRORS |= {errno.EREMOTEIO: "the object store does not answer"}
 
+_made: list[Path] = []  # by this process, the deepest last
+
 
 def writable_folder(path: Path, option: str) -> Path:
     """Make a folder that can be written to, and return it absolute.
@@ -26,7 +28,9 @@ def writable_folder(path: Path, option: str) -> Path:
     """
     path = path.resolve()
     try:
+        new = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        _made.extend(reversed(new))
         probe = path / f".probe-{os.getpid()}"
         probe.write_bytes(b"x" * 65536)  # a full disk still makes empty files
         probe.unlink()
@@ -39,6 +43,13 @@ def writable_folder(path: Path, option: str) -> Path:
             f"another place by {option}"
         ) from None
     return path
+
+
+def remove_empty_folders() -> None:
+    """Remove the folders that this process made and left empty, as a refused command does."""
+    while _made:
+        with contextlib.suppress(OSError):
+            _made.pop().rmdir()
 
 
 def disk_remedy(error: OSError) -> str | None:

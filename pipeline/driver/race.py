@@ -2,15 +2,16 @@
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipeline import pruners, samplers
 from pipeline.base.commands import command, near
-from pipeline.base.signals import INTERRUPTED
+from pipeline.base.early import INTERRUPTED
 from pipeline.driver.export import export
 from pipeline.driver.publish import View
-from pipeline.driver.session import PROCESS_START, SessionPlan, execute
-from pipeline.execution.ray_cluster import ClusterRequest
+from pipeline.driver.session import PROCESS_START, SessionPlan, execute, started
+from pipeline.execution.ray_cluster import ClusterRequest, check_answers
 from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
 from pipeline.problem.plugin_folder import check_plugins, plugin_words
@@ -24,6 +25,7 @@ from pipeline.race.rounds import (
 from pipeline.race.statistics import standings
 from pipeline.report import race_table
 from pipeline.report.formatting import console
+from pipeline.study import failures
 from pipeline.study.budget import TimeBudget
 from pipeline.study.controller import StudyController
 from pipeline.study.ranking import candidates
@@ -31,6 +33,7 @@ from pipeline.study.records import StudyRecord, TrialRecord
 from pipeline.study.retention import Retention, files_of
 from pipeline.study.storage import (
     exclusive,
+    existing_study,
     find_study,
     open_storage,
     open_study,
@@ -60,6 +63,7 @@ class RaceRequest:
     concurrency: number of trainings at once.
     gpus_per_trial: share of a GPU for each training.
     plugins: variants outside of the tool.
+    retry_failed: whether failed trainings of earlier sessions are tried again.
     """
 
     study: str
@@ -75,12 +79,19 @@ class RaceRequest:
     gpus_per_trial: float | None
     plugins: Plugins | None
 
+    @property
+    def view(self) -> View:
+        """Where MLflow shows the study, and where the study is."""
+        return View(self.tracking_uri, self.runs, self.storage)
+
+    retry_failed: bool = False
+
 
 def run_race(request: RaceRequest) -> int:
     """Begin the race or continue it; print table and verdict, and write the winner.
 
     Returns:
-        0 when the race is over, 1 when its first trials all fail, 130 when interrupted.
+        0 when the race has a winner, 1 when no training ended well, 130 when interrupted.
 
     Raises:
         InputError: where the study has no candidate, or other images are given.
@@ -91,23 +102,57 @@ def run_race(request: RaceRequest) -> int:
     best = _finalists(source, request)
     images = _images(_config(best[0], request.data_dir), source)
     place = study_folder(request.runs, f"{request.study}-confirm")
-    with exclusive(place, request.storage):
-        race = _open(request, source, place)
-        finalists = _with_racing(best, source, race)
-        configs = {trial.number: _config(trial, request.data_dir) for trial in finalists}
-        problem = RaceProblem(race.name, str(source.problem["recipe"]), configs)
-        race.hold("problem", problem.identity())
-        controller = _controller(request, race, problem, finalists[0].number)
-        controller.requeue_orphans()
-        controller.queue.refill()
-        retention, status = Retention(race, files_of(race, place), EVERY_RUN), "FINISHED"
-        if not controller.queue.empty():
-            view = View(request.tracking_uri, request.runs, request.storage)
-            tracker = view.tracker(race, shared=controller.heartbeat is not None)
-            cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
-            plan = SessionPlan(cluster, images, request.plugins, view)
-            status = execute(controller, retention, tracker, plan).status
-        return _tell(request, source, controller, retention, status)
+    check_answers(request.address)
+    with exclusive(place, request.storage) as claim:
+        race = existing_study(place.name, request.storage, place)
+        claim.made = race is not None
+        if race is not None:
+            controller = _begin(request, source, best, race, place)
+            if controller.queue.empty() or controller.hopeless:
+                return _tell(request, source, controller, place, "FINISHED")
+        cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
+        with started(SessionPlan(cluster, images, request.plugins, request.view)) as session:
+            if race is None:
+                race = open_study(place.name, open_storage(request.storage, place))
+                claim.made = True
+                controller = _begin(request, source, best, race, place)
+            record = controller.record
+            tracker = request.view.tracker(record, shared=controller.heartbeat is not None)
+            status = execute(controller, _retention(record, place), tracker, session)
+        return _tell(request, source, controller, place, status)
+
+
+def _begin(
+    request: RaceRequest,
+    source: StudyRecord,
+    best: list[TrialRecord],
+    race: StudyRecord,
+    place: Path,
+) -> StudyController:
+    """Store what the race holds to, and make ready what is left of it."""
+    race.begin_study(versions())
+    race.hold("data", source.data)
+    race.hold("checkpoints", {"url": source.checkpoints})
+    race.hold("plugins", source.plugins)
+    again: tuple[int, ...] = ()
+    if request.retry_failed:
+        load = partial(existing_study, place.name, request.storage, place)
+        race, again = failures.reopen(race, load)
+        race.readmit({race.trial(number).params["finalist"] for number in again})
+        print(f"{race.name}: {len(again)} failed trainings will be tried again", flush=True)
+    finalists = _with_racing(best, source, race)
+    configs = {trial.number: _config(trial, request.data_dir) for trial in finalists}
+    problem = RaceProblem(race.name, str(source.problem["recipe"]), configs)
+    race.hold("problem", problem.identity())
+    controller = _controller(request, race, problem, finalists[0].number)
+    controller.try_again(again)
+    controller.requeue_orphans()
+    controller.queue.refill()
+    return controller
+
+
+def _retention(race: StudyRecord, place: Path) -> Retention:
+    return Retention(race, files_of(race, place), EVERY_RUN)
 
 
 def _finalists(source: StudyRecord, request: RaceRequest) -> list[TrialRecord]:
@@ -143,16 +188,6 @@ def _images(config: TrainConfig, source: StudyRecord) -> Images:
     return images
 
 
-def _open(request: RaceRequest, source: StudyRecord, place: Path) -> StudyRecord:
-    """Open or begin the race's own study; its data and its files are those of the search."""
-    race = open_study(place.name, open_storage(request.storage, place))
-    race.begin_study(versions())
-    race.hold("data", source.data)
-    race.hold("checkpoints", {"url": source.checkpoints})
-    race.hold("plugins", source.plugins)
-    return race
-
-
 def _controller(
     request: RaceRequest, race: StudyRecord, problem: RaceProblem, reference: int
 ) -> StudyController:
@@ -172,7 +207,7 @@ def _tell(
     request: RaceRequest,
     source: StudyRecord,
     controller: StudyController,
-    retention: Retention,
+    place: Path,
     status: str,
 ) -> int:
     """Print the table and the verdict, and write the winner."""
@@ -189,11 +224,16 @@ def _tell(
         print(f"interrupted; nothing is lost: the same command continues {race.name}")
         return INTERRUPTED
     if status == "FAILED" or not known:
-        print("confirm: the first trials all failed, see MLflow", file=sys.stderr)
+        lost = failures.failed(race)
+        said = f"{failures.in_words(lost)}, so no training ended well" if lost else "none is done"
+        print(
+            f"confirm: {said}; once the cause is mended, --retry-failed tries them again",
+            file=sys.stderr,
+        )
         return 1
     winner = order[0]
     path, run = request.out / f"{source.name}-confirmed.yaml", median_run(race, winner)
-    export(race, run, retention.files, path, {"finalist": winner})
+    export(race, run, files_of(race, place), path, {"finalist": winner})
     print(f"\n{race_table.verdict(source, found, winner, reference, request.seeds)}")
     print(f"wrote {path}: seed {run.params['seed']}, the median of its seeds")
     again = command("evaluate.py", near(path), *plugin_words(request.plugins))

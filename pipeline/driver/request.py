@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base import paths
+from pipeline.driver.publish import View
 from pipeline.problem.problem import SearchProblem
 from regmix.errors import InputError
 from regmix.plugins import Plugins
@@ -60,6 +61,7 @@ class SearchRequest:
     tracking_uri: MLflow's database or server.
     address: existing Ray cluster.
     plugins: variants outside of the tool.
+    retry_failed: whether failed trials of earlier sessions are tried again.
     """
 
     problem: SearchProblem
@@ -81,6 +83,12 @@ class SearchRequest:
     tracking_uri: str
     address: str | None
     plugins: Plugins | None
+    retry_failed: bool = False
+
+    @property
+    def view(self) -> View:
+        """Where MLflow shows the study, and where the study is."""
+        return View(self.tracking_uri, self.runs, self.storage)
 
     def plugin_digests(self, pruners: tuple[str, ...]) -> Mapping[str, str]:
         """Return the digests of the plug-ins that this search uses.

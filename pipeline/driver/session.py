@@ -4,20 +4,28 @@ import contextlib
 import math
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base.commands import command, given, near
-from pipeline.base.signals import INTERRUPTED, Interrupt
+from pipeline.base.early import INTERRUPTED
+from pipeline.base.signals import Interrupt
 from pipeline.driver.publish import View, publish
 from pipeline.driver.request import SearchRequest
-from pipeline.execution.ray_cluster import ClusterRequest, plan_resources, ray_session
+from pipeline.execution.ray_cluster import (
+    ClusterRequest,
+    TrialResources,
+    plan_resources,
+    ray_session,
+)
 from pipeline.problem.plugin_folder import plugin_words
 from pipeline.report import leaderboard
 from pipeline.report.formatting import console
 from pipeline.report.live import LiveView
+from pipeline.study import failures
 from pipeline.study.controller import StudyController
-from pipeline.study.ranking import count_states
+from pipeline.study.ranking import candidates, count_states
 from pipeline.study.result_order import Arrival, Lockstep
 from pipeline.study.retention import Retention
 from pipeline.tracking.tracker import Tracker
@@ -25,18 +33,6 @@ from regmix.images import Images
 from regmix.plugins import Plugins
 
 PROCESS_START = time.monotonic()  # but for Python's own start
-
-
-@dataclass(frozen=True)
-class SessionResult:
-    """How a session ended.
-
-    status: FINISHED, FAILED or KILLED.
-    concurrency: number of trials that ran at once.
-    """
-
-    status: str
-    concurrency: int
 
 
 @dataclass(frozen=True)
@@ -58,83 +54,111 @@ class SessionPlan:
     lockstep: int | None = None
 
 
+@dataclass(frozen=True)
+class Session:
+    """A session whose Ray is up.
+
+    plan: what it runs.
+    interrupt: Ctrl-C and its like.
+    scratch: folder for the files that Ray insists on.
+    resources: what each trial gets.
+    """
+
+    plan: SessionPlan
+    interrupt: Interrupt
+    scratch: str
+    resources: TrialResources
+
+
+@contextlib.contextmanager
+def started(plan: SessionPlan) -> Iterator[Session]:
+    """Start Ray, or join it, before anything is made that depends on it.
+
+    Raises:
+        InputError: where that can't be done, or not one trial fits.
+        KeyboardInterrupt: where Ctrl-C came meanwhile.
+    """
+    with (
+        Interrupt() as interrupt,
+        ray_session(plan.cluster, plan.images.images.nbytes) as scratch,
+    ):
+        interrupt.listen()  # Ray took SIGTERM for itself
+        interrupt.begin()
+        yield Session(plan, interrupt, scratch, plan_resources(plan.cluster))
+
+
 def execute(
-    controller: StudyController, retention: Retention, tracker: Tracker, plan: SessionPlan
-) -> SessionResult:
+    controller: StudyController, retention: Retention, tracker: Tracker, session: Session
+) -> str:
     """Run what is left of a study, and bring MLflow up to date.
 
     Args:
         controller: the study.
         retention: rule for the files of its trials.
         tracker: MLflow's view of the study.
-        plan: cluster, images and order of its trials.
-    """
-    study, status, bugs = controller.record, "FAILED", dict[int, str]()
-    with (
-        Interrupt() as interrupt,
-        ray_session(plan.cluster, plan.images.images.nbytes) as scratch,
-    ):
-        from pipeline.execution.tune import TuneSession, run_trials  # after Ray's environment
+        session: the session, whose Ray is up.
 
-        interrupt.listen()  # Ray took SIGTERM for itself
-        resources = plan_resources(plan.cluster)
-        space, total = tuple(controller.problem.space.ranges), controller.queue.total
-        try:
-            with (
-                LiveView(study, space, total, controller.budget, console()) as live,
-                controller.heartbeat or contextlib.nullcontext(),
-            ):
-                order = (
-                    Arrival(controller)
-                    if plan.lockstep is None
-                    else Lockstep(controller, plan.lockstep)
-                )
-                listeners = (tracker, live)
-                session = TuneSession(
-                    controller, order, retention, resources, interrupt.requested, listeners, bugs
-                )
-                run_trials(session, plan.images, plan.plugins, scratch)
-            status = "FAILED" if controller.failing else "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
-        finally:
-            controller.requeue_own()
-            if status == "FINISHED" and not controller.budget.has_time:
-                controller.close_unfinished()
-            retention.apply()
-            publish(tracker, study, status, plan.view)
+    Returns:
+        FINISHED, FAILED or KILLED.
+    """
+    from pipeline.execution.tune import TuneSession, run_trials  # after Ray's environment
+
+    study, status, bugs = controller.record, "FAILED", dict[int, str]()
+    plan, interrupt = session.plan, session.interrupt
+    space, total = tuple(controller.problem.space.ranges), controller.queue.total
+    try:
+        with (
+            LiveView(study, space, total, controller.budget, console()) as live,
+            controller.heartbeat or contextlib.nullcontext(),
+        ):
+            order = (
+                Arrival(controller)
+                if plan.lockstep is None
+                else Lockstep(controller, plan.lockstep)
+            )
+            tuned = TuneSession(
+                controller,
+                order,
+                retention,
+                session.resources,
+                interrupt.requested,
+                (tracker, live),
+                bugs,
+            )
+            run_trials(tuned, plan.images, plan.plugins, session.scratch)
+        status = "FAILED" if controller.failing else "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+    finally:
+        interrupt.finish()
+        controller.requeue_own()
+        if status == "FINISHED" and not controller.budget.has_time:
+            controller.close_unfinished()
+        study.set_seconds(controller.budget.seconds)
+        retention.apply()
+        publish(tracker, study, status, plan.view)
     for number, trace in list(bugs.items())[:1]:
         print(f"trial {number} failed by an error in the code:\n{trace}", file=sys.stderr)
-    return SessionResult(status, resources.concurrency)
+    return status
 
 
 def run(
-    request: SearchRequest, controller: StudyController, images: Images, retention: Retention
+    request: SearchRequest, controller: StudyController, retention: Retention, session: Session
 ) -> int:
-    """Run what is left of the study, and show its end.
-
-    Returns:
-        0 when the study is complete, 1 when its first trials all failed, 130 when interrupted.
-    """
-    cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
-    view = View(request.tracking_uri, request.runs, request.storage)
-    tracker = view.tracker(controller.record, shared=controller.heartbeat is not None)
-    plan = SessionPlan(cluster, images, request.plugins, view, request.rules.deterministic)
-    ended = execute(controller, retention, tracker, plan)
+    """Run what is left of the study, show its end, and return the exit status."""
+    tracker = session.plan.view.tracker(controller.record, shared=controller.heartbeat is not None)
+    status = execute(controller, retention, tracker, session)
     _show(request, controller)
     if controller.budget.first_epoch:
-        print(_times(controller, ended.concurrency))
-    if ended.status == "KILLED":
+        print(_times(controller, session.resources.concurrency))
+    if status == "KILLED":
         print(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
         return INTERRUPTED
-    if ended.status == "FAILED":
-        print("search: the first trials all failed, see `why` above", file=sys.stderr)
-        return 1
-    return 0
+    return _end(controller)
 
 
 def complete(request: SearchRequest, controller: StudyController) -> int:
-    """Show a complete study, bring MLflow up to date, and say how to extend it."""
+    """Show a study that has nothing left to do, bring MLflow up to date, say how to extend it."""
     if not controller.budget.has_time:
         controller.close_unfinished()
     _show(request, controller)
@@ -142,19 +166,40 @@ def complete(request: SearchRequest, controller: StudyController) -> int:
     more = f"--trials {round(2.5 * len(study.trials()))}"
     if budget.budget < float("inf"):
         more = f"--budget {math.ceil(2 * max(budget.budget, budget.seconds) / 60)}m"
-    print(f"\n{request.study} is complete; to extend it, add {more} to the command", flush=True)
-    view = View(request.tracking_uri, request.runs, request.storage)
-    tracker = view.tracker(study, shared=controller.heartbeat is not None, thorough=True)
-    publish(tracker, study, "FINISHED", view)
-    return 0
+    if not controller.hopeless:
+        print(f"\n{request.study} is complete; to extend it, add {more} to the command", flush=True)
+    status = "FAILED" if controller.failing else "FINISHED"
+    tracker = request.view.tracker(study, shared=controller.heartbeat is not None, thorough=True)
+    publish(tracker, study, status, request.view)
+    return _end(controller)
+
+
+def _end(controller: StudyController) -> int:
+    """Say which trials failed and what can be done; return 0 for an answer, 1 where none is.
+
+    An answer is a complete trial, though `--min-clean` or catastrophic overfitting may leave none
+    of them as a candidate: the table says so then.
+    """
+    study = controller.record
+    gone, again = failures.failed(study), failures.repeatable(study)
+    if gone:
+        remedy = "once the cause is mended, --retry-failed tries them again"
+        if not again:
+            remedy = "they would do so again: change the space, or values by --set"
+        print(f"{failures.in_words(again or gone)}; {remedy}", file=sys.stderr)
+    if count_states(study)["COMPLETE"]:
+        return 0
+    said = "the first trials all failed" if controller.failing else "no trial ended well"
+    print(f"search: {said}, see `why` above", file=sys.stderr)
+    return 1
 
 
 def _show(request: SearchRequest, controller: StudyController) -> None:
     """Print the end of the study, and the commands that come next."""
     study, plugins = request.study, plugin_words(request.plugins)
-    view = View(request.tracking_uri, request.runs, request.storage)
+    view = request.view
     commands = [command("ui.py", *given({"--runs": view.runs_option}))]
-    if count_states(controller.record)["COMPLETE"]:
+    if candidates(controller.record):  # else there is nothing to race or to export
         first, where = near(Path("exported") / f"{study}-1.yaml"), view.study_words(study)
         commands += [
             command("confirm.py", *where, *view.uri_words, "--top", 5, "--seeds", 3, *plugins),

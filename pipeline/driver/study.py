@@ -1,55 +1,102 @@
 """A study from its problem to its end: begins it, continues it, or says that it is complete."""
 
 import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline import pruners, samplers
 from pipeline.driver import session
 from pipeline.driver.request import SearchRequest
+from pipeline.driver.session import SessionPlan
+from pipeline.execution.ray_cluster import ClusterRequest, check_answers
 from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
 from pipeline.problem.plugin_folder import check_plugins
 from pipeline.problem.problem import SearchProblem
 from pipeline.samplers.grid import grid_of
+from pipeline.study import failures, warm_start
 from pipeline.study.budget import TimeBudget
 from pipeline.study.controller import StudyController
 from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.queue import SampledQueue
 from pipeline.study.records import StudyRecord
 from pipeline.study.retention import Retention, files_of
-from pipeline.study.storage import exclusive, is_database, open_storage, open_study, study_folder
-from pipeline.study.warm_start import enqueue
+from pipeline.study.storage import (
+    exclusive,
+    existing_study,
+    is_database,
+    open_storage,
+    open_study,
+    study_folder,
+)
 from regmix.images import Images
+from regmix.ranges import Value
+
+
+@dataclass(frozen=True)
+class _Proved:
+    """What a study needs, read and proved before it is made.
+
+    images: training part of the data.
+    enqueued: file -> values of a first trial.
+    """
+
+    images: Images
+    enqueued: Mapping[Path, Mapping[str, Value]]
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A study that is there, and what runs it."""
+
+    study: StudyRecord
+    controller: StudyController
+    retention: Retention
 
 
 def run_study(request: SearchRequest) -> int:
     """Begin the study, continue it, or say that it is complete.
 
+    A new study is made when all that could be refused is proved and Ray is up.
+
     Returns:
-        0 when the study is complete, 1 when its first trials all fail, 130 when interrupted.
+        0 when the study has an answer, 1 when no trial ended well, 130 when interrupted.
 
     Raises:
-        InputError: where the study belongs to another problem, data set or process.
+        InputError: where something is wrong, or the study belongs to another problem, data set or
+            process.
     """
     place = study_folder(request.runs, request.study)
+    check_answers(request.address)
     with contextlib.ExitStack() as held:
-        held.enter_context(exclusive(place, request.storage))
-        study = _open(request, place)
-        images = _load_images(request.problem)
-        study.hold("data", images.identity())
-        controller = _controller(request, study)
-        controller.requeue_orphans()
-        retention = Retention(study, files_of(study, place))
-        retention.apply()
-        controller.enqueue_default(request.problem.default())
-        enqueue(study, request.problem, request.enqueue, request.plugins)
-        if is_database(request.storage):
-            held.close()  # others may come now
-        done = controller.queue.empty() or not controller.budget.has_time
-        if done and not controller.shared:
-            return session.complete(request, controller)
-        _say_progress(study)
-        return session.run(request, controller, images, retention)
+        claim = held.enter_context(exclusive(place, request.storage))
+        study = _existing(request, place)
+        claim.made = study is not None
+        proved = _prove(request, study)
+        begun = None if study is None else _begin(request, study, proved, place)
+        if begun is not None and _done(begun):
+            return session.complete(request, begun.controller)
+        cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
+        lockstep = request.rules.deterministic
+        plan = SessionPlan(cluster, proved.images, request.plugins, request.view, lockstep)
+        with session.started(plan) as running:
+            if begun is None:
+                storage = open_storage(request.storage, place, beat=request.heartbeat)
+                study, claim.made = open_study(request.study, storage), True
+                begun = _begin(request, study, proved, place)
+            if is_database(request.storage):
+                held.close()  # others may come now
+            _say_progress(begun.study)
+            return session.run(request, begun.controller, begun.retention, running)
+
+
+def _done(begun: _Begun) -> bool:
+    controller = begun.controller
+    over = controller.queue.empty() or controller.hopeless or not controller.budget.has_time
+    return over and not controller.shared
 
 
 def _say_progress(study: StudyRecord) -> None:
@@ -58,7 +105,39 @@ def _say_progress(study: StudyRecord) -> None:
     ended = sum(trial.ended for trial in trials)
     begun = sum(trial.begun and not trial.ended for trial in trials)
     if ended or begun:
-        print(f"continuing {study.name}: {ended} trials have ended, {begun} go on")
+        print(f"continuing {study.name}: {ended} trials have ended, {begun} go on", flush=True)
+
+
+def _existing(request: SearchRequest, place: Path) -> StudyRecord | None:
+    """Load the study if it is there, and compare what may not change under its name."""
+    study = existing_study(request.study, request.storage, place, request.heartbeat)
+    if study is None or not study.exists:
+        return study
+    study.check_format()
+    check_plugins(study.plugins, request.plugins, f"--study {request.study}")
+    for key, identity in _identities(request).items():
+        study.compare(key, identity)
+    return study
+
+
+def _identities(request: SearchRequest) -> dict[str, Mapping[str, Any]]:
+    """Return what may not change under a study's name, and needs no images to know."""
+    plugins = request.plugin_digests(tuple(pruners.split(_pruner(request))))
+    return {
+        "problem": request.problem.identity(),
+        "rules": request.rules.identity(),
+        "checkpoints": {"url": request.checkpoints},
+        "plugins": plugins,
+    }
+
+
+def _prove(request: SearchRequest, study: StudyRecord | None) -> _Proved:
+    """Read all that the study needs, and prove that it fits together."""
+    enqueued = warm_start.read(request.problem, request.enqueue, request.plugins)
+    images = _load_images(request.problem)
+    if study is not None:
+        study.compare("data", images.identity())
+    return _Proved(images, enqueued)
 
 
 def _load_images(problem: SearchProblem) -> Images:
@@ -72,17 +151,47 @@ def _load_images(problem: SearchProblem) -> Images:
     return images
 
 
-def _open(request: SearchRequest, place: Path) -> StudyRecord:
-    storage = open_storage(request.storage, place, beat=request.heartbeat)
-    study = open_study(request.study, storage)
+def _begin(request: SearchRequest, study: StudyRecord, proved: _Proved, place: Path) -> _Begun:
+    """Store what the study holds to, and make ready what is left of it."""
     study.begin_study(versions())
-    plugins = request.plugin_digests(tuple(pruners.split(_pruner(request))))
-    check_plugins(study.plugins, request.plugins, f"--study {request.study}")
-    study.hold("problem", request.problem.identity())
-    study.hold("rules", request.rules.identity())
-    study.hold("checkpoints", {"url": request.checkpoints})
-    study.hold("plugins", plugins)
-    return study
+    for key, identity in _identities(request).items():
+        study.hold(key, identity)
+    study.hold("data", proved.images.identity())
+    again: tuple[int, ...] = ()
+    if request.retry_failed:
+        load = partial(existing_study, request.study, request.storage, place, request.heartbeat)
+        study, again = failures.reopen(study, load)
+        _say_again(study, again)
+    _say_changes(study, request)
+    controller = _controller(request, study)
+    controller.try_again(again)
+    controller.requeue_orphans()
+    retention = Retention(study, files_of(study, place))
+    retention.apply()
+    controller.enqueue_default(request.problem.default())
+    warm_start.enqueue(study, proved.enqueued)
+    return _Begun(study, controller, retention)
+
+
+def _say_again(study: StudyRecord, again: tuple[int, ...]) -> None:
+    """Say which failed trials are tried again."""
+    numbers = ", ".join(map(str, again))
+    plural = "s" * (len(again) > 1)
+    said = f"{study.name}: trial{plural} {numbers} failed and will be tried again"
+    print(said if again else f"{study.name}: no trial failed that could end otherwise", flush=True)
+
+
+def _say_changes(study: StudyRecord, request: SearchRequest) -> None:
+    """Store how this session searches, and say what an earlier one did otherwise."""
+    method = {
+        "sampler": request.sampler,
+        "pruner": _pruner(request),
+        "seed": request.seed,
+        "control-every": request.control_every,
+    }
+    changed = [f"--{name} {old} is now {new}" for name, (old, new) in study.use(method).items()]
+    if changed:
+        print(f"{study.name} goes on otherwise: {', '.join(changed)}", flush=True)
 
 
 def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:

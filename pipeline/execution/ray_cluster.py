@@ -81,7 +81,7 @@ def ray_session(request: ClusterRequest, memory: int) -> Iterator[str]:
         os.environ.setdefault(name, value)
     path = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)
-    _check_answers(request.address)
+    check_answers(request.address)
     import ray
 
     with contextlib.chdir(ROOT):  # Ray puts this folder first on the path of all workers
@@ -148,8 +148,12 @@ def _long_folder() -> InputError:
     )
 
 
-def _check_answers(address: str | None) -> None:
-    """Prove that something listens at HOST:PORT; Ray itself would try for a minute."""
+def check_answers(address: str | None) -> None:
+    """Prove that something listens at HOST:PORT; Ray itself would try for a minute.
+
+    Raises:
+        InputError: where nothing does.
+    """
     host, colon, port = (address or "").rpartition(":")
     if colon and port.isdigit() and "://" not in host:
         try:

@@ -1,6 +1,7 @@
 """Numbers, durations and parameters as text, and the console that they are printed on."""
 
 import io
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from rich.console import Console, RenderableType
 from pipeline.study.records import TrialRecord
 
 _WIDTH = 140  # columns where the output is no terminal: enough for a table
+_NARROWEST = 60  # columns, below which a terminal breaks lines, which says more than a cut table
 
 
 def console() -> Console:
@@ -16,8 +18,17 @@ def console() -> Console:
 
     What is printed is text as it stands: brackets in a reason are no markup.
     """
-    width = None if sys.stdout.isatty() else _WIDTH
+    width = None
+    if not sys.stdout.isatty():
+        width = _WIDTH
+    elif shutil.get_terminal_size().columns < _NARROWEST:
+        width = _NARROWEST
     return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def is_redrawn(console: Console) -> bool:
+    """Tell whether a console can show a table that changes, whatever FORCE_COLOR says."""
+    return console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
 
 
 def plain(*parts: RenderableType) -> str:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.report.formatting import duration, trial_cells
+from pipeline.report.formatting import duration, is_redrawn, trial_cells
 from pipeline.study.budget import TimeBudget
 from pipeline.study.ranking import violates
 from pipeline.study.records import StudyRecord, TrialRecord
@@ -37,7 +37,7 @@ class LiveView:
             console: the console that it is shown on.
         """
         self._study, self._names, self._total, self._budget = study, names, total, budget
-        self._console, self._lock = console, threading.Lock()
+        self._redrawn, self._lock = is_redrawn(console), threading.Lock()
         self._trials: dict[int, TrialRecord] = {}
         self._begun = time.monotonic()
         self._ended_here = 0
@@ -51,7 +51,7 @@ class LiveView:
 
     def __enter__(self) -> Self:
         self._trials = {trial.number: trial for trial in self._study.trials()}
-        if self._console.is_terminal:
+        if self._redrawn:
             self._live.start()
         return self
 
@@ -61,7 +61,7 @@ class LiveView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._console.is_terminal:
+        if self._redrawn:
             self._live.stop()
 
     def trial_changed(self, trial: TrialRecord) -> None:
@@ -69,7 +69,7 @@ class LiveView:
         with self._lock:
             self._trials[trial.number] = trial
             self._ended_here += trial.ended
-        if trial.ended and not self._console.is_terminal:
+        if trial.ended and not self._redrawn:
             print(self._line(trial), flush=True)
 
     def _line(self, trial: TrialRecord) -> str:

@@ -13,12 +13,19 @@ from pipeline.study.budget import TimeBudget
 from pipeline.study.contracts import Problem, Pruner, Queue, SamplerFactory
 from pipeline.study.events import EpochResult, TrialOutcome, TrialRequest
 from pipeline.study.heartbeat import Heartbeat
-from pipeline.study.records import DEFAULT, ComputedOn, StudyRecord, TrialRecord, TrialWriter
+from pipeline.study.records import (
+    BY_HAND,
+    DEFAULT,
+    ComputedOn,
+    StudyRecord,
+    TrialRecord,
+    TrialWriter,
+)
 from regmix.ranges import Value
 from regmix.training.catastrophic_overfitting import RATIO
 from regmix.training.metrics import EpochMetrics
 
-DIED = "its worker process died"
+DIED, DIVERGED = "its worker process died", "diverged"
 RETRIES = {DIED: 3, "out of memory": 1}
 """Failures that are no trial's fault -> how often each is tried again. Memory may have been a
 neighbour's; a loss that is not finite comes again with the same seed."""
@@ -32,8 +39,9 @@ neighbour's; a loss that is not finite comes again with the same seed."""
 #              |  |      retry, requeue_own,          |   |  tell, with the outcome that report
 #              |  |      requeue_orphans              |   |  or retry returned
 #              '--|-----------------------------------'   '--------> COMPLETE | PRUNED | FAIL
-#                 |  close_unfinished: begun, and the budget is used up       ^
-#                 '-----------------------------------------------------------'
+#              ^  |  close_unfinished: begun, and the budget is used up       ^
+#              |  '-----------------------------------------------------------'
+#              '------- try_again: a FAIL, once a user says that its cause is mended
 
 
 @dataclass
@@ -79,6 +87,12 @@ class StudyController:
         """Whether at least three trials ended and all of them failed."""
         states = [t.state for t in self.study.get_trials(deepcopy=False) if t.state.is_finished()]
         return len(states) >= 3 and set(states) == {TrialState.FAIL}
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether all trials failed, and none that was begun waits and may show otherwise."""
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return self.failing and not any(TrialRecord(trial).begun for trial in waiting)
 
     @property
     def shared(self) -> bool:
@@ -142,9 +156,7 @@ class StudyController:
         self.queue.refill()
         trials = self.record.trials()
         waiting = [trial for trial in trials if trial.state == "WAITING"]
-        # a begun trial comes before a new one, and may still show that there is hope
-        hopeless = self.failing and not any(trial.begun for trial in waiting)
-        if hopeless or not self.budget.has_time:
+        if self.hopeless or not self.budget.has_time:
             return None
         if self.queue.empty():
             self._take_over()
@@ -190,8 +202,7 @@ class StudyController:
         if outcome is not None:
             write.outcome(metrics.epoch, outcome)
         live.report(value, metrics.epoch)
-        if self.budget.budget < float("inf"):
-            self.record.set_seconds(self.budget.seconds)
+        self.record.set_seconds(self.budget.seconds)
         self._changed[number] = None
         return outcome
 
@@ -221,12 +232,23 @@ class StudyController:
             None where it is to be continued, or FAIL where this happened too often.
         """
         trial = self.record.trial(number)
-        before = trial.retries.count(reason)
+        before = 0
+        for known in trial.retries:  # the cause was mended before a try by hand
+            before = 0 if known.startswith(BY_HAND) else before + (known == reason)
         if before >= RETRIES[reason]:
             return TrialOutcome("FAIL", f"{reason} ({before + 1} times)")
         TrialWriter(self._live[number]).retries([*trial.retries, reason])
         self._put_back(trial.frozen)
         return None
+
+    def try_again(self, numbers: Collection[int]) -> None:
+        """Put trials back that `pipeline.study.failures.reopen` has opened again."""
+        for number in numbers:
+            trial = self.record.trial(number)
+            write = TrialWriter(optuna_private.live(self.study, trial.frozen))
+            write.retries([*trial.retries, f"{BY_HAND}{trial.reason}"])
+            write.forget_outcome()
+            self._put_back(trial.frozen)
 
     def close_unfinished(self) -> None:
         """Close every begun trial, since the budget is used up. Call it while nothing runs."""

@@ -6,11 +6,16 @@ that breaks one of these fails `tests/pipeline/test_controller.py` and `test_hea
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
+from optuna.storages import JournalStorage
+from optuna.storages.journal._storage import JournalOperation
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
+
+from regmix import atomic
 
 
 def put_back(study: Study, trial: FrozenTrial) -> None:
@@ -21,6 +26,38 @@ def put_back(study: Study, trial: FrozenTrial) -> None:
 def set_running(study: Study, trial: FrozenTrial) -> None:
     """Make a WAITING trial RUNNING, so that it can be told; else it could not be closed."""
     study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+
+
+def reopen(study: Study, trials: Sequence[FrozenTrial]) -> None:
+    """Make FAILed trials RUNNING; without it a study whose first trials failed would be dead.
+
+    Optuna never changes a trial that has ended: in a journal the line that ended it is left out,
+    in a database its row is changed. This object still takes them for ended: load the study anew.
+    Call it while this driver has the study alone.
+    """
+    ids, storage = {trial._trial_id for trial in trials}, cast(Any, study._storage)
+    if isinstance(storage, JournalStorage):
+        _leave_out_failures(Path(cast(Any, storage)._backend._file_path), ids)
+        return
+    import sqlalchemy
+
+    change = sqlalchemy.text(
+        "UPDATE trials SET state = 'RUNNING', datetime_complete = NULL "
+        "WHERE trial_id = :trial AND state = 'FAIL'"
+    )
+    with getattr(storage, "_backend", storage).engine.begin() as connection:
+        connection.execute(change, [{"trial": one} for one in ids])
+
+
+def _leave_out_failures(journal: Path, ids: Collection[int]) -> None:
+    ended = (JournalOperation.SET_TRIAL_STATE_VALUES.value, TrialState.FAIL.value)
+    kept = []
+    for line in journal.read_bytes().splitlines(keepends=True):
+        record = json.loads(line)
+        is_end = (record["op_code"], record.get("state")) == ended
+        if not (is_end and record["trial_id"] in ids):
+            kept.append(line)
+    atomic.write(journal, lambda file: file.write_bytes(b"".join(kept)))
 
 
 def live(study: Study, trial: FrozenTrial) -> Trial:

@@ -8,7 +8,7 @@ Nobody else reads or writes a user attribute. The attributes of a trial, and who
     computed_on    machine and versions, from which epoch on      StudyController.report
     would_prune    reason of a stop that a control trial ignored  StudyController.report
     outcome        epoch, state and reason of its end             StudyController.report, tell
-    retries        reasons for which it was tried again           StudyController.retry
+    retries        reasons for which it was tried again           StudyController.retry, try_again
 
 and of a study:
 
@@ -22,6 +22,7 @@ and of a study:
     versions       versions with which it was begun               begin_study
     extent         trials and seconds that were asked for         set_extent
     seconds        seconds that it took, over all sessions        StudyController.report, tell
+    methods        sampler, pruner and their numbers, as changed  use
     eliminated_N   finalists that dropped out after seed N        RoundQueue
 
 The outcome is stored before the state changes, and with a stop before the epoch is told: what was
@@ -30,7 +31,7 @@ decided is decided once, and a kill between two writes does not decide it again.
 
 import copy
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -49,6 +50,9 @@ FORMAT = 3
 
 DEFAULT = "default"
 """Origin of the trial with the recipe's own values."""
+
+BY_HAND = "by --retry-failed after: "
+"""Beginning of a reason in `retries`: a session put the failed trial back since it was told to."""
 
 _ELIMINATED = "eliminated_"
 
@@ -181,6 +185,11 @@ class TrialRecord:
         return list(self.frozen.user_attrs.get("retries", []))
 
     @property
+    def tried_by_hand(self) -> bool:
+        """Whether a session put it back since it was told to, after it had failed."""
+        return any(reason.startswith(BY_HAND) for reason in self.retries)
+
+    @property
     def computed_on(self) -> "tuple[ComputedOn, ...]":
         """Where its epochs were computed: one entry, or more where that changed on the way."""
         return tuple(ComputedOn(**place) for place in self.frozen.user_attrs.get("computed_on", []))
@@ -238,6 +247,10 @@ class TrialWriter:
         """Store the reasons for which the trial was tried again."""
         self.live.set_user_attr("retries", reasons)
 
+    def forget_outcome(self) -> None:
+        """Store that the trial has not ended after all."""
+        self.live.set_user_attr("outcome", None)
+
 
 @dataclass(frozen=True)
 class StudyRecord:
@@ -249,6 +262,11 @@ class StudyRecord:
     def name(self) -> str:
         """The study's name."""
         return self.study.study_name
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything is stored of it; a kill may have come as it began."""
+        return bool(self.study.user_attrs)
 
     def trials(self) -> list[TrialRecord]:
         """Return all trials by number."""
@@ -316,6 +334,14 @@ class StudyRecord:
         rounds = [found for key, found in attributes if key.startswith(_ELIMINATED)]
         return {int(name): reason for found in rounds for name, reason in found.items()}
 
+    def readmit(self, finalists: Collection[int]) -> None:
+        """Let finalists race again that dropped out."""
+        for key, found in list(self.study.user_attrs.items()):
+            if key.startswith(_ELIMINATED):
+                left = {name: why for name, why in found.items() if int(name) not in finalists}
+                if left != found:
+                    self.study.set_user_attr(key, left)
+
     def round_is_over(self, seed: int) -> bool:
         """Tell whether it is stored who dropped out after a seed."""
         return f"{_ELIMINATED}{seed}" in self.study.user_attrs
@@ -363,10 +389,21 @@ class StudyRecord:
         Raises:
             InputError: naming what differs.
         """
-        known = self.study.user_attrs.get(key)
-        if known is None:
+        if self.study.user_attrs.get(key) is None:
             self.study.set_user_attr(key, dict(identity))
-            return
+        else:
+            self.compare(key, identity)
+
+    def compare(self, key: str, identity: Mapping[str, Any]) -> None:
+        """Prove that something is still as it was stored, if it was.
+
+        Args:
+            key, identity: as of `hold`.
+
+        Raises:
+            InputError: naming what differs.
+        """
+        known = self.study.user_attrs.get(key, identity)
         names = [n for n in {**known, **identity} if known.get(n) != identity.get(n)]
         if names:
             differ = "; ".join(f"{n} was {known.get(n)} and is {identity.get(n)}" for n in names)
@@ -386,6 +423,34 @@ class StudyRecord:
         if extent != self.extent:
             self.study.set_user_attr("extent", extent)
         return extent
+
+    @property
+    def methods(self) -> Sequence[Mapping[str, Any]]:
+        """Sampler, pruner and their numbers, an entry for each time that they were changed."""
+        found: Sequence[Mapping[str, Any]] = self.study.user_attrs.get("methods", [])
+        return found
+
+    def use(self, method: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """Store how a session searches, where that is new.
+
+        Args:
+            method: name of a choice -> its value.
+
+        Returns:
+            name -> value before and now, of what has changed since an earlier session.
+        """
+        known = self.methods
+        if known and known[-1] == method:
+            return {}
+        self.study.set_user_attr("methods", [*known, dict(method)])
+        if not known:
+            return {}
+        before = known[-1]
+        return {
+            name: (before.get(name), value)
+            for name, value in method.items()
+            if before.get(name) != value
+        }
 
     def set_seconds(self, seconds: float) -> None:
         """Store the seconds that the study has taken so far."""

@@ -110,8 +110,9 @@ class Lockstep:
             request = self.controller.ask()
             if request is None:
                 return
-            if request.number not in self._clock:
-                self._clock[request.number] = heapq.heappop(self._free)
+            if request.number not in self._clock:  # a trial by hand may come without a place
+                since = heapq.heappop(self._free) if self._free else min(self._clock.values())
+                self._clock[request.number] = since
             self._ready.append(request)
 
 
@@ -132,8 +133,9 @@ def replay(begun: Sequence[TrialRecord], workers: int) -> tuple[dict[int, int], 
         if not free:
             heapq.heappush(free, heapq.heappop(ends)[0])
         start, epochs = heapq.heappop(free), trial.last_epoch
-        if trial.ended:  # a failure comes in place of the next epoch
-            heapq.heappush(ends, (start + epochs + (trial.state == "FAIL"), trial.number))
+        if trial.ended or trial.tried_by_hand:  # that one comes anew, in the next free place
+            failed = trial.state == "FAIL"  # a failure comes in place of the next epoch
+            heapq.heappush(ends, (start + epochs + failed, trial.number))
         else:
             clock[trial.number] = start + epochs
     for end, _ in ends:

@@ -7,6 +7,7 @@ import re
 import socket
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from filelock import FileLock, Timeout
 from pipeline.base.address import check_database, sqlite_file, writable_parent
 from pipeline.base.paths import writable_folder
 from pipeline.study.records import StudyRecord
-from regmix.errors import InputError, cut, first_line, masked, unknown
+from regmix.errors import InputError, cut, first_line, masked, shown, unknown
 from regmix.user_files import absolute, regular_file
 
 if TYPE_CHECKING:
@@ -23,16 +24,17 @@ if TYPE_CHECKING:
 
 
 def study_folder(runs: Path, study: str) -> Path:
-    """Make and return the folder of a study's journal, checkpoints and weights.
+    """Return the folder of a study's journal, checkpoints and weights; `exclusive` makes it.
 
     Raises:
-        InputError: for a name that is no file name, or a folder that can't be written to.
+        InputError: for a name that is no file name.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", study):
         raise InputError(
-            f"--study: must be letters, digits, '.', '_' and '-' (at most 100), but is {study!r}"
+            "--study: must be letters, digits, '.', '_' and '-' (at most 100), but is "
+            f"{shown(study)}"
         )
-    return writable_folder(runs / "studies" / study, "--runs")
+    return runs / "studies" / study
 
 
 def is_database(storage: str | None) -> bool:
@@ -69,34 +71,72 @@ def check_storage(spec: str | None, *, create: bool = True) -> str | None:
     return str(path)
 
 
+@dataclass
+class Claim:
+    """A study's name, held by one driver.
+
+    made: whether the study is there; what was made for it stays then, however the driver ends.
+    """
+
+    made: bool = False
+
+
 @contextlib.contextmanager
-def exclusive(place: Path, storage: str | None) -> Iterator[None]:
-    """Hold a study, and its journal where that lies elsewhere, for one driver.
+def exclusive(place: Path, storage: str | None) -> Iterator[Claim]:
+    """Make a study's folder and hold it, and its journal where that lies elsewhere, for one driver.
 
     The kernel lets go when the process dies, however it dies. A study in a database is held for
-    its beginning alone, and whoever comes meanwhile waits.
+    its beginning alone, and whoever comes meanwhile waits. Where an error ends it before the study
+    is there, what was made for it goes again.
 
     Raises:
-        InputError: where another process holds one of them.
+        InputError: where another process holds one of them, or the folder can't be written to.
     """
     locks = [place / "lock"]
     if storage and not is_database(storage):
         journal = Path(storage).resolve()
         locks.append(journal.with_name(f"{journal.name}.driver"))
+    claim, new = Claim(), [path for path in locks if not path.exists()]
     with contextlib.ExitStack() as stack:
         for path in locks:
+            _take(path, place, stack, wait=is_database(storage))
+        try:
+            yield claim
+        except BaseException:
+            if not claim.made:
+                _clear(new, place)
+            raise
+
+
+def _take(path: Path, place: Path, stack: contextlib.ExitStack, *, wait: bool) -> None:
+    """Lock a file until the stack is closed."""
+    while True:
+        writable_folder(place, "--runs")
+        try:
             # as a timeout, -1 waits for as long as it takes
-            lock = FileLock(path, timeout=-1 if is_database(storage) else 0)
-            try:
-                stack.enter_context(lock)
-            except Timeout:
-                holder = path.read_text().strip() or "another process"
-                raise InputError(
-                    f"--study {place.name}: {holder} is running it; wait for its end, or choose "
-                    "another name by --study"
-                ) from None
+            stack.enter_context(FileLock(path, timeout=-1 if wait else 0))
             path.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-        yield
+            return
+        except FileNotFoundError:  # who held it was refused, and took the folder away
+            if path.parent != place:
+                raise
+        except Timeout:
+            holder = path.read_text().strip() or "another process"
+            raise InputError(
+                f"--study {place.name}: {holder} is running it; wait for its end, or choose "
+                "another name by --study"
+            ) from None
+
+
+def _clear(locks: list[Path], place: Path) -> None:
+    """Remove locks that are held, and the study's folder where nothing else is in it.
+
+    Storages stay: another study may lie in them.
+    """
+    for path in locks:
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        place.rmdir()
 
 
 def open_storage(
@@ -137,18 +177,61 @@ def open_storage(
         ) from None
 
 
+def existing_study(
+    name: str, storage: str | None, place: Path, beat: int | None = None
+) -> StudyRecord | None:
+    """Load a study to write to it, where there is one; make nothing.
+
+    Args:
+        name: the study's name.
+        storage, place, beat: as of `open_storage`.
+
+    Raises:
+        InputError: where its storage can't be opened.
+    """
+    file = _file_of(storage, place)
+    if file is not None and not file.exists() and os.access(file.parent, os.W_OK):
+        return None  # else to open it says what is wrong
+    import optuna
+
+    _quiet()
+    try:
+        return StudyRecord(
+            optuna.load_study(study_name=name, storage=open_storage(storage, place, beat=beat))
+        )
+    except KeyError:
+        return None
+
+
+def _file_of(storage: str | None, place: Path) -> Path | None:
+    """Return the file that a storage is; None for a server."""
+    if storage is None:
+        return place / "journal.log"
+    if not is_database(storage):
+        return Path(storage).resolve()
+    if storage.startswith("sqlite:///"):
+        return Path(storage.removeprefix("sqlite:///").partition("?")[0])
+    return None
+
+
 def open_study(name: str, storage: "BaseStorage") -> StudyRecord:
     """Load a study to write to it, or create it."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # it beats for itself within its own loop alone; `pipeline.study.heartbeat` does here
-    warnings.filterwarnings("ignore", message="Heartbeat of storage")
+    _quiet()
     try:  # to create one where it exists would write to the journal
         found = optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         found = optuna.create_study(study_name=name, storage=storage, direction="maximize")
     return StudyRecord(found)
+
+
+def _quiet() -> None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    # it beats for itself within its own loop alone; `pipeline.study.heartbeat` does here
+    warnings.filterwarnings("ignore", message="Heartbeat of storage")
 
 
 def find_study(name: str, storage: str | None, place: Path) -> StudyRecord:

@@ -1,6 +1,6 @@
 """Exported configurations as a study's first trials."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.problem.exported import Exported
@@ -12,13 +12,12 @@ from regmix.plugins import Plugins
 from regmix.ranges import Value
 
 
-def enqueue(
-    study: StudyRecord, problem: SearchProblem, files: Sequence[Path], plugins: Plugins | None
-) -> None:
-    """Put the configurations of these files into the study, each once.
+def read(
+    problem: SearchProblem, files: Sequence[Path], plugins: Plugins | None
+) -> dict[Path, dict[str, Value]]:
+    """Return file -> its values of what the study searches.
 
     Args:
-        study: the study.
         problem: the study's problem.
         files: exported configurations.
         plugins: variants outside of the tool.
@@ -26,12 +25,16 @@ def enqueue(
     Raises:
         InputError: where a file is no exported one, or its values lie outside the space.
     """
-    wanted = [(path, _params(problem, path, plugins)) for path in files]
+    return {path: _params(problem, path, plugins) for path in files}
+
+
+def enqueue(study: StudyRecord, wanted: Mapping[Path, Mapping[str, Value]]) -> None:
+    """Put the configurations that `read` returned into the study, each once."""
     given = [optuna_private.enqueued_params(trial.frozen) for trial in study.trials()]
-    for path, params in wanted:
+    for path, params in wanted.items():
         if params not in given:
             study.enqueue(params, f"from {path.name}")
-            given.append(params)
+            given.append(dict(params))
 
 
 def _params(problem: SearchProblem, path: Path, plugins: Plugins | None) -> dict[str, Value]:

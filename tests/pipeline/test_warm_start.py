@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pipeline.problem.exported import Exported
-from pipeline.study.warm_start import enqueue
+from pipeline.study.warm_start import enqueue, read
 from regmix.errors import InputError
 from tests.support.controllers import controller_at
 from tests.support.processes import run
@@ -23,8 +23,9 @@ def exported(finished, tmp_path_factory):
 
 def test_files_follow_the_default_each_once_and_say_where_they_came_from(exported, tmp_path):
     controller = controller_at(tmp_path, 9)
-    enqueue(controller.record, controller.problem, exported, None)
-    enqueue(controller.record, controller.problem, exported, None)  # the command typed again
+    wanted = read(controller.problem, exported, None)
+    enqueue(controller.record, wanted)
+    enqueue(controller.record, wanted)  # the command typed again
     numbers = [controller.ask().number for _ in range(4)]
     asked = [controller.record.trial(number) for number in numbers]
     default = {"alpha": 1.0, "beta": 0.3, "epsilon_ratio": 1.0}
@@ -49,5 +50,5 @@ def test_a_value_outside_the_range_is_refused_with_the_remedy(exported, tmp_path
     (tmp_path / "study").mkdir()
     controller = controller_at(tmp_path / "study")
     with pytest.raises(InputError, match="alpha is 99.0, outside the range of wamr; widen it in a"):
-        enqueue(controller.record, controller.problem, [far], None)
+        read(controller.problem, [far], None)
     assert len(controller.record.trials()) == 1
