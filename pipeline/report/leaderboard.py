@@ -20,6 +20,7 @@ from pipeline.study.remarks import remarks
 from regmix.evaluation.results import Proportion
 
 _SHOWN = 40
+_MATTERS = ("device", "threads", "python", "torch", "numpy", "code")
 
 
 def show(console: Console, study: StudyRecord, commands: Sequence[str]) -> None:
@@ -31,7 +32,8 @@ def show(console: Console, study: StudyRecord, commands: Sequence[str]) -> None:
     more = sum(trial.begun for trial in study.trials()) - _SHOWN
     if more > 0:
         console.print(f"(and {more} more: see MLflow)")
-    for text in (pruning_in_words(study), best_in_words(study), front_in_words(study)):
+    words = (pruning_in_words, best_in_words, front_in_words, changes_in_words)
+    for text in (say(study) for say in words):
         if text:
             console.print(f"\n{text}")
     console.print("\nnext:")
@@ -111,6 +113,20 @@ def pruning_in_words(study: StudyRecord) -> str:
     return (
         f"{text}\nControl: {trials} that the pruner would have stopped ran on; the best, trial "
         f"{best.number}, ranked {_ordinal(rank)} of {len(complete)} ({best.final.robust:.3f})."
+    )
+
+
+def changes_in_words(study: StudyRecord) -> str:
+    """Return in what the machines and versions of the study's epochs differ; '' where they don't."""
+    places = [place for trial in study.trials() for place in trial.computed_on]
+    facts = [{**place.machine, **place.versions} for place in places]
+    found = {name: sorted({str(fact.get(name)) for fact in facts}) for name in _MATTERS}
+    differ = [f"{name} ({', '.join(values)})" for name, values in found.items() if len(values) > 1]
+    if not differ:
+        return ""
+    return (
+        f"The trials were not all computed alike: {'; '.join(differ)}. A small difference between "
+        "two of them may come from that."
     )
 
 

@@ -8,9 +8,16 @@ from rich.console import Console
 from pipeline.report import leaderboard
 from pipeline.report.formatting import duration
 from pipeline.report.live import LiveView
-from pipeline.study.events import TrialOutcome
+from pipeline.study.events import EpochResult, TrialOutcome
 from pipeline.study.ranking import pruned_epochs
-from tests.support.controllers import controller_at, epoch_result, finish
+from tests.support.controllers import (
+    MACHINE,
+    VERSIONS,
+    controller_at,
+    epoch_result,
+    finish,
+    metrics,
+)
 
 
 def live_view(controller, console):
@@ -98,6 +105,17 @@ def test_that_there_is_no_best_is_told(tmp_path):
     finish(controller, controller.ask(), 0.5)
     assert leaderboard.best_in_words(controller.record) == (
         "Every complete trial violates a constraint, see `why` above."
+    )
+
+
+def test_trials_that_were_computed_with_other_versions_or_code_are_told(tmp_path):
+    controller = controller_at(tmp_path)
+    finish(controller, controller.ask(), 0.5)
+    assert leaderboard.changes_in_words(controller.record) == ""
+    number, newer = controller.ask().number, {**VERSIONS, "code": "f0", "optuna": "99"}
+    controller.report(number, EpochResult(metrics(1, 0.2), {**MACHINE, "threads": 8}, newer))
+    assert leaderboard.changes_in_words(controller.record).startswith(
+        f"The trials were not all computed alike: threads (1, 8); code ({VERSIONS['code']}, f0)."
     )
 
 

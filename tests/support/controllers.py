@@ -21,7 +21,7 @@ from regmix.training.metrics import EpochMetrics
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 EPOCHS = 4
 MACHINE = {"device": "cpu", "threads": 1}
-VERSIONS = {"python": "3.11"}
+VERSIONS = {"python": "3.11", "code": "0a"}
 
 
 def metrics(epoch, robust, *, last=EPOCHS, final_robust=None, clean=0.9, seconds=1.0, **more):
