@@ -117,7 +117,7 @@ def pruning_in_words(study: StudyRecord) -> str:
 
 
 def changes_in_words(study: StudyRecord) -> str:
-    """Return in what the machines and versions of the study's epochs differ; '' where they don't."""
+    """Return in what machines and versions of the study's epochs differ; '' where they don't."""
     places = [place for trial in study.trials() for place in trial.computed_on]
     facts = [{**place.machine, **place.versions} for place in places]
     found = {name: sorted({str(fact.get(name)) for fact in facts}) for name in _MATTERS}
