@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from regmix.errors import InputError
+from regmix.errors import InputError, shown
 
 PartName = Literal["train", "test"]
 
@@ -74,7 +74,7 @@ def split(images: Images, *, valid: int, train: int | None, seed: int) -> Split:
         seed: seed of the draw.
 
     Raises:
-        InputError: where there are too few images.
+        InputError: where there are too few images, or a class is left without one to train on.
     """
     left = len(images) - valid
     if left < 1 or (train is not None and train > left):
@@ -83,8 +83,23 @@ def split(images: Images, *, valid: int, train: int | None, seed: int) -> Split:
             f"images, but are {valid} + {train or 1}; lower one of them"
         )
     order = stratified_order(images.labels, np.random.default_rng(seed))
-    held_out, rest = order[:valid], order[valid:]
-    return Split(train=images.take(np.sort(rest[:train])), valid=images.take(np.sort(held_out)))
+    held_out, trained = order[:valid], order[valid:][:train]
+    _check_classes(images, trained)
+    return Split(train=images.take(np.sort(trained)), valid=images.take(np.sort(held_out)))
+
+
+def _check_classes(images: Images, trained: NDArray[np.int64]) -> None:
+    """Raise InputError where a class has no image among those that are trained on."""
+    counts = np.bincount(images.labels[trained], minlength=len(images.classes))
+    if counts.all():
+        return
+    missing = np.flatnonzero(counts == 0)
+    held = int((images.labels == missing[0]).sum())
+    raise InputError(
+        f"configuration: each of the {len(images.classes)} classes must have an image to train on, "
+        f"but {len(missing)} have none, such as {shown(images.classes[missing[0]])} with {held} in "
+        "all; raise train_images, lower valid_images, or add images of it"
+    )
 
 
 def stratified_order(

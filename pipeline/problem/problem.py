@@ -1,17 +1,21 @@
 """What a study is about: a recipe (the task), a space, and the user's overrides."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.base.paths import ROOT
 from pipeline.problem import yaml_file
 from pipeline.problem.space import SearchSpace
 from regmix.config import TrainConfig
 from regmix.errors import InputError, unknown
+from regmix.fit import check_fit
 from regmix.ranges import Value, check
 from regmix.registry import KINDS, names
+
+if TYPE_CHECKING:  # numpy is loaded with the images, not before
+    from regmix.images import Images
 
 SPACES = ROOT / "search_spaces"
 RECIPES = SPACES / "recipes"
@@ -85,11 +89,31 @@ class SearchProblem:
         flat, sources = self._flat()
         for name, value in self.space.fixed.items():
             flat[name], sources[name] = value, f"{self.space.source}: fixed"
+        for _ in self._ends(flat, sources):
+            pass
+
+    def _ends(
+        self, flat: Mapping[str, object], sources: Mapping[str, str]
+    ) -> Iterator[tuple[TrainConfig, Mapping[str, str]]]:
         for name, range_ in self.space.ranges.items():
+            places = {**sources, name: f"{self.space.source}: search"}
             for end in range_.ends():
-                TrainConfig.from_flat(
-                    {**flat, name: end}, {**sources, name: f"{self.space.source}: search"}
-                )
+                yield TrainConfig.from_flat({**flat, name: end}, places), places
+
+    def check_fit(self, images: "Images") -> None:
+        """Prove that the images can be split, and that every end of a range fits them.
+
+        Args:
+            images: training part of the data set.
+
+        Raises:
+            InputError: naming the value and where it was written.
+        """
+        flat, sources = self._flat()
+        self.config({}).split(images)
+        check_fit(self.config({}), images, sources)
+        for config, places in self._ends(flat, sources):
+            check_fit(config, images, places)
 
     def _flat(self) -> tuple[dict[str, object], dict[str, str]]:
         """Return the values that all trials share, and where each was written."""
