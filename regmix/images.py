@@ -16,12 +16,17 @@ PartName = Literal["train", "test"]
 class Images:
     """One part of a data set.
 
-    images: (N, C, H, W) uint8; labels: (N,) int64 in [0, len(classes)).
+    images: (N, C, H, W) uint8; labels: (N,) int64 in [0, len(classes)). The rest is for the user:
+    other: number of images of the part that was not read, None where nobody counted them;
+    left_out: what was passed over, such as '3 .txt files'; remarks: what else there is to say.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
+    other: int | None = None
+    left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -46,12 +51,39 @@ class Images:
         order = stratified_order(self.labels, np.random.default_rng(0))
         return self.take(np.sort(order[:count]))
 
+    def described(self, part: PartName) -> str:
+        """Return the one line that says what was read, and what was not.
+
+        Args:
+            part: the part of a data set that these images are.
+        """
+        channels, height, width = self.images.shape[1:]
+        colour = {1: "grey", 3: "colour"}.get(channels, f"with {channels} channels")
+        kind = {"train": "training", "test": "test"}[part]
+        words = [f"read {len(self):,} {kind} images, {len(self.classes)} classes"]
+        words[0] += f", {width}x{height} {colour}"
+        if part == "train":
+            unread = "the" if self.other is None else f"{self.other:,}"
+            words.append(f"{unread} test images stay unread")
+        if self.left_out:
+            words.append(f"left out: {', '.join(self.left_out)}")
+        return "; ".join([*words, *self.remarks])
+
+    def shared_with(self, others: "Images") -> int:
+        """Return how many of these images are, pixel by pixel, also among the others."""
+        known = {_digest(image) for image in others.images}
+        return sum(_digest(image) in known for image in self.images)
+
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that change with any pixel, label, class or order."""
         digest = hashlib.sha256(f"{self.images.shape} {self.classes}".encode())
         digest.update(np.ascontiguousarray(self.images).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()[:16]
+
+
+def _digest(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.problem.exported import Exported, load_part, load_split
+from regmix.config import TrainConfig
 from regmix.evaluation.results import Masking, Proportion
 from regmix.images import Images
+from regmix.reading import read_part
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +35,7 @@ def evaluate_on_test(
     from regmix.evaluation.pgd_ensemble import random_start, validate
 
     config, test = exported.config, load_part(exported.config, "test")
+    _warn_of_shared(config, test)
     if count is not None:
         test = test.first(count)
     model, (images, labels) = _load_model(exported, weights, test), _tensors(test)
@@ -46,6 +49,17 @@ def evaluate_on_test(
     known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
     signs = masking(model, images, labels, start, known, AttackSettings(epsilon, seed))
     return _document(exported, "test images", test, rows, signs)
+
+
+def _warn_of_shared(config: TrainConfig, test: Images) -> None:
+    """Say how many test images were trained on, if any: they judge nothing."""
+    shared = test.shared_with(read_part(config.data.name, config.data.options, "train"))
+    if shared:
+        print(
+            f"warning: {shared:,} of {len(test):,} test images are also training images, pixel by "
+            "pixel, so that every figure is too good",
+            flush=True,
+        )
 
 
 def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dict[str, Any]:

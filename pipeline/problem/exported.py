@@ -7,11 +7,12 @@ from typing import Any
 
 from pipeline.problem import yaml_file
 from pipeline.problem.plugin_folder import check_plugins
-from regmix import atomic, registry
+from regmix import atomic
 from regmix.config import TrainConfig
 from regmix.errors import InputError, unknown
 from regmix.images import Images, PartName, Split
 from regmix.plugins import Plugins
+from regmix.reading import read_part
 from regmix.training.metrics import EpochMetrics
 
 _KEYS = ("origin", "config", "data_fingerprint", "metrics", "machine", "versions", "weights")
@@ -128,8 +129,10 @@ def load_split(exported: Exported, path: Path) -> Split:
 
 
 def load_part(config: TrainConfig, part: PartName) -> Images:
-    """Read one part of the configuration's data set."""
-    return registry.find("data", config.data.name, config.data.options)(part)
+    """Read one part of the configuration's data set, and say in one line what was read."""
+    images = read_part(config.data.name, config.data.options, part)
+    print(images.described(part), flush=True)
+    return images
 
 
 def with_data_dir(exported: Exported, data_dir: str | None) -> Exported:
