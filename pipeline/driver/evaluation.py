@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.problem.exported import Exported, load_part, load_split
 from regmix.config import TrainConfig
-from regmix.evaluation.results import Masking, Proportion
+from regmix.evaluation.results import Masking, Proportion, apgd_name
 from regmix.images import Images
 from regmix.reading import read_part
 
@@ -92,7 +92,7 @@ def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dic
     rows = {
         name: Proportion(round(value * len(valid)), len(valid)) for name, value in shares.items()
     }
-    rows["and APGD-100, 9 targets, Square"] = final.share
+    rows[f"and {apgd_name(100, 9, len(valid.classes))}, Square"] = final.share
     return _document(exported, "validation images, which chose it", valid, rows, final.masking)
 
 
@@ -126,6 +126,7 @@ def _document(
         "part": part,
         "fingerprint": images.fingerprint(),
         "epsilon": exported.config.eval_epsilon,
+        "eval_steps": exported.config.eval_steps,
         "seed": exported.config.eval_seed,
         "machine": machine(),
         "rows": {name: {"hits": row.hits, "count": row.count} for name, row in rows.items()},

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from pipeline.report.formatting import console
 from regmix.errors import InputError
-from regmix.evaluation.results import Masking, Proportion
+from regmix.evaluation.results import FEW, Masking, Proportion
 
 
 def show(path: Path, evaluation: Mapping[str, Any]) -> None:
@@ -23,14 +23,16 @@ def show(path: Path, evaluation: Mapping[str, Any]) -> None:
     """
     try:
         shares = {
-            name: Proportion(row["hits"], row["count"]) for name, row in evaluation["rows"].items()
+            name: Proportion(int(row["hits"]), int(row["count"]))
+            for name, row in evaluation["rows"].items()
         }
+        if not shares or not all(0 <= share.hits <= share.count > 0 for share in shares.values()):
+            raise ValueError
+        count = max(share.count for share in shares.values())
         epsilon = float(evaluation["epsilon"])
-        data, signs = (
-            f"{evaluation['data']}'s {evaluation['part']}",
-            Masking(**evaluation["masking"]),
-        )
-    except (KeyError, TypeError, AttributeError, ValueError):
+        data = f"{evaluation['data']}'s {evaluation['part']}"
+        signs = Masking(**evaluation["masking"]).flags(count, int(evaluation.get("eval_steps", 10)))
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
         raise InputError(f"{path.stem}.judgement.yaml: is damaged; add --again") from None
     table = Table(title=f"{path.stem} on {data}, epsilon {epsilon:.4g}", box=None)
     for column in ("attack", "accuracy", "95 % interval", "images"):
@@ -40,7 +42,8 @@ def show(path: Path, evaluation: Mapping[str, Any]) -> None:
         interval = f"{low:.4f} to {high:.4f}"
         table.add_row(name, f"{share.value:.4f}", interval, f"{share.hits} of {share.count}")
     console().print(table)
-    for flag in signs.flags():
+    for flag in signs:
         print(f"gradient masking? {flag}")
-    if not signs.flags():
-        print("no sign of gradient masking")
+    if not signs:
+        few = f", for which {count} images are few" if count < FEW else ""
+        print(f"no sign of gradient masking{few}")
