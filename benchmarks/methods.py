@@ -123,7 +123,7 @@ class Bench:
             "valid_pgd": metrics.valid_pgd,
             "valid_robust": metrics.valid_robust,
             "valid_final_robust": final.robust,
-            "flags": final.masking.flags(),
+            "flags": final.flags(config.eval_steps),
             "co_detected": metrics.co_detected,
         }
         if purpose == "final" or self.data == "digits":

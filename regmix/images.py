@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from regmix.errors import InputError
+from regmix.errors import InputError, shown
 
 PartName = Literal["train", "test"]
 
@@ -16,12 +16,17 @@ PartName = Literal["train", "test"]
 class Images:
     """One part of a data set.
 
-    images: (N, C, H, W) uint8; labels: (N,) int64 in [0, len(classes)).
+    images: (N, C, H, W) uint8; labels: (N,) int64 in [0, len(classes)). The rest is for the user:
+    other: number of images of the part that was not read, None where nobody counted them;
+    left_out: what was passed over, such as '3 .txt files'; remarks: what else there is to say.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
+    other: int | None = None
+    left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,12 +63,39 @@ class Images:
             "shape": list(self.images.shape[1:]),
         }
 
+    def described(self, part: PartName) -> str:
+        """Return the one line that says what was read, and what was not.
+
+        Args:
+            part: the part of a data set that these images are.
+        """
+        channels, height, width = self.images.shape[1:]
+        colour = {1: "grey", 3: "colour"}.get(channels, f"with {channels} channels")
+        kind = {"train": "training", "test": "test"}[part]
+        words = [f"read {len(self):,} {kind} images, {len(self.classes)} classes"]
+        words[0] += f", {width}x{height} {colour}"
+        if part == "train":
+            unread = "the" if self.other is None else f"{self.other:,}"
+            words.append(f"{unread} test images stay unread")
+        if self.left_out:
+            words.append(f"left out: {', '.join(self.left_out)}")
+        return "; ".join([*words, *self.remarks])
+
+    def shared_with(self, others: "Images") -> int:
+        """Return how many of these images are, pixel by pixel, also among the others."""
+        known = {_digest(image) for image in others.images}
+        return sum(_digest(image) in known for image in self.images)
+
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that change with any pixel, label, class or order."""
         digest = hashlib.sha256(f"{self.images.shape} {self.classes}".encode())
         digest.update(np.ascontiguousarray(self.images).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()[:16]
+
+
+def _digest(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 
 
 @dataclass(frozen=True)
@@ -86,7 +118,7 @@ def split(images: Images, *, valid: int, train: int | None, seed: int) -> Split:
         seed: seed of the draw.
 
     Raises:
-        InputError: where there are too few images.
+        InputError: where there are too few images, or a class is left without one to train on.
     """
     left = len(images) - valid
     if left < 1 or (train is not None and train > left):
@@ -95,8 +127,23 @@ def split(images: Images, *, valid: int, train: int | None, seed: int) -> Split:
             f"images, but are {valid} + {train or 1}; lower one of them"
         )
     order = stratified_order(images.labels, np.random.default_rng(seed))
-    held_out, rest = order[:valid], order[valid:]
-    return Split(train=images.take(np.sort(rest[:train])), valid=images.take(np.sort(held_out)))
+    held_out, trained = order[:valid], order[valid:][:train]
+    _check_classes(images, trained)
+    return Split(train=images.take(np.sort(trained)), valid=images.take(np.sort(held_out)))
+
+
+def _check_classes(images: Images, trained: NDArray[np.int64]) -> None:
+    """Raise InputError where a class has no image among those that are trained on."""
+    counts = np.bincount(images.labels[trained], minlength=len(images.classes))
+    if counts.all():
+        return
+    missing = np.flatnonzero(counts == 0)
+    held = int((images.labels == missing[0]).sum())
+    raise InputError(
+        f"configuration: each of the {len(images.classes)} classes must have an image to train on, "
+        f"but {len(missing)} have none, such as {shown(images.classes[missing[0]])} with {held} in "
+        "all; raise train_images, lower valid_images, or add images of it"
+    )
 
 
 def stratified_order(

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.problem.exported import Exported, load_split, load_test, record_test_images
+from regmix.config import TrainConfig
 from regmix.cores import compute_on
-from regmix.evaluation.results import Masking, Proportion
+from regmix.evaluation.results import Masking, Proportion, apgd_name
 from regmix.images import Images
+from regmix.reading import read_part
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,6 +38,7 @@ def evaluate_on_test(
     from regmix.evaluation.pgd_ensemble import random_start, validate
 
     config, test = exported.config, load_test(exported, path)
+    _warn_of_shared(config, test)
     whole = test.fingerprint()
     if count is not None:
         test = test.first(count)
@@ -51,6 +54,17 @@ def evaluate_on_test(
     signs = masking(model, images, labels, start, known, AttackSettings(epsilon, seed))
     record_test_images(path, whole)
     return _document(exported, "test images", test, rows, signs)
+
+
+def _warn_of_shared(config: TrainConfig, test: Images) -> None:
+    """Say how many test images were trained on, if any: they judge nothing."""
+    shared = test.shared_with(read_part(config.data.name, config.data.options, "train"))
+    if shared:
+        print(
+            f"warning: {shared:,} of {len(test):,} test images are also training images, pixel by "
+            "pixel, so that every figure is too good",
+            flush=True,
+        )
 
 
 def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dict[str, Any]:
@@ -84,7 +98,7 @@ def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dic
     rows = {
         name: Proportion(round(value * len(valid)), len(valid)) for name, value in shares.items()
     }
-    rows["and APGD-100, 9 targets, Square"] = final.share
+    rows[f"and {apgd_name(100, 9, len(valid.classes))}, Square"] = final.share
     return _document(exported, "validation images, which chose it", valid, rows, final.masking)
 
 
@@ -118,6 +132,7 @@ def _document(
         "part": part,
         "fingerprint": images.fingerprint(),
         "epsilon": exported.config.eval_epsilon,
+        "eval_steps": exported.config.eval_steps,
         "seed": exported.config.eval_seed,
         "machine": machine(),
         "rows": {name: {"hits": row.hits, "count": row.count} for name, row in rows.items()},

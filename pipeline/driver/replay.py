@@ -40,7 +40,7 @@ def replay(exported: Exported, data: Split, path: Path) -> Exported:
     if earlier is not None:
         best = path.with_suffix(".best.safetensors")
         checkpoint.save_weights(earlier, best)
-    _print_final(metrics)
+    _print_final(metrics, exported.config.eval_steps)
     again = Exported(
         origin={"trained_again": exported.origin},
         config=exported.config,
@@ -57,15 +57,20 @@ def replay(exported: Exported, data: Split, path: Path) -> Exported:
     return again
 
 
-def _print_final(metrics: EpochMetrics) -> None:
-    """Print the evaluation after the last epoch, and what makes it doubtful."""
+def _print_final(metrics: EpochMetrics, steps: int) -> None:
+    """Print the evaluation after the last epoch, and what makes it doubtful.
+
+    Args:
+        metrics: metrics of the last epoch.
+        steps: number of steps of the epochs' PGD.
+    """
     assert metrics.final is not None, "the last epoch is evaluated"
     low, high = metrics.final.share.interval
     print(
         f"final_robust: {metrics.final.robust:.4f} of {metrics.final.count} validation images "
         f"(95 % interval {low:.4f} to {high:.4f})"
     )
-    for flag in metrics.final.masking.flags():
+    for flag in metrics.final.flags(steps):
         print(f"gradient masking? {flag}")
 
 

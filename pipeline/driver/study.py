@@ -141,13 +141,12 @@ def _prove(request: SearchRequest, study: StudyRecord | None) -> _Proved:
 
 
 def _load_images(problem: SearchProblem) -> Images:
-    """Load the training part, and prove that it can be split as the recipe says.
+    """Load the training part, and prove that problem and images fit each other.
 
     The test part stays unread: a search can't learn from it.
     """
-    config = problem.config({})
-    images = load_part(config, "train")
-    config.split(images)
+    images = load_part(problem.config({}), "train")
+    problem.check_fit(images)
     return images
 
 

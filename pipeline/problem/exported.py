@@ -9,13 +9,14 @@ from typing import Annotated, Any
 from pipeline.problem import schema, yaml_file
 from pipeline.problem.plugin_folder import check_plugins
 from pipeline.problem.schema import Each, ListOf, MayLack, OrNone, Rule
-from regmix import atomic, registry
+from regmix import atomic
 from regmix.config import TrainConfig
 from regmix.errors import InputError, shown
 from regmix.evaluation.results import FinalEvaluation
 from regmix.images import Images, PartName, Split
 from regmix.plugins import Plugins
 from regmix.ranges import Bounds, Count, Natural, UnitInterval
+from regmix.reading import read_part
 from regmix.training.metrics import EpochMetrics
 from regmix.user_files import absolute, regular_file
 
@@ -212,8 +213,10 @@ def record_test_images(path: Path, fingerprint: str) -> None:
 
 
 def load_part(config: TrainConfig, part: PartName) -> Images:
-    """Read one part of the configuration's data set."""
-    return registry.find("data", config.data.name, config.data.options)(part)
+    """Read one part of the configuration's data set, and say in one line what was read."""
+    images = read_part(config.data.name, config.data.options, part)
+    print(images.described(part), flush=True)
+    return images
 
 
 def with_data_dir(exported: Exported, data_dir: str | None) -> Exported:

@@ -16,6 +16,7 @@ SCHEMA: dict[str, Rule] = {
     "fingerprint": str,
     "epsilon": PositiveUnitInterval,
     "seed": Seed,
+    "eval_steps": Count,
     "machine": MACHINE,
     "rows": Each({"hits": Natural, "count": Count}),
     "masking": schema.of_dataclass(Masking),
@@ -32,6 +33,8 @@ def read(path: Path) -> dict[str, Any]:
         InputError: where it is damaged.
     """
     content: dict[str, Any] = schema.read(str(path), yaml_file.read(path), SCHEMA, _REMEDY)
+    if not content["rows"]:
+        raise InputError(f"{path}: rows must name at least one attack; {_REMEDY}")
     for name, row in content["rows"].items():
         if row["hits"] > row["count"]:
             raise InputError(f"{path}: rows: {name}: hits must be at most count; {_REMEDY}")

@@ -1,18 +1,22 @@
 """What a study is about: a recipe (the task), a space, and the user's overrides."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.base.paths import ROOT
 from pipeline.problem import yaml_file
 from pipeline.problem.space import Choice, Range, SearchSpace
 from regmix.config import TrainConfig, components_of, options_of
 from regmix.errors import InputError, shown, unknown
+from regmix.fit import check_fit
 from regmix.ranges import Count, Value, check
 from regmix.registry import KINDS, names, options
+
+if TYPE_CHECKING:  # numpy is loaded with the images, not before
+    from regmix.images import Images
 
 SPACES = ROOT / "search_spaces"
 RECIPES = SPACES / "recipes"
@@ -106,10 +110,34 @@ class SearchProblem:
                 if name not in known:
                     raise unknown(place, "parameter", name, known)
                 ranges[name] = ranges[name].of(place, name, known[name].annotation)
-            for end in (0, -1):
-                ends = {name: range_.ends()[end] for name, range_ in ranges.items()}
-                TrainConfig.from_flat({**flat, **ends, **variants}, places)
-        return replace(self, space=replace(self.space, ranges=ranges))
+        checked = replace(self, space=replace(self.space, ranges=ranges))
+        for _ in checked._ends():
+            pass
+        return checked
+
+    def _ends(self) -> Iterator[tuple[TrainConfig, Mapping[str, str]]]:
+        """Return runs in which every end, choice and variant comes, and where each was written."""
+        ranges = {name: range_.ends() for name, range_ in self.space.ranges.items()}
+        flat, places = self._flat()
+        places |= dict.fromkeys(ranges, f"{self.space.source}: search")
+        for variants in self._variants():
+            for place in range(max(map(len, ranges.values()))):
+                some = {name: ends[min(place, len(ends) - 1)] for name, ends in ranges.items()}
+                yield TrainConfig.from_flat({**flat, **some, **variants}, places), places
+
+    def check_fit(self, images: "Images") -> None:
+        """Prove that the images can be split, and that every end of a range fits them.
+
+        Args:
+            images: training part of the data set.
+
+        Raises:
+            InputError: naming the value and where it was written.
+        """
+        self.config({}).split(images)
+        check_fit(self.config({}), images, self._flat()[1])
+        for config, places in self._ends():
+            check_fit(config, images, places)
 
     def _variants(self) -> list[dict[str, Value]]:
         """Return every combination of the searched variants, such as two models."""

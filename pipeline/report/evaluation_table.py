@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from pipeline.report.formatting import console
-from regmix.evaluation.results import Masking, Proportion
+from regmix.evaluation.results import FEW, Masking, Proportion
 
 
 def show(path: Path, evaluation: Mapping[str, Any]) -> None:
@@ -20,7 +20,9 @@ def show(path: Path, evaluation: Mapping[str, Any]) -> None:
     shares = {
         name: Proportion(row["hits"], row["count"]) for name, row in evaluation["rows"].items()
     }
-    epsilon, signs = float(evaluation["epsilon"]), Masking(**evaluation["masking"])
+    count = max(share.count for share in shares.values())
+    epsilon = float(evaluation["epsilon"])
+    signs = Masking(**evaluation["masking"]).flags(count, evaluation["eval_steps"])
     data = f"{evaluation['data']}'s {evaluation['part']}"
     table = Table(title=f"{path.stem} on {data}, epsilon {epsilon:.4g}", box=None)
     for column in ("attack", "accuracy", "95 % interval", "images"):
@@ -30,7 +32,8 @@ def show(path: Path, evaluation: Mapping[str, Any]) -> None:
         interval = f"{low:.4f} to {high:.4f}"
         table.add_row(name, f"{share.value:.4f}", interval, f"{share.hits} of {share.count}")
     console().print(table)
-    for flag in signs.flags():
+    for flag in signs:
         print(f"gradient masking? {flag}")
-    if not signs.flags():
-        print("no sign of gradient masking")
+    if not signs:
+        few = f", for which {count} images are few" if count < FEW else ""
+        print(f"no sign of gradient masking{few}")

@@ -19,7 +19,9 @@ def warnings(trial: TrialRecord) -> list[str]:
             f"catastrophic overfitting in epoch {first} (best before: {latest.best_robust:.3f} in "
             f"epoch {latest.best_epoch})"
         )
-    return found + list(latest.final.masking.flags() if latest.final else ())
+    steps = trial.config["eval_steps"]
+    assert isinstance(steps, int), "a configuration is checked before it is stored"
+    return found + list(latest.final.flags(steps) if latest.final else ())
 
 
 def violated_constraints(trial: TrialRecord) -> list[str]:

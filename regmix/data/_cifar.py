@@ -9,6 +9,8 @@ from regmix.data.image_folder import image_folder
 from regmix.errors import InputError, first_line
 from regmix.images import Images, PartName
 
+_OTHER = {"train": 10_000, "test": 50_000}  # images of the part that is not read
+
 
 def cifar(part: PartName, data_dir: str, *, classes: int) -> Images:
     """Return a part of CIFAR-10 or CIFAR-100.
@@ -50,4 +52,5 @@ def _archive(part: PartName, root: Path, classes: int) -> Images:
             "or give an image folder with train/ and test/ as data_dir"
         ) from None
     pixels = np.ascontiguousarray(data.data.transpose(0, 3, 1, 2))
-    return Images(pixels, np.asarray(data.targets, np.int64), tuple(data.classes))
+    labels = np.asarray(data.targets, np.int64)
+    return Images(pixels, labels, tuple(data.classes), other=_OTHER[part])

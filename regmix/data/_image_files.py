@@ -1,50 +1,214 @@
-"""Image files as one array."""
+"""Image files as one array of 8 bits: what each kind of file means, or that it is refused."""
 
-from collections.abc import Sequence
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regmix.cores import usable_cores
+from regmix.data._memory import check_memory
 from regmix.errors import InputError, first_line
+from regmix.user_files import regular_file
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+SUFFIXES = frozenset({".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib"}) | {
+    *(".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff", ".gif")
+}
+"""Suffixes of the files that are read, in lower case."""
+# of these formats alone, whatever a file is called: one of Pillow's others starts Ghostscript
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "WEBP", "PPM", "TIFF", "GIF")
+# images that Pillow does not know; those that it knows are asked for
+_UNREAD = frozenset({".heic", ".heif", ".jxl", ".svg", ".dcm", ".nii", ".exr", ".hdr", ".pdf"}) | {
+    *(".raw", ".nef", ".cr2", ".arw", ".dng")
+}
+_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP")
+_LARGEST = 2**26  # pixels of one image: an archive bomb is smaller than what it unpacks to
+_GREY = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I"})
+_ORIENTATION = 0x0112  # EXIF's tag: 1 is upright, 5 to 8 lie on a side
+# what Pillow raises depends on which byte of a file is wrong
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
 
 
-def decode(paths: Sequence[Path]) -> NDArray[np.uint8]:
-    """Read image files of one size as (N, 3, H, W); grey ones get three equal channels.
+@dataclass(frozen=True)
+class Decoded:
+    """Images as they were read.
+
+    pixels: (N, 3, H, W); grey: (N,) bool, the images whose three channels are equal; turned:
+    number of images that lay on a side or upside down, and were turned as their EXIF says.
+    """
+
+    pixels: NDArray[np.uint8]
+    grey: NDArray[np.bool_]
+    turned: int
+
+
+def is_unread_image(path: Path) -> bool:
+    """Return whether a file is an image, by its name or its first bytes, that is not read."""
+    from PIL import Image
+
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        return False
+    if suffix in _UNREAD or suffix in Image.registered_extensions():
+        return True
+    with open(regular_file(path), "rb") as file:
+        beginning = file.read(12)
+    return beginning.startswith(_BEGINNINGS) or (
+        beginning[:4] == b"RIFF" and beginning[8:] == b"WEBP"
+    )
+
+
+def decode(paths: Sequence[Path]) -> Decoded:
+    """Read image files of one size.
 
     Args:
         paths: files of the images, at least one.
 
     Raises:
-        InputError: for a file that is unreadable or of another size than the first.
+        InputError: for a file that is unreadable, of a kind that has no 8 bits without a loss, or
+            of another size than the first.
     """
-    shape = _pixels(paths[0]).shape
-    images = np.empty((len(paths), *shape), np.uint8)
+    size = image_size(paths[0])
+    check_memory(paths[0].parent, (len(paths), 3, size[1], size[0]))
+    pixels = np.empty((len(paths), 3, size[1], size[0]), np.uint8)
+    grey, turned = np.empty(len(paths), np.bool_), np.empty(len(paths), np.bool_)
 
     def read(place: int) -> None:
-        pixels = _pixels(paths[place])
-        if pixels.shape != shape:
-            raise InputError(
-                f"{paths[place]}: must be {shape[2]}x{shape[1]} pixels like the first image, "
-                f"but is {pixels.shape[2]}x{pixels.shape[1]}; resize it"
-            )
-        images[place] = pixels
+        one, turned[place] = _pixels(paths[place])
+        check_size(paths[place], (one.shape[2], one.shape[1]), size)
+        pixels[place], grey[place] = one, is_grey(one)
 
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        for _ in pool.map(read, range(len(paths)), chunksize=256):
-            pass
-    return images
+    _for_each(read, len(paths))
+    return Decoded(pixels, grey, int(turned.sum()))
 
 
-def _pixels(path: Path) -> NDArray[np.uint8]:
-    from PIL import Image
+def check_sizes(paths: Sequence[Path], size: tuple[int, int]) -> None:
+    """Raise InputError where an image has another size (W, H); their pixels stay unread."""
+    _for_each(lambda place: check_size(paths[place], image_size(paths[place]), size), len(paths))
 
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"), np.uint8).transpose(2, 0, 1)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+
+def check_size(path: Path, found: tuple[int, int], size: tuple[int, int]) -> None:
+    """Raise InputError where an image's size (W, H) is another one than the first image's."""
+    if found != size:
         raise InputError(
-            f"{path}: not a readable image ({first_line(error)}); replace it"
-        ) from None
+            f"{path}: must be {size[0]}x{size[1]} pixels like the first image, but is "
+            f"{found[0]}x{found[1]}; resize it"
+        )
+
+
+def all_grey(paths: Sequence[Path]) -> bool:
+    """Return whether no image has colours; one that has ends the search."""
+    for path in paths:
+        with _opened(path) as image:
+            grey = image.mode in _GREY
+        if not grey and not is_grey(_pixels(path)[0]):
+            return False
+    return True
+
+
+def is_grey(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether the three channels of (3, H, W) or (N, 3, H, W) are equal."""
+    red, green, blue = (pixels[..., channel, :, :] for channel in range(3))
+    return np.array_equal(red, green) and np.array_equal(red, blue)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (W, H) of an image as it is read, from its header alone."""
+    with _opened(path) as image:
+        width, height = image.size
+        return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+def _for_each(read: Callable[[int], None], count: int) -> None:
+    with ThreadPoolExecutor(usable_cores()) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, for what is refused here or harmless
+        for _ in pool.map(read, range(count), chunksize=256):
+            pass
+
+
+@contextmanager
+def _opened(path: Path) -> "Iterator[Picture]":
+    """Open an image of a known format; any error within is that of a damaged file."""
+    from PIL import Image, UnidentifiedImageError
+
+    regular_file(path)
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > _LARGEST:
+                raise ValueError(f"{image.width}x{image.height} pixels")
+            yield image
+    except InputError:
+        raise
+    except (*_DAMAGED, Image.DecompressionBombError) as error:
+        known = not isinstance(error, UnidentifiedImageError)
+        reason = first_line(error)[:100] if known else "its content is that of no image"
+        raise InputError(f"{path}: not a readable image ({reason}); replace it") from None
+
+
+def _orientation(image: "Picture") -> int:
+    """Return EXIF's orientation, 1 to 8; of TIFF Pillow takes care itself."""
+    if "exif" not in image.info:
+        return 1
+    found = image.getexif().get(_ORIENTATION, 1)
+    return found if found in range(1, 9) else 1
+
+
+def _pixels(path: Path) -> tuple[NDArray[np.uint8], bool]:
+    """Return (3, H, W), and whether the image was turned as its EXIF says."""
+    from PIL import ImageOps
+
+    with _opened(path) as image:
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a preview
+        if frames > 1:
+            raise InputError(f"{path}: must be one image, but has {frames} frames; save only one")
+        turned = _orientation(image) > 1
+        upright = ImageOps.exif_transpose(image) if turned else image
+        return _eight_bits(path, upright, image.format or ""), turned
+
+
+def _eight_bits(path: Path, image: "Picture", kind: str) -> NDArray[np.uint8]:
+    """Return (3, H, W) of an image of any mode, by that mode's own range."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and kind in ("PNG", "PPM")):
+        if "transparency" in image.info:
+            raise _transparent(path)
+        wide = np.asarray(image).astype(np.float64)
+        grey = np.round(wide / 257).astype(np.uint8)  # 65535 = 257 * 255
+        return np.stack([grey] * 3)
+    if image.mode in ("I", "F"):
+        raise InputError(
+            f"{path}: has 32 bits a pixel, and nothing says their range; save it with 8 or 16 bits"
+        )
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if np.asarray(image)[..., 3].min() < 255:
+            raise _transparent(path)
+    return np.asarray(image.convert("RGB"), np.uint8).transpose(2, 0, 1)
+
+
+def _transparent(path: Path) -> InputError:
+    return InputError(
+        f"{path}: is transparent in places, and nothing says what lies behind; put it on a "
+        "background, and save it without an alpha channel"
+    )

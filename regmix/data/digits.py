@@ -1,5 +1,7 @@
 """Handwritten digits, 8x8: they come with scikit-learn, so nothing is downloaded."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from regmix.images import Images, PartName, stratified_order
@@ -19,5 +21,6 @@ def digits(part: PartName) -> Images:
     pixels = np.round(grey * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     everything = Images(pixels, labels.astype(np.int64), tuple("0123456789"))
     order = stratified_order(everything.labels, np.random.default_rng(0))
-    kept = order[:_TEST_IMAGES] if part == "test" else order[_TEST_IMAGES:]
-    return everything.take(np.sort(kept))
+    test, train = order[:_TEST_IMAGES], order[_TEST_IMAGES:]
+    kept, other = (test, train) if part == "test" else (train, test)
+    return replace(everything.take(np.sort(kept)), other=len(other))

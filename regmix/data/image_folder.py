@@ -4,15 +4,21 @@ from pathlib import Path
 
 import numpy as np
 
-from regmix.data._image_files import decode
+from regmix.data._class_folders import list_classes
+from regmix.data._image_files import Decoded, all_grey, check_sizes, decode
 from regmix.errors import InputError
 from regmix.images import Images, PartName
-
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm"})
 
 
 def image_folder(part: PartName, *, data_dir: str = "") -> Images:
     """Read every image of a part as (3, H, W); classes are numbered in alphabetical order.
+
+    Where no training image has colours, images are (1, H, W): an attack must not change three
+    channels apart that are one. Grey images among others get three equal channels. Images of 16
+    bits are scaled to 8, and those that lie on a side are turned as their EXIF says. Hidden files
+    and folders, and files that are no images, are left out, which is said; images of another kind,
+    of several frames, with transparent pixels, or deeper than their class folder are refused. Of
+    the part that is not asked for, only names and sizes are read.
 
     Args:
         part: `train` or `test`.
@@ -24,30 +30,37 @@ def image_folder(part: PartName, *, data_dir: str = "") -> Images:
     if not data_dir:
         raise InputError("data_dir: image_folder needs a folder, but none is given; set data_dir")
     root = Path(data_dir)
-    classes = _classes(root / "train")
-    if _classes(root / "test") != classes:
+    train, test = (list_classes(root / name) for name in ("train", "test"))
+    if train.classes != test.classes:
         raise InputError(
             f"{root}: train/ and test/ must have the same class folders, but differ in "
-            f"{sorted(set(classes) ^ set(_classes(root / 'test')))}; add the missing ones"
+            f"{sorted({*train.classes} ^ {*test.classes})[:5]}; add the missing ones"
         )
-    files = [sorted(_images(root / part / name)) for name in classes]
-    labels = np.repeat(np.arange(len(classes)), [len(own) for own in files])
-    return Images(decode([path for own in files for path in own]), labels, classes)
-
-
-def _classes(folder: Path) -> tuple[str, ...]:
-    if not folder.is_dir():
+    own, other = (train, test) if part == "train" else (test, train)
+    found = decode(own.paths)
+    height, width = found.pixels.shape[2:]
+    check_sizes(other.paths, (width, height))
+    grey = bool(found.grey.all()) if part == "train" else all_grey(train.paths)
+    if grey and not found.grey.all():
+        odd = own.paths[int(np.argmin(found.grey))]
         raise InputError(
-            f"{folder}: no such folder; an image folder has train/<class>/ and test/<class>/"
+            f"{odd}: has colours, but no training image has; convert it to grey, or train on "
+            "coloured images too"
         )
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    if len(names) < 2:
-        raise InputError(f"{folder}: must hold at least 2 class folders, but has {len(names)}")
-    return tuple(names)
+    return Images(
+        found.pixels[:, :1].copy() if grey else found.pixels,
+        np.repeat(np.arange(len(own.classes)), [len(files) for files in own.files]),
+        own.classes,
+        other=len(other.paths),
+        left_out=own.left_out,
+        remarks=_remarks(found, grey),
+    )
 
 
-def _images(folder: Path) -> list[Path]:
-    found = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES]
-    if not found:
-        raise InputError(f"{folder}: no image in this class folder; remove it or fill it")
-    return found
+def _remarks(found: Decoded, grey: bool) -> tuple[str, ...]:
+    mixed = 0 if grey else int(found.grey.sum())
+    said = [
+        (mixed, f"{mixed:,} of them grey, with three equal channels"),
+        (found.turned, f"{found.turned:,} of them turned as their EXIF says"),
+    ]
+    return tuple(words for count, words in said if count)

@@ -1,5 +1,8 @@
 """Images in one .npz file, such as those of MedMNIST: four arrays with agreed names."""
 
+import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -10,10 +13,29 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from regmix.errors import InputError, first_line
+from regmix.data._image_files import is_grey
+from regmix.data._memory import check_memory
+from regmix.errors import InputError, cut, first_line, shown
 from regmix.images import Images, PartName
+from regmix.user_files import regular_file
 
 _MOST_CHANNELS = 4
+_DEFLATED = 1040  # bytes at most that one byte of deflate unpacks to
+# what zipfile and numpy raise depends on which byte of a file is wrong
+_DAMAGED = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    OverflowError,
+    TypeError,
+    SyntaxError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
 T = TypeVar("T")
 
 
@@ -47,10 +69,31 @@ def npz(part: PartName, *, data_dir: str = "") -> Images:
             f"{path}: {part}_labels must lie in [0, {len(classes) - 1}], as those of training "
             f"do, but reach from {labels.min()} to {labels.max()}; correct them"
         )
-    pixels = _read(path, f"{part}_images", _array).reshape(axes[part])
-    if pixels.shape[1:] != sizes[part]:
-        pixels = pixels.transpose(0, 3, 1, 2)
-    return Images(np.ascontiguousarray(pixels), labels.astype(np.int64), classes)
+    check_memory(path, axes[part])
+    pixels = _pixels(path, part, axes[part], sizes[part])
+    train = pixels if part == "train" else _pixels(path, "train", axes["train"], sizes["train"])
+    remarks: tuple[str, ...] = ()
+    if sizes[part][0] == 3 and is_grey(train):
+        if not is_grey(pixels):
+            raise InputError(
+                f"{path}: test_images have colours, but no training image has; convert them to grey"
+            )
+        pixels, remarks = pixels[:, :1], ("their three equal channels are taken as one",)
+    return Images(
+        np.ascontiguousarray(pixels),
+        labels.astype(np.int64),
+        classes,
+        other=axes["test" if part == "train" else "train"][0],
+        remarks=remarks,
+    )
+
+
+def _pixels(
+    path: Path, part: str, axes: tuple[int, ...], size: tuple[int, int, int]
+) -> NDArray[np.uint8]:
+    """Return the images of a part as (N, C, H, W), perhaps not contiguous."""
+    pixels: NDArray[np.uint8] = _read(path, f"{part}_images", _array).reshape(axes)
+    return pixels if pixels.shape[1:] == size else pixels.transpose(0, 3, 1, 2)
 
 
 def _file(data_dir: str) -> Path:
@@ -58,16 +101,14 @@ def _file(data_dir: str) -> Path:
         raise InputError("data_dir: npz needs a file, but none is given; set data_dir")
     path = Path(data_dir)
     if path.is_dir():
-        found = sorted(path.glob("*.npz"))
+        found = sorted(path.glob("[!.]*.npz"))
         if len(found) != 1:
             raise InputError(
                 f"{path}: must hold one .npz file, but holds {len(found)}; "
                 "set data_dir to the file itself"
             )
-        return found[0]
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; set data_dir to an .npz file")
-    return path
+        path = found[0]
+    return regular_file(path, "set data_dir to an .npz file")
 
 
 def _axes(path: Path, part: str) -> tuple[int, ...]:
@@ -75,13 +116,28 @@ def _axes(path: Path, part: str) -> tuple[int, ...]:
     key = f"{part}_images"
     shape, kind = _read(path, key, _header)
     if kind != np.uint8:
-        raise InputError(f"{path}: {key} must be uint8 in [0, 255], but is {kind}; convert it")
+        raise InputError(
+            f"{path}: {key} must be uint8 in [0, 255], but is {cut(str(kind))}; {_remedy(kind)}"
+        )
     if len(shape) not in (3, 4) or 0 in shape:
         raise InputError(
             f"{path}: {key} must have the shape (N, H, W), (N, H, W, C) or (N, C, H, W) with at "
             f"least one image, but has {shape}; reshape it"
         )
     return shape if len(shape) == 4 else (*shape, 1)
+
+
+def _remedy(kind: np.dtype[Any]) -> str:
+    """Return how images of another kind become bytes."""
+    if kind.kind == "f":
+        return "round them, times 255 where they lie in [0, 1], and convert them to uint8"
+    if kind.kind == "b":
+        return "convert them to uint8, times 255"
+    if kind == np.uint16:
+        return "divide them by 257, round, and convert them to uint8"
+    if kind.kind in "iu":
+        return "convert them to uint8, where they lie in [0, 255]"
+    return "store numbers of the type uint8"
 
 
 def _size(path: Path, part: str, axes: tuple[int, ...]) -> tuple[int, int, int]:
@@ -97,15 +153,19 @@ def _size(path: Path, part: str, axes: tuple[int, ...]) -> tuple[int, int, int]:
 
 def _labels(path: Path, part: str, count: int) -> NDArray[Any]:
     key = f"{part}_labels"
-    labels = _read(path, key, _array)
-    if labels.dtype.kind not in "iu":
-        raise InputError(f"{path}: {key} must be integers, but is {labels.dtype}; convert it")
-    if labels.shape not in ((count,), (count, 1)):
+    shape, kind = _read(path, key, _header)
+    if shape not in ((count,), (count, 1)):
+        hot = len(shape) == 2 and shape[0] == count
+        remedy = "take argmax(1) of one-hot labels" if hot else "correct it"
         raise InputError(
             f"{path}: {key} must have the shape ({count},) or ({count}, 1), one label for each "
-            f"image, but has {labels.shape}; correct it"
+            f"image, but has {shown(shape)}; {remedy}"
         )
-    return labels.reshape(count)
+    if kind.kind not in "iu":
+        raise InputError(
+            f"{path}: {key} must be integers, but is {cut(str(kind))}; convert it to int64"
+        )
+    return _read(path, key, _array).reshape(count)
 
 
 def _classes(path: Path, labels: NDArray[Any]) -> tuple[str, ...]:
@@ -129,17 +189,35 @@ def _array(file: IO[bytes]) -> NDArray[Any]:
     return npy.read_array(file, allow_pickle=False)
 
 
+def _check_length(member: zipfile.ZipInfo, file: IO[bytes]) -> None:
+    """Raise ValueError where a header claims another length than the file has.
+
+    numpy takes room for what the header claims, and zlib unpacks what the archive claims.
+    """
+    shape, kind = _header(file)
+    claimed = kind.itemsize * math.prod(shape)
+    held = member.file_size - file.tell()
+    if not kind.hasobject and claimed != held:
+        raise ValueError(f"its header claims {claimed:,} bytes, but it holds {held:,}")
+    if member.file_size > _DEFLATED * max(member.compress_size, 1):
+        raise ValueError(f"{member.compress_size:,} bytes can't hold {member.file_size:,}")
+
+
 def _read(path: Path, key: str, what: Callable[[IO[bytes]], T]) -> T:
     """Return what is asked of one array of the file: its header, or all of it."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
-            return what(file)
+        with zipfile.ZipFile(path) as archive:
+            member = archive.getinfo(f"{key}.npy")
+            with archive.open(member) as file:
+                _check_length(member, file)
+            with archive.open(member) as file:
+                return what(file)
     except KeyError:
         raise InputError(
             f"{path}: must hold train_images, train_labels, test_images and test_labels, but "
             f"{key} is missing; add it under this name"
         ) from None
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise InputError(
-            f"{path}: {key} can't be read ({first_line(error)}); write it anew"
+            f"{path}: {key} can't be read ({first_line(error)[:120]}); write it anew"
         ) from None

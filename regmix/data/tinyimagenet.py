@@ -7,6 +7,7 @@ import numpy as np
 from regmix.data._image_files import decode
 from regmix.errors import InputError
 from regmix.images import Images, PartName
+from regmix.user_files import regular_file
 
 _CLASSES = 200
 _ARCHIVE = "tiny-imagenet-200"
@@ -34,19 +35,25 @@ def tinyimagenet(part: PartName, *, data_dir: str = "") -> Images:
         root = root / _ARCHIVE
     classes = _classes(root / "wnids.txt")
     paths, labels = _train(root, classes) if part == "train" else _val(root, classes)
-    images = decode(paths)
+    images = decode(paths).pixels  # grey ones, of which there are some, have equal channels
     if images.shape[1:] != (3, 64, 64):
         height, width = images.shape[2:]
         raise InputError(f"{paths[0]}: must be 64x64 pixels, but is {width}x{height}; {_ANEW}")
-    return Images(images, np.asarray(labels, np.int64), classes)
+    return Images(images, np.asarray(labels, np.int64), classes, other=_others(root, part))
+
+
+def _others(root: Path, part: PartName) -> int | None:
+    """Return how many images the part has that is not read, None where it is not there."""
+    pattern = "val/images/*.JPEG" if part == "train" else "train/*/images/*.JPEG"
+    return sum(1 for _ in root.glob(pattern)) or None
 
 
 def _lines(path: Path) -> list[str]:
+    regular_file(path, f"{_ANEW}, or give its folder")
     try:
         return path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise InputError(f"{path}: can't be read ({reason}); {_ANEW}, or give its folder") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: can't be read (not text); {_ANEW}, or give its folder") from None
 
 
 def _classes(path: Path) -> tuple[str, ...]:

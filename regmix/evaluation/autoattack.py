@@ -4,6 +4,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from pyautoattack import AutoAttack
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.batching import batched
+from regmix.evaluation.results import FEWEST_TARGETED
 from regmix.finite import Finite, finite
 
 Perturb = Callable[[Tensor, Tensor], Tensor]  # images (N, C, H, W), labels (N,) -> worse images
@@ -54,8 +56,8 @@ def apgd(
     if not targets:
         attack = APGDAttack(model, **common)
     else:
-        classes = _classes(model, images)
-        if classes < 4:
+        classes = width(model, images)
+        if classes < FEWEST_TARGETED:
             return torch.ones_like(labels, dtype=torch.bool)
         attack = APGDAttack_targeted(model, n_target_classes=min(targets, classes - 1), **common)
     return _survived(model, attack.perturb, images, labels, settings)
@@ -88,13 +90,14 @@ def autoattack(
 
     APGD-CE, APGD-T, FAB-T and Square with their published budgets: about 5,000 forward passes
     for an image that survives. With 3 classes or fewer the targeted losses do not exist: then
-    APGD-CE, FAB and Square run. Takes and returns what `apgd` does.
+    APGD-CE, FAB and Square run, see `autoattack_name`. Takes and returns what `apgd` does.
     """
     model = Finite(model)
-    classes = _classes(model, images)
-    few = {"version": "custom", "attacks": ["apgd-ce", "fab", "square"]} if classes < 4 else {}
+    classes = width(model, images)
+    few = {"version": "custom", "attacks": ["apgd-ce", "fab", "square"]}
+    chosen: dict[str, Any] = few if classes < FEWEST_TARGETED else {}
     attack = AutoAttack(
-        model, device=images.device, eps=settings.epsilon, seed=settings.seed, **few
+        model, device=images.device, eps=settings.epsilon, seed=settings.seed, **chosen
     )
     for targeted in (attack.apgd_targeted, attack.fab):
         targeted.n_target_classes = min(9, classes - 1)
@@ -104,6 +107,11 @@ def autoattack(
         return worst
 
     return _survived(model, perturb, images, labels, settings)
+
+
+def autoattack_name(classes: int) -> str:
+    """Return what `autoattack` runs for so many classes, in words."""
+    return "AutoAttack" if classes >= FEWEST_TARGETED else "APGD-CE, FAB and Square"
 
 
 def _survived(
@@ -158,5 +166,6 @@ def _own_randomness(images: Tensor) -> contextlib.AbstractContextManager[None]:
 
 
 @torch.no_grad()
-def _classes(model: nn.Module, images: Tensor) -> int:
+def width(model: nn.Module, images: Tensor) -> int:
+    """Return the number of a network's logits; 0 where there is no image to ask with."""
     return int(model(images[:1]).shape[1]) if len(images) else 0

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from regmix.evaluation.apgd_levels import after_apgd
 from regmix.evaluation.attack_settings import AttackSettings
-from regmix.evaluation.autoattack import autoattack
+from regmix.evaluation.autoattack import autoattack, autoattack_name, width
 from regmix.evaluation.batching import among
 from regmix.evaluation.pgd_ensemble import Objective, correct, full_step, pgd, random_start
-from regmix.evaluation.results import Proportion
+from regmix.evaluation.results import Proportion, apgd_name
 
 Attack = Callable[[Tensor], Tensor]  # index of images (M,) -> (M,) bool, True where one survived
 
@@ -54,7 +54,7 @@ def _attacks(
     with_autoattack: bool,
 ) -> dict[str, Attack]:
     """Return FGSM with a full step, PGD of step epsilon / 4 (2/255 at 8/255), APGD, AutoAttack."""
-    epsilon = settings.epsilon
+    epsilon, classes = settings.epsilon, width(model, images)
     start = random_start(images, epsilon, settings.seed)
 
     def stepwise(part: Tensor, steps: int, objective: Objective = "cross_entropy") -> Tensor:
@@ -80,8 +80,10 @@ def _attacks(
         "PGD-20": partial(stepwise, steps=20),
         "PGD-50": partial(stepwise, steps=50),
         "PGD-20 on the margin": partial(stepwise, steps=20, objective="margin"),
-        "APGD-20, 3 targets": adaptive,
+        apgd_name(20, 3, classes): adaptive,
     }
     if with_autoattack:
-        attacks["AutoAttack"] = lambda part: autoattack(model, images[part], labels[part], settings)
+        attacks[autoattack_name(classes)] = lambda part: autoattack(
+            model, images[part], labels[part], settings
+        )
     return attacks

@@ -8,6 +8,7 @@ from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.batching import among
 from regmix.evaluation.pgd_ensemble import Objective, Validation, pgd
 from regmix.evaluation.results import Masking
+from regmix.evaluation.results import longer as longer_steps
 from regmix.finite import Finite, finite
 
 
@@ -55,7 +56,7 @@ def masking(
     by_margin = known.robust_mask | survivors(
         known.clean_mask & ~known.pgd_mask, steps=known.steps, objective="margin"
     )
-    longer = survivors(known.pgd_mask, steps=50)
+    longer = survivors(known.pgd_mask, steps=longer_steps(known.steps))
     still = among(
         lambda i: _zero_gradient(model, images[i], labels[i]), known.clean_mask, batch_size
     )

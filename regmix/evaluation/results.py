@@ -30,7 +30,7 @@ class Proportion:
 # What may be found at most, and what it means when there is more (Carlini et al.,
 # arXiv 1902.06705; RobustBench's conditions; limits from public logs of sound models).
 _LIMITS = {
-    "more_steps": (0.015, "50 steps of PGD fool {:.3f} more: the epochs' PGD has not converged"),
+    "more_steps": (0.015, "{longer} of PGD fool {:.3f} more than the epochs' {steps}"),
     "single_step": (0.2, "PGD fools {:.3f} more than one step does: overfitted to single steps"),
     "objectives": (0.08, "PGD on cross-entropy and on the margin differ by {:.3f}"),
     "without_gradient": (0.002, "Square, which needs no gradient, fools {:.3f} more"),
@@ -40,6 +40,17 @@ _LIMITS = {
     "random": (1e-4, "two passes over the same images differ by up to {:.3g}"),
     "half_precision": (0.0, "weights are not fp32, so small gradients are lost"),
 }
+_SHARES = frozenset({"more_steps", "single_step", "objectives", "without_gradient"}) | {
+    *("large_epsilon", "zero_gradient")
+}
+LEAST = 4
+"""Images that a sign needs at least. Where a limit is less than one image, a sound model at the
+limit has as many by chance as a Poisson number of mean 1 at most, which is 4 or more in 1.9 % of
+cases, but 1 or more in 63 %."""
+FEW = 67
+"""Images below which one of them would exceed the limit of `more_steps`."""
+FEWEST_TARGETED = 4
+"""Classes that the targeted losses of APGD-T and FAB-T need: they compare with the fourth."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +67,49 @@ class Masking:
     half_precision: bool  # (f)
     without_gradient: float | None = None  # (d) what Square found more; of finalists alone
 
-    def flags(self) -> tuple[str, ...]:
-        """Return a sentence for each limit that is exceeded."""
+    def flags(self, count: int, steps: int) -> tuple[str, ...]:
+        """Return a sentence for each sign.
+
+        Args:
+            count: number of images that the shares are of.
+            steps: number of steps of the epochs' PGD.
+        """
         found = {name: value for name, value in asdict(self).items() if value is not None}
+        words = {"steps": _steps(steps), "longer": _steps(longer(steps))}
         return tuple(
-            sentence.format(found[name])
+            sentence.format(found[name], **words)
             for name, (limit, sentence) in _LIMITS.items()
-            if not found.get(name, 0) <= limit  # so that NaN is never no sign
+            if _exceeds(found.get(name, 0), limit, count if name in _SHARES else None)
         )
+
+
+def longer(steps: int) -> int:
+    """Return the steps of the PGD that shows whether one of `steps` has converged."""
+    return max(50, 2 * steps)
+
+
+def _steps(count: int) -> str:
+    return f"{count} step{'s' if count > 1 else ''}"
+
+
+def _exceeds(value: float, limit: float, count: int | None) -> bool:
+    """Return whether a limit is exceeded, by enough images where the value is a share of them."""
+    if not math.isfinite(value):
+        return True  # what is no number is never no sign
+    return value > limit and (count is None or round(value * count) >= LEAST)
+
+
+def apgd_name(steps: int, targets: int, classes: int) -> str:
+    """Return what APGD-CE and APGD-T did, in words, such as 'APGD-20, 3 targets'.
+
+    Args:
+        steps: number of steps of each.
+        targets: number of wrong classes that APGD-T was to aim at.
+        classes: number of classes; with fewer than 4 there is no APGD-T.
+    """
+    return f"APGD-{steps}" + (
+        f", {min(targets, classes - 1)} targets" if classes >= FEWEST_TARGETED else ""
+    )
 
 
 def pack(survived: Sequence[bool]) -> str:
@@ -99,6 +145,10 @@ class FinalEvaluation:
     def robust(self) -> float:
         """Share that survives, in [0, 1]."""
         return self.hits / self.count
+
+    def flags(self, steps: int) -> tuple[str, ...]:
+        """Return a sentence for each sign of masking; `steps` are those of the epochs' PGD."""
+        return self.masking.flags(self.count, steps)
 
     @property
     def share(self) -> Proportion:

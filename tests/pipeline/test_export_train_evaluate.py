@@ -57,6 +57,9 @@ def test_trained_again_it_gives_bitwise_the_same(exported):
     result = run("train", exported / "wamr-digits-1.yaml")
     assert result.code == 0, result.err
     assert "every metric of the last epoch is exactly the recorded one" in result.out
+    assert result.out.startswith(
+        "read 1,397 training images, 10 classes, 8x8 grey; 400 test images stay unread"
+    )
     once, again = read(exported / "wamr-digits-1.yaml"), read(exported / "wamr-digits-1-seed0.yaml")
     for metrics in (once["metrics"], again["metrics"]):
         del metrics["seconds"]
@@ -93,12 +96,16 @@ def test_evaluate_judges_once_on_test_data_with_intervals(exported):
     attacks = ["clean", "FGSM", "PGD-20", "PGD-50", "PGD-20 on the margin", "APGD-20, 3 targets"]
     attacks.append("worst case")
     assert list(rows) == attacks
-    assert Masking(**judgement["masking"]).flags() or "no sign of gradient masking" in result.out
+    assert (
+        Masking(**judgement["masking"]).flags(200, 10)
+        or "no sign of gradient masking" in result.out
+    )
     assert all(row["count"] == 200 for row in judgement["rows"].values())
     assert rows["worst case"] <= min(rows.values())
     assert rows["PGD-50"] <= rows["PGD-20"] <= rows["clean"]
     for name in attacks:
         assert f"{rows[name]} of 200" in result.out
+    assert result.out.splitlines()[0] == "read 400 test images, 10 classes, 8x8 grey"
     again = call("evaluate", file)
     assert "evaluated before" in again.out and f"{rows['FGSM']} of 200" in again.out
 
@@ -140,6 +147,19 @@ def test_the_best_epoch_is_judged_where_it_is_not_the_last(exported):
         else:
             robust = round(content["metrics"]["best_robust"] * content["config"]["valid_images"])
             assert table_rows(result.out)["and margin"] == robust
+
+
+def test_test_images_that_were_trained_on_are_counted(monkeypatch, capsys):
+    from pipeline.driver import evaluation
+    from pipeline.problem.problem import SearchProblem
+    from regmix.data import digits
+
+    config, real = SearchProblem.load("wamr", "digits", {}).config({}), digits.digits
+    monkeypatch.setattr(digits, "digits", lambda part: real("train").first(9))
+    evaluation._warn_of_shared(config, real("train").first(12))
+    assert capsys.readouterr().out.startswith("warning: 9 of 12 test images are also training")
+    evaluation._warn_of_shared(config, real("test"))
+    assert capsys.readouterr().out == ""
 
 
 def test_the_search_never_reads_the_test_part(monkeypatch):

@@ -22,6 +22,10 @@ from tests.support.studies import (
 def test_a_search_ends_with_study_view_and_table_in_agreement(finished):
     runs, result = finished
     assert result.code == 0, result.err
+    assert (
+        "read 1,397 training images, 10 classes, 8x8 grey; 400 test images stay unread"
+        in result.out
+    )
     trials = agree(runs, result.out)
     assert len(trials) == 8
     names = {trial.state for trial in trials.values()}

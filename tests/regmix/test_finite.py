@@ -101,8 +101,8 @@ def test_a_gradient_of_nan_is_no_direction(trained, digit_images, name):
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_sign_that_is_no_number_is_a_sign(name, value):
     sound = dict.fromkeys(Masking.__dataclass_fields__, 0.0)
-    assert Masking(**sound).flags() == ()
-    assert len(Masking(**{**sound, name: value}).flags()) == 1
+    assert Masking(**sound).flags(100, 10) == ()
+    assert len(Masking(**{**sound, name: value}).flags(100, 10)) == 1
 
 
 PLACES = {

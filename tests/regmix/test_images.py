@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,8 +70,34 @@ def test_more_than_there_are_is_refused(hundred, valid, train):
 
 
 def test_exactly_as_many_as_there_are_is_allowed(hundred):
-    parts = split(hundred, valid=99, train=1, seed=0)
+    alike = replace(hundred, classes=("a",), labels=0 * hundred.labels)
+    parts = split(alike, valid=99, train=1, seed=0)
     assert numbers(parts.train) | numbers(parts.valid) == set(range(100))
+
+
+@pytest.mark.parametrize(("valid", "train", "short"), [(20, 1, 2), (98, 2, 2), (20, 2, 1)])
+def test_a_class_without_an_image_to_train_on_is_named(hundred, valid, train, short):
+    with pytest.raises(InputError) as told:
+        split(hundred, valid=valid, train=train, seed=0)
+    assert "each of the 3 classes must have an image to train on" in str(told.value)
+    assert f"but {short} have none, such as '" in str(told.value)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=2, max_size=5),
+    valid=st.integers(1, 20),
+    train=st.none() | st.integers(1, 20),
+    seed=st.integers(0, 50),
+)
+def test_a_split_either_trains_on_every_class_or_is_refused(sizes, valid, train, seed):
+    """Also where a class has a single image, which chance may hold out."""
+    images = numbered(np.repeat(np.arange(len(sizes)), sizes))
+    images = replace(images, classes=tuple("abcde"[: len(sizes)]))
+    try:
+        parts = split(images, valid=valid, train=train, seed=seed)
+    except InputError:
+        return
+    assert set(parts.train.labels.tolist()) == set(range(len(sizes)))
 
 
 def test_the_split_leaves_the_whole_as_it_was(hundred):

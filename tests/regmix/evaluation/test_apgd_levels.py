@@ -127,7 +127,8 @@ def test_square_is_asked_last_and_what_it_finds_counts_twice(linear, attacks):
     ]
     assert (found.hits, found.count) == (1, 8)
     assert found.masking.without_gradient == 1 / 8
-    assert any("Square" in flag for flag in found.masking.flags())
+    assert found.flags(10) == ()  # a single image
+    assert any("Square" in flag for flag in found.masking.flags(800, 10))
 
 
 def test_where_nobody_survived_the_epoch_nobody_does(linear):
@@ -151,7 +152,7 @@ def test_square_finds_what_rounding_hides_from_gradients(linear):
     found = evaluated(evaluate_finalist, rounded, images, labels, epsilon=0.13)
     assert found.hits <= int(known.robust_mask.sum()) - 5
     assert found.masking.without_gradient >= 5 / 40
-    flags = " ".join(found.masking.flags())
+    flags = " ".join(found.flags(10))
     assert "Square" in flags
     assert "exactly zero" in flags
 
@@ -194,7 +195,7 @@ def test_an_evaluation_comes_back_from_json(square):
     read = json.loads(json.dumps(asdict(evaluation)))
     assert isinstance(read, Mapping)
     assert FinalEvaluation.from_dict(read) == evaluation
-    assert FinalEvaluation.from_dict(read).masking.flags() == evaluation.masking.flags() != ()
+    assert FinalEvaluation.from_dict(read).flags(10) == evaluation.flags(10) != ()
 
 
 @pytest.mark.parametrize("evaluation", [None, FinalEvaluation(3, 8, SIGNS)])

@@ -10,6 +10,7 @@ import regmix.evaluation.autoattack as door
 from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.autoattack import apgd, autoattack, square
 from regmix.evaluation.final_evaluation import evaluate_test
+from regmix.evaluation.results import apgd_name
 
 
 def settings(epsilon):
@@ -122,6 +123,32 @@ def test_with_fewer_than_four_classes_targets_spare_everyone(flat, classes):
     labels = (model(images).argmax(1) + 1) % classes  # wrong already: even these
     assert targeted(model, images, labels, epsilon=0.3).all()
     assert not ce(model, images, labels, epsilon=0.3).any()
+
+
+@pytest.mark.parametrize(
+    ("classes", "apgd_said", "whole_said"),
+    [
+        (2, "APGD-20", "APGD-CE, FAB and Square"),
+        (3, "APGD-20", "APGD-CE, FAB and Square"),
+        (4, "APGD-20, 3 targets", "AutoAttack"),
+        (10, "APGD-20, 3 targets", "AutoAttack"),
+    ],
+)
+def test_a_name_says_only_what_ran(flat, classes, apgd_said, whole_said):
+    _, images, _, _ = flat
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(16, classes)).eval()
+    labels = (model(images).argmax(1) + (classes > 2)) % classes  # many classes: nobody is attacked
+    rows = dict(evaluate_test(model, images[:4], labels[:4], settings(0.01), with_autoattack=True))
+    assert list(rows)[-3:] == [apgd_said, whole_said, "worst case"]
+    assert rows["worst case"].hits <= rows[whole_said].hits <= rows["clean"].hits
+
+
+@pytest.mark.parametrize(("classes", "said"), [(2, ""), (4, ", 3 targets"), (10, ", 9 targets")])
+def test_targets_are_never_more_than_wrong_classes(classes, said):
+    assert apgd_name(100, 9, classes) == f"APGD-100{said}"
+    assert apgd_name(100, 9, 200) == "APGD-100, 9 targets"
 
 
 def test_square_finds_what_random_search_finds(bent):

@@ -25,6 +25,7 @@ CLEAN = Masking(
     without_gradient=0.0,
 )
 EPSILON = 0.08
+MANY = 10**6  # images
 
 
 def look(model, images, labels, *, epsilon=EPSILON, steps=10, batch_size=500, known=None):
@@ -39,14 +40,14 @@ def raised(found):
     return {
         name
         for name, value in asdict(found).items()
-        if replace(CLEAN, **{name: value}).flags() and value is not None
+        if replace(CLEAN, **{name: value}).flags(MANY, 10) and value is not None
     }
 
 
 @pytest.mark.parametrize(
     ("name", "limit", "words"),
     [
-        ("more_steps", 0.015, "the epochs' PGD has not converged"),
+        ("more_steps", 0.015, "50 steps of PGD fool 0.015 more than the epochs' 10 steps"),
         ("single_step", 0.2, "overfitted to single steps"),
         ("objectives", 0.08, "on the margin differ by"),
         ("without_gradient", 0.002, "Square, which needs no gradient"),
@@ -59,24 +60,54 @@ def raised(found):
 )
 def test_each_limit_raises_its_own_flag_and_no_other(name, limit, words):
     above = True if limit is False else limit * 1.01
-    (sentence,) = replace(CLEAN, **{name: above}).flags()
+    (sentence,) = replace(CLEAN, **{name: above}).flags(MANY, 10)
     assert words in sentence
     assert "{" not in sentence
-    assert replace(CLEAN, **{name: limit}).flags() == ()
+    assert replace(CLEAN, **{name: limit}).flags(MANY, 10) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("more_steps", 0.015),
+        ("single_step", 0.2),
+        ("objectives", 0.08),
+        ("without_gradient", 0.002),
+        ("large_epsilon", 0.05),
+        ("zero_gradient", 0.01),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 40, 66, 100, 300, 1000, 10_000])
+def test_a_sign_is_one_of_four_images_at_least_and_above_its_limit(name, limit, count):
+    for hits in range(min(count, 9) + 1):
+        found = replace(CLEAN, **{name: hits / count}).flags(count, 10)
+        assert bool(found) == (hits >= 4 and hits / count > limit)
+    assert count < 4 or replace(CLEAN, **{name: 1.0}).flags(count, 10)
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [(1, "epochs' 1 step"), (3, "50 steps of PGD fool 0.500 more than the epochs' 3 steps"),
+     (20, "50 steps of PGD fool 0.500 more than the epochs' 20 steps"), (40, "80 steps of PGD")],
+)  # fmt: skip
+def test_the_sentence_says_the_true_number_of_steps(steps, words):
+    (sentence,) = replace(CLEAN, more_steps=0.5).flags(100, steps)
+    assert sentence.endswith(f"the epochs' {steps} step{'s' if steps > 1 else ''}")
+    assert words in sentence
 
 
 def test_a_sign_tells_how_much_was_found():
-    assert "0.123" in replace(CLEAN, large_epsilon=0.1234).flags()[0]
+    assert "0.123" in replace(CLEAN, large_epsilon=0.1234).flags(MANY, 10)[0]
 
 
 def test_without_signs_there_are_no_flags_also_where_square_was_not_asked():
-    assert CLEAN.flags() == replace(CLEAN, without_gradient=None).flags() == ()
+    assert CLEAN.flags(MANY, 10) == replace(CLEAN, without_gradient=None).flags(MANY, 10) == ()
 
 
 def test_a_linear_model_has_no_signs(linear):
     model, images, labels, _ = linear
     found = look(model, images, labels)
-    assert found.flags() == ()
+    assert found.flags(MANY, 10) == ()
     still = {"more_steps", "single_step", "objectives", "zero_gradient", "random"}
     assert {asdict(found)[name] for name in still} == {0.0}
     assert found.without_gradient is None
