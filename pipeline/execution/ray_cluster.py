@@ -15,7 +15,10 @@ from regmix.cores import usable_cores
 from regmix.errors import InputError, first_line
 
 _SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": "FATAL"}
-OWN, _SCRATCH = "rgmx-", "regmix-"  # the folder of a search's own Ray, and that for its other files
+_OWN, _SCRATCH = (
+    "rgmx-",
+    "regmix-",
+)  # the folder of a search's own Ray, and that for its other files
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def ray_session(request: ClusterRequest, memory: int) -> Iterator[str]:
         scratch = stack.enter_context(_folder(ray_environment.temporary(), _SCRATCH))
         own = None
         if request.address is None:
-            own = stack.enter_context(_folder(ray_environment.for_sockets(), OWN))
+            own = stack.enter_context(_folder(ray_environment.for_sockets(), _OWN))
             ray_environment.of_its_own()
         else:
             ray_environment.of_a_cluster()
@@ -113,36 +116,20 @@ def _join(address: str) -> None:
 
 
 def _found() -> str:
-    """Return the address of a cluster that `ray start` began on this machine.
+    """Return the address of the cluster that `ray start` began on this machine last.
 
-    Ray itself would join whatever runs here, also what another program started for itself.
+    Ray itself would join whatever runs here, also what a program started for itself alone.
 
     Raises:
-        ConnectionError: where there is none that answers.
+        ConnectionError: where none answers.
     """
     from ray._private.utils import read_ray_address
 
-    told = [os.environ.get("RAY_ADDRESS"), read_ray_address()]
-    for address in filter(None, (*told, *sorted(_running()))):
+    for address in filter(None, (os.environ.get("RAY_ADDRESS"), read_ray_address())):
         with contextlib.suppress(InputError):
             check_answers(address)
-            return address
-    raise ConnectionError("none runs on this machine")
-
-
-def _running(processes: Path = Path("/proc")) -> set[str]:
-    """Return the addresses of the heads here, but for those that programs have for themselves."""
-    found = set()
-    for path in processes.glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            words = path.read_text(errors="replace").split("\0")
-            options = dict(
-                word.split("=", 1) for word in words if word.startswith("--") and "=" in word
-            )
-            own = Path(options.get("--temp_dir", "")).name.startswith(OWN)
-            if Path(words[0]).name == "raylet" and not own and "--gcs-address" in options:
-                found.add(options["--gcs-address"])
-    return found
+            return str(address)
+    raise ConnectionError("none that `ray start` began runs here")
 
 
 def _start(cores: int, memory: int, folder: Path) -> None:
