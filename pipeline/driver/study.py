@@ -12,6 +12,7 @@ from pipeline.driver import session
 from pipeline.driver.request import SearchRequest
 from pipeline.driver.session import SessionPlan
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
+from pipeline.execution.rehearsing import rehearsed
 from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
 from pipeline.problem.plugin_folder import check_plugins
@@ -82,7 +83,14 @@ def run_study(request: SearchRequest) -> int:
         cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
         lockstep = request.rules.deterministic
         plan = SessionPlan(cluster, proved.images, request.plugins, request.view, lockstep)
-        with session.started(plan) as running:
+        with contextlib.ExitStack() as stack:
+            rehearsal = None
+            if begun is None:  # a step of each network, while Ray starts
+                builds = request.problem.builds()
+                rehearsal = stack.enter_context(rehearsed(builds, proved.images, request.plugins))
+            running = stack.enter_context(session.started(plan))
+            if rehearsal is not None:
+                rehearsal.check()
             if begun is None:
                 storage = open_storage(request.storage, place, beat=request.heartbeat)
                 study, claim.made = open_study(request.study, storage), True

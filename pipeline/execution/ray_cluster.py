@@ -3,30 +3,22 @@
 import contextlib
 import os
 import socket
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.base.paths import ROOT
+from pipeline.execution import ray_environment
+from pipeline.execution.session_folder import session_folder
 from regmix.cores import usable_cores
 from regmix.errors import InputError, first_line
 
-# Ray reads these when it is imported. Its ports are open on all interfaces: the token stays on.
-_ENVIRONMENT = {
-    "RAY_AUTH_MODE": "token",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_RESULT_BUFFER_LENGTH": "1",
-    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "86400",
-}
 _SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": "FATAL"}
+_OWN, _SCRATCH = (
+    "rgmx-",
+    "regmix-",
+)  # the folder of a search's own Ray, and that for its other files
 
 
 @dataclass(frozen=True)
@@ -75,43 +67,81 @@ def ray_session(request: ClusterRequest, memory: int) -> Iterator[str]:
         memory: size of the data set, bytes, for the shared object store.
 
     Raises:
-        InputError: where there is no such cluster, or it does not answer.
+        InputError: where there is no such cluster, it does not answer, or Ray can't start here.
     """
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    path = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)
-    check_answers(request.address)
-    import ray
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(_folder(ray_environment.temporary(), _SCRATCH))
+        own = None
+        if request.address is None:
+            own = stack.enter_context(_folder(ray_environment.for_sockets(), _OWN))
+            ray_environment.of_its_own()
+        else:
+            ray_environment.of_a_cluster()
+        check_answers(request.address)
+        import ray
 
-    with contextlib.chdir(ROOT):  # Ray puts this folder first on the path of all workers
-        _join(request, 2 * memory + (128 << 20))
-    with tempfile.TemporaryDirectory(prefix="regmix-", ignore_cleanup_errors=True) as scratch:
+        with contextlib.chdir(ROOT):  # Ray puts this folder first on the path of all workers
+            if own is not None:
+                _start(max(usable_cores(), request.concurrency or 1), 2 * memory + (128 << 20), own)
+            else:
+                _join(str(request.address))
         try:
-            yield scratch
+            yield str(scratch)
         finally:
             ray.shutdown()
 
 
-def _join(request: ClusterRequest, memory: int) -> None:
-    """Start Ray here with so many bytes of shared memory, or join the cluster."""
+@contextlib.contextmanager
+def _folder(base: Path, prefix: str) -> Iterator[Path]:
+    with contextlib.ExitStack() as stack:
+        try:
+            place = stack.enter_context(session_folder(base, prefix))
+        except OSError as error:
+            raise InputError(
+                f"{base}: must be a folder that can be written to, but {error.strerror}; choose "
+                "another place for temporary files by TMPDIR"
+            ) from None
+        yield place
+
+
+def _join(address: str) -> None:
     import ray
 
-    if request.address is None:
-        _start(max(usable_cores(), request.concurrency or 1), memory)
-        return
     try:
         environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-        ray.init(address=request.address, runtime_env=environment, **_SILENT)
+        known = _found() if address == "auto" else address
+        ray.init(address=known, runtime_env=environment, **_SILENT)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise _no_cluster(request.address, error) from None
+        raise _no_cluster(address, error) from None
 
 
-def _start(cores: int, memory: int) -> None:
-    """Start Ray on this machine; on a busy one its processes may need a second try.
+def _found() -> str:
+    """Return the address of the cluster that `ray start` began on this machine last.
+
+    Ray itself would join whatever runs here, also what a program started for itself alone.
 
     Raises:
-        InputError: where they did not come up twice, or their folder's name is too long.
+        ConnectionError: where none answers.
+    """
+    from ray._private.utils import read_ray_address
+
+    for address in filter(None, (os.environ.get("RAY_ADDRESS"), read_ray_address())):
+        with contextlib.suppress(InputError):
+            check_answers(address)
+            return str(address)
+    raise ConnectionError("none that `ray start` began runs here")
+
+
+def _start(cores: int, memory: int, folder: Path) -> None:
+    """Start Ray on this machine; on a busy one its processes may need a second try.
+
+    Args:
+        cores: number of trials that may run at once.
+        memory: size of the shared object store, bytes.
+        folder: folder for Ray's files and sockets.
+
+    Raises:
+        InputError: where they did not come up twice.
     """
     import ray
 
@@ -122,30 +152,20 @@ def _start(cores: int, memory: int) -> None:
                 num_cpus=cores,
                 include_dashboard=False,
                 object_store_memory=memory,
+                _temp_dir=str(folder),
                 **_SILENT,
             )
             return
         except Exception as error:
-            if "AF_UNIX" in str(error):
-                raise _long_folder() from None
             # Ray's words for processes that did not come up; what is wrong in a call is ours
-            if type(error) is not Exception and not isinstance(
-                error, RuntimeError | ConnectionError | TimeoutError
-            ):
+            ours = (RuntimeError, OSError, TimeoutError, ray.exceptions.RayError)
+            if type(error) is not Exception and not isinstance(error, ours):
                 raise
             ray.shutdown()
             if last:
                 raise InputError(
-                    f"Ray did not start here ({first_line(error)}); type the command again"
+                    f"Ray did not start here ({first_line(error)[:120]}); type the command again"
                 ) from None
-
-
-def _long_folder() -> InputError:
-    name = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "TMPDIR"
-    return InputError(
-        f"{name}: must be short, since Ray's sockets lie there and their names have at most 107 "
-        f"bytes, but is {os.environ.get(name)}; set RAY_TMPDIR=/tmp"
-    )
 
 
 def check_answers(address: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.paths import ROOT
 from pipeline.problem import yaml_file
-from pipeline.problem.space import Choice, Range, SearchSpace
+from pipeline.problem.space import Choice, Float, Range, SearchSpace
 from regmix.config import TrainConfig, components_of, options_of
 from regmix.errors import InputError, shown, unknown
 from regmix.fit import check_fit
@@ -206,6 +206,20 @@ class SearchProblem:
         for kind in self.space.ranges.keys() & set(KINDS):
             found += [(kind, str(name)) for name in self.space.ranges[kind].ends()]
         return found
+
+    def builds(self) -> list[TrainConfig]:
+        """Return configurations that show everything which runs of the study are built of.
+
+        Each combination of searched components, then one after the other each further choice and
+        both ends of each whole number, such as a batch size. Real numbers change no shape.
+        """
+        default, found = self.default(), list[dict[str, Value]]()
+        for variants in self._variants():
+            found.append({**default, **variants})
+        for name, range_ in self.space.ranges.items():
+            if not isinstance(range_, Float) and name not in KINDS:
+                found += [{**default, name: end} for end in range_.ends()]
+        return [self.config(params) for params in found]
 
     def identity(self) -> dict[str, Any]:
         """Return what may not change under a study's name, in flat names.

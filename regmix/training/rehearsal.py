@@ -167,12 +167,19 @@ def _told(config: TrainConfig, size: str) -> Iterator[None]:
         place, reason = registry.plugin_place(error), f"{type(error).__name__}: {first_line(error)}"
         if place is not None:
             raise InputError(f"{place}: fails with {size} ({reason}); correct it") from error
-        if not isinstance(error, RuntimeError | ValueError):  # torch's, of shapes and memory
+        if _is_of_memory(error):  # the run's device may have more: it will say itself
+            return
+        if not isinstance(error, RuntimeError | ValueError):  # torch's, of shapes
             raise
         raise InputError(
             f"model {config.model.name}: can't be trained with {size} ({first_line(error)[:90]}); "
             "choose another model, batch_size or size of images"
         ) from error
+
+
+def _is_of_memory(error: Exception) -> bool:
+    memory = torch.OutOfMemoryError | MemoryError
+    return isinstance(error, memory) or "can't allocate memory" in str(error)
 
 
 def rehearse_all(asked: Mapping[str, Any]) -> None:

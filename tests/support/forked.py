@@ -32,12 +32,12 @@ LIBRARIES = [
 @cache
 def _context():
     """Start the process with the libraries, which read these variables when they are imported."""
-    from pipeline.execution.ray_cluster import _ENVIRONMENT
+    from pipeline.execution.ray_environment import ALWAYS
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(LIBRARIES)
     before = dict(os.environ)
-    os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", **_ENVIRONMENT})
+    os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", **ALWAYS})
     try:
         forkserver.ensure_running()
     finally:
