@@ -43,6 +43,7 @@ from regmix.config import TrainConfig
 from regmix.errors import InputError
 from regmix.images import Images
 from regmix.plugins import Plugins
+from regmix.user_files import absolute
 
 EVERY_RUN = 10**6  # the weights of all of them are kept: the winner's median run is exported
 
@@ -175,7 +176,7 @@ def _with_racing(
 def _config(trial: TrialRecord, data_dir: str | None) -> TrainConfig:
     flat = dict(trial.config)
     if data_dir is not None and "data_dir" in flat:
-        flat["data_dir"] = str(Path(data_dir).resolve())
+        flat["data_dir"] = str(absolute(data_dir, "--data-dir"))
     return TrainConfig.from_flat(flat)
 
 
