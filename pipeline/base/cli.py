@@ -63,7 +63,7 @@ def _word(text: str) -> str:
     """
     if not text.strip():
         raise argparse.ArgumentTypeError("must not be empty; leave it out, or give it a value")
-    strange = [c for c in text if category(c) in ("Cc", "Cs")]  # Cs: bytes that are no UTF-8
+    strange = [c for c in text if category(c) == "Cc"]
     if strange:
         raise argparse.ArgumentTypeError(f"holds the character {shown(strange[0])}; remove it")
     return text
