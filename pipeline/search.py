@@ -149,7 +149,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
         pruner=args.pruner,
         control_every=control_every,
         rules=_rules(args),
-        enqueue=tuple(Path(file).resolve() for file in args.enqueue),
+        enqueue=tuple(Path(file) for file in args.enqueue),
         storage=view.storage,
         checkpoints=checkpoints,
         heartbeat=max(1, round(cli.seconds("--heartbeat", args.heartbeat))),

@@ -32,6 +32,7 @@ from pipeline.tracking import mlflow_page
 from pipeline.tracking.uri import DATABASE
 from regmix.errors import InputError
 from regmix.ranges import Bounds, check
+from regmix.user_files import absolute
 
 _PATIENCE = 120  # seconds for MLflow's first answer; ten are usual
 _PAUSE = 5  # seconds, after which a study that has begun meanwhile is shown too
@@ -170,7 +171,7 @@ def main(argv: Sequence[str]) -> int:
         InputError: for what was typed, or where MLflow does not start, with its last words.
     """
     args = parse(argv)
-    path = Path(args.runs).resolve() / DATABASE
+    path = absolute(args.runs, "--runs") / DATABASE
     check_database(path)
     check_free(args.host, args.port)
     endings: list[int] = []  # not an exception: that could part the server from its end

@@ -114,6 +114,9 @@ def _one_line(message: str) -> str:
     """Return a message without breaks and control characters, at most `LONGEST` long."""
     line = masked(" ".join(message[: 100 * LONGEST].split()))
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
-    if len(line) > LONGEST:  # the longest words first: the rest are the rule and the remedy
-        line = " ".join(cut(word) for word in line.split(" "))
+    if len(line) > LONGEST:  # long words first, and the place last: the rest are rule and remedy
+        place, *words = line.split(" ")
+        line = " ".join([place, *map(cut, words)])
+    if len(line) > LONGEST:
+        line = " ".join(map(cut, line.split(" ")))
     return cut(line, LONGEST)

@@ -5,15 +5,17 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
+from unicodedata import category
 
 from pipeline.base import streams, variables
 from pipeline.base.early import INTERRUPTED
 from pipeline.base.paths import disk_remedy, remove_empty_folders
 from pipeline.base.signals import interruptible
-from regmix.errors import InputError, NonFiniteError, shown, unknown
+from regmix.errors import InputError, NonFiniteError, cut, shown, unknown
 from regmix.ranges import check
 
 PLACE = "command line"
+_LONGEST = 10 * 366 * 24 * 3600  # seconds of a time that may be given, ten years
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,6 +30,12 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
+    def add_argument(self, *names: Any, **how: Any) -> argparse.Action:  # noqa: ANN401
+        """Add an option as argparse does; a word that it takes is not empty and can be printed."""
+        if how.get("action") in (None, "append", "extend"):
+            how.setdefault("type", _word)
+        return super().add_argument(*names, **how)
+
     def add_values(self, meanings: Mapping[str, str]) -> None:
         """Add options that take one value each.
 
@@ -41,10 +49,24 @@ class Parser(argparse.ArgumentParser):
         """Raise what argparse found, without its usage block."""
         prefix = "unrecognized arguments: "
         if message.startswith(prefix):
-            word = message.removeprefix(prefix).split()[0]
+            word = message.removeprefix(prefix).partition(" ")[0].partition("=")[0]
             known = [text for text in self._option_string_actions if text.startswith("--")]
-            raise unknown(PLACE, "option", word.partition("=")[0], known)
+            raise unknown(PLACE, "option", word, known)
         raise InputError(f"{PLACE}: {message}; see --help")
+
+
+def _word(text: str) -> str:
+    """Return a word of the command line: a name, a path, an address or a number.
+
+    Raises:
+        argparse.ArgumentTypeError: which argparse tells with the option before it.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty; leave it out, or give it a value")
+    strange = [c for c in text if category(c) == "Cc"]
+    if strange:
+        raise argparse.ArgumentTypeError(f"holds the character {shown(strange[0])}; remove it")
+    return text
 
 
 def run(name: str, main: Callable[[Sequence[str]], int]) -> int:
@@ -116,10 +138,10 @@ def overrides(pairs: Sequence[str], place: str = "--set") -> dict[str, str]:
     result: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise InputError(f"{place}: must be KEY=VALUE, but is {pair!r}; write epochs=20")
+        if not equals or not key or not value.strip():
+            raise InputError(f"{place}: must be KEY=VALUE, but is {shown(pair)}; write epochs=20")
         if key in result:
-            raise InputError(f"{place}: {key} is given twice; leave one")
+            raise InputError(f"{place}: {cut(key)} is given twice; leave one")
         result[key] = value
     return result
 
@@ -142,11 +164,13 @@ def seconds(option: str, text: str) -> float:
     """Read a duration such as 90s, 30m or 2h.
 
     Raises:
-        InputError: for another form, or none at all.
+        InputError: for another form, none at all, or more than ten years.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if not match or not float(match[1]):
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
+    found = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if not 0 < found <= _LONGEST:
+        most = ", at most ten years" if found else ""
         raise InputError(
-            f"{PLACE}: {option} must be a time such as 90s, 30m or 2h, but is {text!r}"
+            f"{PLACE}: {option} must be a time such as 90s, 30m or 2h{most}, but is {shown(text)}"
         )
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    return found

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from regmix.errors import InputError
+from regmix.user_files import absolute
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "mlruns"
@@ -26,7 +27,7 @@ def writable_folder(path: Path, option: str) -> Path:
     Raises:
         InputError: where it can't be made or written to.
     """
-    path = path.resolve()
+    path = absolute(path, option)
     try:
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)

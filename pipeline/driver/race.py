@@ -43,6 +43,7 @@ from regmix.config import TrainConfig
 from regmix.errors import InputError
 from regmix.images import Images
 from regmix.plugins import Plugins
+from regmix.user_files import absolute
 
 EVERY_RUN = 10**6  # the weights of all of them are kept: the winner's median run is exported
 
@@ -144,7 +145,7 @@ def _begin(
     configs = {trial.number: _config(trial, request.data_dir) for trial in finalists}
     problem = RaceProblem(race.name, str(source.problem["recipe"]), configs)
     race.hold("problem", problem.identity())
-    controller = _controller(request, race, problem, finalists[0].number)
+    controller = _controller(request, race, problem, finalists[0])
     controller.try_again(again)
     controller.requeue_orphans()
     controller.queue.refill()
@@ -175,7 +176,7 @@ def _with_racing(
 def _config(trial: TrialRecord, data_dir: str | None) -> TrainConfig:
     flat = dict(trial.config)
     if data_dir is not None and "data_dir" in flat:
-        flat["data_dir"] = str(Path(data_dir).resolve())
+        flat["data_dir"] = str(absolute(data_dir, "--data-dir"))
     return TrainConfig.from_flat(flat)
 
 
@@ -189,16 +190,19 @@ def _images(config: TrainConfig, source: StudyRecord) -> Images:
 
 
 def _controller(
-    request: RaceRequest, race: StudyRecord, problem: RaceProblem, reference: int
+    request: RaceRequest, race: StudyRecord, problem: RaceProblem, first: TrialRecord
 ) -> StudyController:
-    base, finalists = problem.finalists[reference].seed, tuple(problem.finalists)
+    reference, finalists = first.number, tuple(problem.finalists)
+    base, origin = problem.finalists[reference].seed, f"trial {reference}"
+    if first.is_default:
+        origin = first.origin
     seeds = tuple(range(base + 1, base + 1 + request.seeds))
     return StudyController(
         race.study,
         problem,
         pruners.build("none", 1),
         samplers.factory("random", 0, problem.space),  # never asked: every trial is enqueued
-        RoundQueue(race, seeds, finalists, reference),
+        RoundQueue(race, seeds, finalists, reference, origin),
         TimeBudget(before=race.seconds, begun=PROCESS_START),
     )
 

@@ -10,6 +10,7 @@ from pipeline.driver.publish import View
 from pipeline.problem.problem import SearchProblem
 from regmix.errors import InputError
 from regmix.plugins import Plugins
+from regmix.user_files import absolute
 
 OBJECTIVES = ("robust", "robust,clean")
 
@@ -123,7 +124,7 @@ def with_data_dir(problem: SearchProblem, data_dir: str | None) -> SearchProblem
         path = Path(str(data.options["data_dir"]))
     else:
         path = paths.writable_folder(paths.ROOT / "data", "--data-dir")
-    overrides = {**problem.overrides, "data_dir": str(path.resolve())}
+    overrides = {**problem.overrides, "data_dir": str(absolute(path, "--data-dir"))}
     return replace(problem, overrides=overrides)
 
 

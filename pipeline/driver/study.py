@@ -175,7 +175,7 @@ def _begin(request: SearchRequest, study: StudyRecord, proved: _Proved, place: P
     controller.requeue_orphans()
     retention = Retention(study, files_of(study, place))
     retention.apply()
-    controller.enqueue_default(request.problem.default())
+    controller.enqueue_default(request.problem.default(), request.problem.moved())
     warm_start.enqueue(study, proved.enqueued)
     return _Begun(study, controller, retention)
 

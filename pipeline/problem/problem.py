@@ -102,9 +102,10 @@ class SearchProblem:
                 f"space, or copy {self.space.source} and change it there"
             )
         place, ranges = f"{self.space.source}: search", dict(self.space.ranges)
+        searched = self._variants()
         flat, places = self._flat()
         places |= dict.fromkeys(ranges, place)
-        for variants in self._variants():
+        for variants in searched:
             known = options_of(components_of({**flat, **variants}, places))
             for name in ranges.keys() - set(KINDS):
                 if name not in known:

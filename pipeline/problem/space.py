@@ -288,7 +288,8 @@ def _other(place: str, name: str, annotation: Any, given: Float | Int) -> InputE
     """Return the error for a range of numbers where the option takes others, with the remedy."""
     kind = kind_of(annotation)
     if kind is int:
-        bounds = f"{math.ceil(given.low)}, {math.floor(given.high)}"
+        near = math.ceil(given.low), math.floor(given.high)
+        bounds = f"{near[0]}, {near[1]}" if max(map(abs, near)) <= _LARGEST else "lower, upper"
         return InputError(
             f"{place}: {name} must be a whole number, but its range is of real numbers; write "
             f"{{int: [{bounds}]}}"

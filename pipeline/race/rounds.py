@@ -61,12 +61,14 @@ class RoundQueue:
     seeds: seeds of the rounds, in order.
     finalists: numbers of the finalists.
     reference: the finalist that never drops out.
+    origin: what it is; no DEFAULT where it does not have the recipe's own values.
     """
 
     study: StudyRecord
     seeds: tuple[int, ...]
     finalists: tuple[int, ...]
     reference: int
+    origin: str = DEFAULT
 
     @property
     def total(self) -> int | None:
@@ -80,7 +82,7 @@ class RoundQueue:
             ended = {_pair(trial): trial.ended for trial in self.study.trials()}
             for name in alive:
                 if (name, seed) not in ended:
-                    origin = DEFAULT if name == self.reference else f"trial {name}"
+                    origin = self.origin if name == self.reference else f"trial {name}"
                     self.study.enqueue({"finalist": name, "seed": seed}, origin)
             if not all(ended.get((name, seed)) for name in alive):
                 return

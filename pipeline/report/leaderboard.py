@@ -90,10 +90,10 @@ def best_in_words(study: StudyRecord) -> str:
     if default is None:
         return text
     if default.number == best.number:
-        return f"{text}\n  It is the recipe's default: the search found nothing better."
+        return f"{text}\n  It is {default.default_in_words}: the search found nothing better."
     gain = best.final.robust - default.final.robust
     return (
-        f"{text}\n  The recipe's default, trial {default.number}, has "
+        f"{text}\n  T{default.default_in_words[1:]}, trial {default.number}, has "
         f"{default.final.robust:.3f}: a gain of {gain:+.3f}."
     )
 

@@ -29,7 +29,9 @@ def table(
     names = source.searched
     title = f"{source.name}: robust accuracy of the finalists, fresh seeds, validation images"
     result = Table(title=title, box=None, pad_edge=False, title_justify="left")
-    over = f"over {'the default' if source.trial(reference).is_default else f'trial {reference}'}"
+    known = source.trial(reference)
+    own = known.is_default and not known.moved
+    over = f"over {'the default' if own else f'trial {reference}'}"
     for name in ("trial", *names, "seeds", "mean", "95 % interval", "best", over):
         result.add_column(name, justify="right", no_wrap=True)
     result.add_column("why", overflow="fold")
@@ -38,7 +40,7 @@ def table(
         one = found[number]
         low, high = one.gain_interval
         gain = "-" if number == reference else f"{one.gain:+.3f} ({low:+.3f} to {high:+.3f})"
-        why = gone.get(number, "the recipe's default" if trials[number].is_default else "")
+        why = gone.get(number, trials[number].default_in_words if trials[number].is_default else "")
         result.add_row(
             str(number),
             *(short(trials[number].params[name]) for name in names),
@@ -65,7 +67,7 @@ def verdict(
         seeds: number of fresh seeds that each was trained with.
     """
     one, known = found[winner], source.trial(reference)
-    name = "the recipe's default" if known.is_default else f"trial {reference}"
+    name = known.default_in_words if known.is_default else f"trial {reference}"
     if winner == reference:
         return f"{name} is the best of them, with a probability of {one.best:.0%}"
     low, high = one.gain_interval

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Protocol
 
 from optuna.study import Study
@@ -107,10 +108,19 @@ class StudyController:
         numbers, self._changed = list(self._changed), {}
         return [self.record.trial(number).copy() for number in numbers]
 
-    def enqueue_default(self, params: Mapping[str, Value]) -> None:
-        """Let trial 0 be the recipe's own values: a search is never worse than not searching."""
+    def enqueue_default(
+        self,
+        params: Mapping[str, Value],
+        moved: Mapping[str, tuple[Value, Value]] = MappingProxyType({}),
+    ) -> None:
+        """Let trial 0 be the recipe's own values: a search is never worse than not searching.
+
+        Args:
+            params: the values, or the nearest that the space allows.
+            moved: own value and the nearest, of each parameter that is not the recipe's own.
+        """
         if not self.study.get_trials(deepcopy=False):
-            self.record.enqueue(params, DEFAULT)
+            self.record.enqueue(params, DEFAULT, moved)
 
     def requeue_orphans(self) -> list[int]:
         """Close or requeue the RUNNING trials of dead drivers; return who was requeued.

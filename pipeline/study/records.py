@@ -4,6 +4,7 @@ Nobody else reads or writes a user attribute. The attributes of a trial, and who
 
     config         flat configuration of the run                  StudyController.ask
     origin         where its parameters come from; absent: sampled  whoever enqueues it
+    moved          of the default: own value and that which runs  StudyController.enqueue_default
     epoch_N        metrics of epoch N                             StudyController.report
     computed_on    machine and versions, from which epoch on      StudyController.report
     would_prune    reason of a stop that a control trial ignored  StudyController.report
@@ -34,13 +35,14 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipeline.study.events import TrialOutcome
-from regmix.errors import InputError
+from regmix.errors import InputError, cut
 from regmix.evaluation.results import FinalEvaluation
 from regmix.ranges import Value
 from regmix.training.metrics import EpochMetrics
@@ -49,7 +51,7 @@ FORMAT = 3
 """Number of the format; version 0.1.0 had none. Increase it when an attribute changes."""
 
 DEFAULT = "default"
-"""Origin of the trial with the recipe's own values."""
+"""Origin of the trial with the recipe's own values, or the nearest to them in the space."""
 
 BY_HAND = "by --retry-failed after: "
 """Beginning of a reason in `retries`: a session put the failed trial back since it was told to."""
@@ -167,12 +169,26 @@ class TrialRecord:
     @property
     def origin(self) -> str:
         """Where its parameters come from: 'sampled', DEFAULT, or in words."""
-        return str(self.frozen.user_attrs.get("origin", "sampled"))
+        found = str(self.frozen.user_attrs.get("origin", "sampled"))
+        return f"nearest to the default: {_changes(self.moved)}" if self.moved else found
 
     @property
     def is_default(self) -> bool:
-        """Whether it has the recipe's own values."""
-        return self.origin == DEFAULT
+        """Whether it has the recipe's own values, or the nearest to them: see `moved`."""
+        return self.frozen.user_attrs.get("origin") == DEFAULT
+
+    @property
+    def moved(self) -> Mapping[str, tuple[Value, Value]]:
+        """Parameter -> the recipe's own value, which is outside the space, and that which runs."""
+        found: Mapping[str, list[Value]] = self.frozen.user_attrs.get("moved", {})
+        return {name: (own, nearest) for name, (own, nearest) in found.items()}
+
+    @property
+    def default_in_words(self) -> str:
+        """What the default is called: the recipe's own, or what runs in its stead."""
+        if not self.moved:
+            return "the recipe's default"
+        return f"the nearest to the recipe's default ({_changes(self.moved)})"
 
     @property
     def would_prune(self) -> str:
@@ -215,6 +231,17 @@ class TrialRecord:
         result.intermediate_values = {**self.values, metrics.epoch: value}
         result.user_attrs = {**self.frozen.user_attrs, f"epoch_{metrics.epoch}": asdict(metrics)}
         return TrialRecord(result)
+
+
+def _changes(moved: Mapping[str, tuple[Value, Value]]) -> str:
+    """Return 'alpha 5 -> 2'; after three of them how many more there are."""
+    texts = [f"{name} {_short(own)} -> {_short(near)}" for name, (own, near) in moved.items()]
+    more = [f"{len(texts) - 3} more"] if len(texts) > 3 else []
+    return ", ".join(texts[:3] + more)
+
+
+def _short(value: Value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else cut(str(value).lower(), 30)
 
 
 @dataclass(frozen=True)
@@ -456,9 +483,23 @@ class StudyRecord:
         """Store the seconds that the study has taken so far."""
         self.study.set_user_attr("seconds", seconds)
 
-    def enqueue(self, params: Mapping[str, Value], origin: str) -> None:
-        """Put a configuration into the study, to be begun before any is sampled."""
-        self.study.enqueue_trial(dict(params), user_attrs={"origin": origin})
+    def enqueue(
+        self,
+        params: Mapping[str, Value],
+        origin: str,
+        moved: Mapping[str, tuple[Value, Value]] = MappingProxyType({}),
+    ) -> None:
+        """Put a configuration into the study, to be begun before any is sampled.
+
+        Args:
+            params: value of each searched parameter.
+            origin: where they come from.
+            moved: see `TrialRecord.moved`.
+        """
+        attributes: dict[str, Any] = {"origin": origin}
+        if moved:
+            attributes["moved"] = {name: list(pair) for name, pair in moved.items()}
+        self.study.enqueue_trial(dict(params), user_attrs=attributes)
 
     def _mapping(self, key: str) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.study.user_attrs.get(key, {})

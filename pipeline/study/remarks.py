@@ -33,7 +33,7 @@ def remarks(trial: TrialRecord) -> str:
     """Return in one line why a trial is what it is: its reason, its origin, warnings."""
     found = [trial.reason] if trial.reason else []
     if trial.is_default:
-        found.append("the recipe's default")
+        found.append(trial.default_in_words)
     elif trial.origin != "sampled":
         found.append(trial.origin)
     if trial.would_prune and trial.state != "PRUNED":

@@ -109,7 +109,7 @@ def controller_of(
         **{"queue": SampledQueue(study.study, trials), **options},
     )
     controller.requeue_orphans()
-    controller.enqueue_default(problem.default())
+    controller.enqueue_default(problem.default(), problem.moved())
     return controller
 
 
