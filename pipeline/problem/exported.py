@@ -13,6 +13,7 @@ from regmix import atomic
 from regmix.config import TrainConfig
 from regmix.errors import InputError, shown
 from regmix.evaluation.results import FinalEvaluation
+from regmix.fit import normalized_remarks
 from regmix.images import Images, PartName, Split
 from regmix.plugins import Plugins
 from regmix.ranges import Bounds, Count, Natural, UnitInterval
@@ -215,6 +216,9 @@ def record_test_images(path: Path, fingerprint: str) -> None:
 def load_part(config: TrainConfig, part: PartName) -> Images:
     """Read one part of the configuration's data set, and say in one line what was read."""
     images = read_part(config.data.name, config.data.options, part)
+    if part == "train":
+        said = normalized_remarks(config, images)
+        images = replace(images, remarks=(*images.remarks, *said))
     print(images.described(part), flush=True)
     return images
 

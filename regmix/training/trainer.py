@@ -52,7 +52,7 @@ class RegMixTrainer:
 
         self.model = build_model(config, self.images.shape[1], self.classes).to(device)
         if isinstance(self.model, Normalized):
-            self.model.fit(self.images)
+            self.model.fit(self.images, config.eval_epsilon)
         self._infinite = constants(self.model)
         self.average = Average(
             self.model, config.averaging_decay, config.averaging_rule, config.averaging_threshold

@@ -2,14 +2,18 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from regmix.data.digits import digits
+from regmix.fit import normalized_remarks
+from regmix.images import Images, split
 from regmix.models.small_cnn import small_cnn
 from regmix.normalization import Normalized
 from regmix.training import checkpoint
-from regmix.training.trainer import build_model
+from regmix.training.trainer import RegMixTrainer, build_model
 
 
 @pytest.fixture
@@ -47,19 +51,54 @@ def test_until_it_is_fitted_nothing_is_changed(pixels):
 
 
 @pytest.mark.parametrize("value", [0, 77, 255])
-def test_a_constant_channel_stays_finite(pixels, value):
+@pytest.mark.parametrize("nearly", [False, True])
+def test_a_channel_that_hardly_varies_is_no_lever(pixels, value, nearly):
     pixels[:, 1] = value
+    if nearly:
+        pixels[0, 1, 0, 0] = abs(value - 40)
     model = Normalized(nn.Identity(), 3)
-    model.fit(pixels)
+    model.fit(pixels, 0.01)
     seen = model(pixels.float() / 255)
     assert seen.isfinite().all()
-    assert seen[:, 1].abs().max() < 1
-    torch.testing.assert_close(seen[:, 0].std(), torch.tensor(1.0), rtol=0, atol=1e-5)
+    wide = (pixels[:, 2].double() / 255).std().item()
+    assert model.deviation[0, 1].item() == pytest.approx(wide / 2)
+    torch.testing.assert_close(seen[:, 2].std(), torch.tensor(1.0), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("epsilon", [1 / 255, 0.1, 1.0])
+def test_images_that_hardly_vary_are_not_blown_up_beyond_epsilon(epsilon):
+    model = Normalized(nn.Identity(), 2)
+    model.fit(torch.full((1, 2, 1, 1), 7, dtype=torch.uint8), epsilon)
+    assert model.deviation.flatten().tolist() == pytest.approx([epsilon, epsilon])
+
+
+def test_it_is_said_which_channel_is_divided_by_more_than_its_deviation(configure, pixels):
+    images = Images(pixels.numpy(), np.zeros(50, np.int64), ("a", "b", "c"))
+    first, second = normalized_remarks(configure(normalization="data"), images)
+    assert first == ("channel 1 of 3 varies by 0.0194, less than epsilon, and is divided by 0.1000")
+    assert second.startswith("channel 2 of 3 varies by 0.07")
+    assert normalized_remarks(configure(normalization="none"), images) == ()
+    few = configure(normalization="data", eval_epsilon=0.01)
+    assert normalized_remarks(few, images) == ()
+    by_torch = (pixels.double() / 255).std((0, 2, 3), correction=0)
+    assert images.deviations() == pytest.approx(by_torch.tolist())
+
+
+def test_a_constant_channel_leaves_robust_accuracy_what_it_was(configure):
+    part = digits("train")
+    flat = np.full_like(part.images, 100)
+    both = Images(np.concatenate([part.images, flat], 1), part.labels, part.classes)
+    config = configure(
+        width=8, epochs=5, lr=0.1, batch_size=64, averaging_decay=0.95, normalization="data"
+    )
+    data = split(both, valid=100, train=600, seed=0)
+    *_, last = RegMixTrainer(config, data, torch.device("cpu")).epochs()
+    assert last.valid_robust > 0.4  # with the floor of before: 0.0
 
 
 def test_its_numbers_travel_with_the_weights_and_are_not_trained(pixels, tmp_path):
     model = Normalized(small_cnn(3, 10, width=2), 3).eval()
-    model.fit(pixels)
+    model.fit(pixels, 0.01)
     assert {"mean", "deviation"} <= model.state_dict().keys()
     assert not {"mean", "deviation"} & dict(model.named_parameters()).keys()
     checkpoint.save_weights(model.state_dict(), tmp_path / "weights.safetensors")
