@@ -59,6 +59,7 @@ class TrainConfig:
     epsilon_ratio: NonNegative = 1.0  # training epsilon / evaluation epsilon
     true_class_mass: PositiveUnitInterval = 1.0  # tau: the label's probability after smoothing
     initialization: Literal["history", "corner", "random", "zero"] = "history"
+    start_box: Literal["free", "clipped"] = "free"  # of that start: may it leave [0, 1]?
     momentum_decay: Decay = 0.3  # mu, of the gradient memory
     momentum_rule: Literal["norm", "sign", "success"] = "norm"  # how it takes a new gradient
     reset_interval: Count = 10  # epochs between two resets of the memory

@@ -10,9 +10,37 @@ from torch.nn import functional as F
 
 from regmix import registry
 from regmix.errors import NonFiniteError
+from tests.support.regmix.epochs import timeless
 
 ALL = {"loss": "regmix", "alpha": 1, "beta": 1, "gamma": 1}  # asks for initial and clean outputs
 STEP = {"epochs": 1, "batch_size": 48, "momentum": 0, "weight_decay": 0}  # a single update
+
+
+@pytest.mark.parametrize("initialization", ["history", "corner", "random", "zero"])
+@pytest.mark.parametrize("box", ["free", "clipped"])
+def test_starts_lie_in_the_ball_and_where_asked_in_the_box(build, seen, initialization, box):
+    changes = {"reset_interval": 2, "augment": "crop_flip", "align_history": True}
+    trainer = build(epochs=3, initialization=initialization, start_box=box, **changes)
+    list(trainer.epochs())
+    assert seen
+    outside = 0
+    for call in seen:
+        point = call.images + call.start
+        assert call.start.abs().max() <= 0.1 + 1e-6
+        outside += int(((point < -1e-6) | (point > 1 + 1e-6)).sum())
+    if box == "clipped" or initialization == "zero":
+        assert outside == 0
+    else:
+        assert outside > 0
+
+
+@pytest.mark.parametrize("initialization", ["history", "random"])
+def test_the_box_of_the_start_is_another_run_and_free_is_the_default(build, initialization):
+    runs = [
+        timeless(build(initialization=initialization, **box).epochs())
+        for box in ({}, {"start_box": "free"}, {"start_box": "clipped"})
+    ]
+    assert runs[0] == runs[1] != runs[2]
 
 
 def statistics(model):
