@@ -91,8 +91,8 @@ def places(folder):
     }
 
 
-KINDS = ("folder", "a pipe", "a loop", "a device", "a letter", "nowhere", "another program")
-KINDS += ("a long name", "a NUL")
+KINDS = ["folder", "a pipe", "a loop", "a device", "a letter", "nowhere", "another program"]
+KINDS += ["a long name", "a NUL"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -53,13 +53,10 @@ def test_no_message_names_a_command_without_its_python():
     bare = re.compile(r"python3? pipeline/|regmix-(confirm|export|train|evaluate|ui)\b")
     known = {"pipeline/problem/exported.py"}
     for path in (ROOT / "pipeline").rglob("*.py"):
-        texts = [n.value for n in ast.walk(ast.parse(path.read_text())) if _is_text(n)]
+        nodes = ast.walk(ast.parse(path.read_text()))
+        texts = [str(node.value) for node in nodes if isinstance(node, ast.Constant)]
         if str(path.relative_to(ROOT)) not in known:
             assert not [text for text in texts if bare.search(text)], path
-
-
-def _is_text(node):
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def test_the_guard_asks_for_what_the_project_needs_and_any_python_reads_it(monkeypatch, capsys):
