@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base import address
@@ -26,6 +26,7 @@ from tests.support.processes import call, free_port
 SECRET = "hunter2"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1))
 def test_every_name_of_a_folder_comes_back_from_its_address(name):
     path = Path("/runs") / name / "mlflow.db"

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base import installed
@@ -23,6 +23,7 @@ NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]
 SCRIPTS = ("search", "confirm", "export", "train", "evaluate", "ui")
 
 
+@settings(deadline=None)
 @given(st.lists(NAMES))
 def test_a_shell_reads_the_words_that_were_meant(words):
     _, script, *read = shlex.split(command("export.py", *words))
