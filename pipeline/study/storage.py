@@ -209,9 +209,7 @@ def _file_of(storage: str | None, place: Path) -> Path | None:
         return place / "journal.log"
     if not is_database(storage):
         return Path(storage).resolve()
-    if storage.startswith("sqlite:///"):
-        return Path(storage.removeprefix("sqlite:///").partition("?")[0])
-    return None
+    return sqlite_file(storage)
 
 
 def open_study(name: str, storage: "BaseStorage") -> StudyRecord:
