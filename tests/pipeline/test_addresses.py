@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pipeline.base import address
 from pipeline.base.address import check_database, parse, sqlite_file, sqlite_url
 from pipeline.study.storage import check_storage
-from pipeline.tracking.uri import check_uri, mlflow_url
+from pipeline.tracking.uri import check_uri, connect, mlflow_url
 from regmix.errors import InputError, masked
 from tests.support.processes import call, free_port
 
@@ -243,14 +243,17 @@ def serving(handler):
 
 def test_a_server_with_a_password_is_understood(monkeypatch):
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # as before afterwards
     with serving(_Mlflow) as where:
         assert check_uri(f"http://u:p%40ss@{where}")
         with pytest.raises(InputError, match="refuses the user or password") as caught:
             check_uri(f"http://u:hunter2@{where}")
         assert "hunter2" not in str(caught.value)
-        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "u")
-        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "p@ss")
+        client = connect(f"http://u:p%40ss@{where}")
+        assert client.tracking_uri == f"http://{where}"
+        # which MLflow's client takes from there, and so does a check without them
+        assert os.environ["MLFLOW_TRACKING_USERNAME"] == "u"
+        assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "p@ss"
         assert check_uri(f"http://{where}")
 
 

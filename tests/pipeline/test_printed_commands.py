@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.base import installed
+from pipeline.base import early, installed
 from pipeline.base.commands import command, near
 from pipeline.base.commands import given as options
 from tests.support.processes import ROOT, call, run
@@ -74,7 +74,8 @@ def test_the_guard_asks_for_what_the_project_needs_and_any_python_reads_it(monke
             name.partition(".")[0] for name in re.findall(r"^(?:from|import) (\S+)", before, re.M)
         }
         assert loaded <= {*sys.stdlib_module_names, "pipeline"}, script
-    ast.parse(Path(installed.__file__).read_text(), feature_version=(3, 8))
+    for module in (installed, early):
+        ast.parse(Path(module.__file__).read_text(), feature_version=(3, 8))
     monkeypatch.setitem(installed.PACKAGES, "nosuch", "nosuch_at_all")
     with pytest.raises(SystemExit) as ended:
         installed.prove("pipeline/search.py")
