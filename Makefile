@@ -28,7 +28,7 @@ test-oracles: $(READY)
 	@tests/oracles.sh $(ARGS)
 
 ui: $(READY)
-	@$(PYTHON_BIN) pipeline/ui.py --runs $(RUNS) --port $(PORT) $(ARGS)
+	@$(PYTHON_BIN) pipeline/ui.py --runs "$(RUNS)" --port $(PORT) $(ARGS)
 
 check: $(READY)
 	@.venv/bin/ruff check .

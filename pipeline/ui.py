@@ -28,8 +28,8 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, paths
-from pipeline.tracking import mlflow_page
-from pipeline.tracking.uri import DATABASE
+from pipeline.tracking import artifacts, mlflow_page
+from pipeline.tracking.uri import DATABASE, mlflow_url
 from regmix.errors import InputError
 from regmix.ranges import Bounds, check
 from regmix.user_files import absolute
@@ -37,6 +37,8 @@ from regmix.user_files import absolute
 _PATIENCE = 120  # seconds for MLflow's first answer; ten are usual
 _PAUSE = 5  # seconds, after which a study that has begun meanwhile is shown too
 _QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+_QUIET |= {"PYTHONSAFEPATH": "1"}  # the working folder may hold a mlflow.py of somebody's own
+_KEPT = "MLFLOW_SERVER_"  # who may ask; MLflow's other variables would show another database
 _STUDIES = "SELECT 1 FROM experiments WHERE experiment_id > 0 AND lifecycle_stage = 'active'"
 _OURS = """
     SELECT experiment_id, name FROM experiments JOIN experiment_tags USING (experiment_id)
@@ -71,10 +73,14 @@ def check_database(path: Path) -> None:
     """
     found = None
     try:
-        if path.is_file():
+        if os.path.isfile(path):  # also of a name that is too long
             with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as base:
                 found = base.execute(_STUDIES).fetchone()
     except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise InputError(
+                f"{path}: is locked by another program; end it, or wait until it is done"
+            ) from None
         if "no such" not in str(error):  # a table or column
             raise InputError(
                 f"{path}: can't be read ({error}); move it away, and the next search on each "
@@ -89,10 +95,12 @@ def check_database(path: Path) -> None:
 
 def check_free(host: str, port: int) -> None:
     """Raise InputError where nothing can listen, such as on a port that is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        reason = str(error.strerror).partition(" (while")[0]  # Python appends the address
+        socket.create_server((host, port), family=family).close()
+    except (OSError, ValueError) as error:  # ValueError: no name that a machine can have
+        reason = getattr(error, "strerror", None) or str(error)
+        reason = reason.partition(" (while")[0]  # Python appends the address
         raise InputError(
             f"--port {port}: can't listen on {host}:{port} ({reason}); choose another by --port, "
             f"or `make ui PORT={port % 65535 + 1}`"
@@ -104,7 +112,7 @@ def _studies(path: Path) -> dict[int, str]:
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as base:
         try:
             return dict(base.execute(_OURS, (mlflow_page.VIEW_TAG,)).fetchall())
-        except sqlite3.OperationalError:  # a search holds it for a moment
+        except sqlite3.DatabaseError:  # a search holds it for a moment, or MLflow will say more
             return {}
 
 
@@ -143,17 +151,23 @@ def _answers(address: str, over: Callable[[], bool]) -> bool:
 
 def _start(path: Path, args: argparse.Namespace, said: IO[bytes]) -> "subprocess.Popen[bytes]":
     """Start MLflow's server in a process group of its own."""
-    words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{path}"]
+    words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", mlflow_url(path)]
     words += ["--host", args.host, "--port", str(args.port), "--workers", "1"]
     words += ["--uvicorn-opts", "--log-level warning"]
     return subprocess.Popen(
         words,
-        env=os.environ | _QUIET,
+        env=_environment(),
         stdin=subprocess.DEVNULL,
         stdout=said,
         stderr=said,
         start_new_session=True,
     )
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of MLflow's server."""
+    ours = {k: v for k, v in os.environ.items() if "MLFLOW_" not in k or k.startswith(_KEPT)}
+    return ours | _QUIET
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -174,12 +188,15 @@ def main(argv: Sequence[str]) -> int:
     path = absolute(args.runs, "--runs") / DATABASE
     check_database(path)
     check_free(args.host, args.port)
+    with contextlib.suppress(sqlite3.OperationalError):  # read-only: the numbers are shown
+        artifacts.follow(path)
     endings: list[int] = []  # not an exception: that could part the server from its end
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, lambda number, frame: endings.append(number))
     print("MLflow starts, which takes about ten seconds ...", flush=True)
-    address = f"http://{'127.0.0.1' if args.host == '0.0.0.0' else args.host}:{args.port}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(args.host, args.host)
+    address = f"http://[{host}]:{args.port}" if ":" in host else f"http://{host}:{args.port}"
     with tempfile.TemporaryFile() as said:
         process = _start(path, args, said)
         try:

@@ -3,6 +3,7 @@
 import os
 import queue
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from regmix.errors import InputError, first_line, masked
-from regmix.user_files import absolute, regular_file
+from regmix.user_files import absolute
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -127,6 +128,25 @@ def within_seconds(ask: Callable[[], _T]) -> _T:
     return answer  # type: ignore[return-value]
 
 
+def is_new(path: Path, place: str) -> bool:
+    """Tell whether there is nothing of this name yet, not even a broken link.
+
+    Args:
+        path: the file.
+        place: option and value, for the message.
+
+    Raises:
+        InputError: for a name that no file can have there.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError as error:
+        raise InputError(f"{place}: can't be opened ({error.strerror}); choose another") from None
+    return False
+
+
 def writable_parent(path: Path, place: str) -> None:
     """Prove without writing that a new file could be made.
 
@@ -138,7 +158,7 @@ def writable_parent(path: Path, place: str) -> None:
         InputError: where its folder is missing or can't be written to.
     """
     folder = path.parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(
             f"{place}: can't be opened (unable to open it), no such folder; make {folder} first"
         )
@@ -157,15 +177,19 @@ def _sqlite_path(url: "URL", option: str) -> Path:
 
 
 def _check_sqlite(path: Path, place: str, known: str, *, create: bool) -> None:
-    if not path.exists() and not path.is_symlink():
+    if is_new(path, place):
         if not create:
             raise InputError(f"{place}: can't be opened (no such file); check the path")
         writable_parent(path, place)
         return
+    # asked without opening it: to close a file drops this process's locks on it, SQLite's too
     try:
-        regular_file(path)
-    except InputError as error:
-        raise InputError(f"{place}: can't be opened ({error})") from None
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise InputError(f"{place}: can't be opened ({error.strerror}); check the path") from None
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise InputError(f"{place}: can't be opened (it is {kind}); give another file")
     try:
         address = f"file:{quote(str(path))}?mode=rw"
         with closing(sqlite3.connect(address, uri=True, timeout=_CONNECT)) as connection:

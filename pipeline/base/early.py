@@ -28,7 +28,9 @@ def begin() -> None:
 
 def name() -> str:
     """Return the name of the command that was typed, such as 'search'."""
-    return os.path.basename(sys.argv[0]).removesuffix(".py").removeprefix("regmix-")
+    found = os.path.basename(sys.argv[0])  # in words of any Python: which one it is comes next
+    found = found[:-3] if found.endswith(".py") else found
+    return found[7:] if found.startswith("regmix-") else found
 
 
 def hear(number: int, handler: object) -> object:

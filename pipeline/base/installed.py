@@ -49,14 +49,14 @@ def missing() -> str:
         return "Python {}.{} or newer is needed, but this is {}.{}".format(
             *OLDEST, *sys.version_info[:2]
         )
-    for package, name in PACKAGES.items():
-        if importlib.util.find_spec(name) is None:
-            return f"the package {package!r} is missing"
-    return ""
+    lack = [name for name, module in PACKAGES.items() if importlib.util.find_spec(module) is None]
+    if len(lack) > 1:
+        return f"these packages are missing: {', '.join(lack)}"
+    return f"the package {lack[0]!r} is missing" if lack else ""
 
 
 def _remedy(script: Path) -> str:
     root = script.resolve().parent.parent
     python = root / ".venv" / "bin" / "python"
-    first = "" if python.exists() else f"run {shlex.quote(str(root / 'install.sh'))} once, and "
+    first = "" if python.exists() else f"run `make -C {shlex.quote(str(root))} search` once, then "
     return f"{first}use {shlex.quote(str(python))} {shlex.quote(str(script))}"

@@ -154,7 +154,7 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
     if tracker.error:
         again = command("search.py", "--sync", *view.study_words(study.name), *view.uri_words)
         print(
-            f"MLflow lags behind ({tracker.error}); the study itself is whole, and this brings "
-            f"MLflow up to date: {again}",
+            f"MLflow lags behind ({tracker.error}); the study itself is whole, and the next "
+            f"session, or --study {study.name} --sync, brings MLflow up to date: {again}",
             file=sys.stderr,
         )

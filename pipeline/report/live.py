@@ -50,7 +50,7 @@ class LiveView:
         )
 
     def __enter__(self) -> Self:
-        self._trials = {trial.number: trial for trial in self._study.trials()}
+        self._trials = {trial.number: trial.copy() for trial in self._study.trials()}
         if self._redrawn:
             self._live.start()
         return self

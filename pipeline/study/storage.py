@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from pipeline.base.address import check_database, sqlite_file, writable_parent
+from pipeline.base.address import check_database, is_new, sqlite_file, writable_parent
 from pipeline.base.paths import writable_folder
 from pipeline.study.records import StudyRecord
 from regmix.errors import InputError, cut, first_line, masked, shown, unknown
@@ -61,7 +61,7 @@ def check_storage(spec: str | None, *, create: bool = True) -> str | None:
     if is_database(spec):
         return check_database(spec, "--storage", "studies", create=create)
     path, place = absolute(spec, "--storage"), f"--storage {cut(spec, 100)}"
-    if path.exists() or path.is_symlink() or not create:
+    if not create or not is_new(path, place):
         regular_file(path, "give a journal file or a database URL by --storage")
         if not os.access(path, os.R_OK | (os.W_OK if create else 0)):
             raise InputError(f"{place}: can't be written to; give another file, or its permission")
@@ -209,9 +209,7 @@ def _file_of(storage: str | None, place: Path) -> Path | None:
         return place / "journal.log"
     if not is_database(storage):
         return Path(storage).resolve()
-    if storage.startswith("sqlite:///"):
-        return Path(storage.removeprefix("sqlite:///").partition("?")[0])
-    return None
+    return sqlite_file(storage)
 
 
 def open_study(name: str, storage: "BaseStorage") -> StudyRecord:

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import http.client
 import json
 import logging
 import os
@@ -69,6 +70,7 @@ def connect(uri: str) -> "MlflowClient":
     Raises:
         InputError: as `check_uri`; MLflow itself would try for two minutes.
     """
+    os.environ.pop("MLFLOW_ENABLE_ASYNC_LOGGING", None)  # what is written is there at the end
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     from mlflow import MlflowClient
@@ -83,6 +85,7 @@ def connect(uri: str) -> "MlflowClient":
     if path is None:
         uri = _with_credentials_apart(uri) if is_server(uri) else uri
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    os.environ.pop("MLFLOW_ENABLE_WORKSPACES", None)  # it would show another part of the database
     with FileLock(path.with_name(f"{path.name}.lock")):
         if path.exists() and _unfinished(path):
             for ending in ("", "-wal", "-shm"):
@@ -132,7 +135,7 @@ def _check_server(uri: str) -> None:
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             ) from None
         raise _no_server(place, f"status {error.code}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None)
         known = first_line(reason if isinstance(reason, BaseException) else error)
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):

@@ -20,7 +20,7 @@ def test_a_loss_a_network_data_and_a_pruner_from_a_folder_outside(tmp_path, clus
     )
     result = run("search", *search, cwd=tmp_path)
     assert result.code == 0, result.out + result.err
-    assert f"python pipeline/train.py exported/mine-1.yaml --plugins {mine}\n" in result.out
+    assert f"pipeline/train.py exported/mine-1.yaml --plugins {mine}\n" in result.out
     trials = states(tmp_path / "runs", "mine")
     assert len(trials) == 6 and trials[0].params["focus"] == 1.0
     assert {trial.state for trial in trials.values()} <= {"COMPLETE", "PRUNED"}

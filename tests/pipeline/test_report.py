@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.report import leaderboard
-from pipeline.report.formatting import duration
+from pipeline.report.formatting import console, duration, plain
 from pipeline.report.live import LiveView
 from pipeline.study.events import EpochResult, TrialOutcome
 from pipeline.study.ranking import pruned_epochs
@@ -45,6 +45,34 @@ def test_without_a_terminal_each_ended_trial_is_a_line(tmp_path, capsys):
     assert second.startswith("trial   1 PRUNED   epoch  1 robust 0.200  2 of 3 trials ended")
     assert "best 0.500 (trial 0)" in second and second.endswith("(rank 2 of 2 at epoch 1)")
     assert "left" in second
+
+
+@pytest.mark.parametrize("reported", [0, 1])
+def test_a_trial_that_goes_on_behind_the_view_is_shown_as_it_was(tmp_path, reported):
+    """Optuna adds an epoch to a dict that an older trial shares, beside attributes that are not."""
+    controller = controller_at(tmp_path, trials=3)
+    request = controller.ask()
+    for epoch in range(1, 1 + reported):
+        controller.report(request.number, epoch_result(epoch, 0.25))
+    with live_view(controller, Console(file=io.StringIO())) as view:
+        for epoch in range(1 + reported, 4):
+            controller.report(request.number, epoch_result(epoch, 0.5))
+            view.table()
+        held = view._trials[request.number]
+        assert sorted(held.values) == sorted(held.epochs) == list(range(1, 1 + reported))
+
+
+def test_a_reason_with_brackets_or_colons_is_printed_as_it_is(tmp_path):
+    controller = controller_at(tmp_path, trials=1)
+    request = controller.ask()
+    reason = "an error [/] in [bold]x[/bold] :smile: [Errno 5]"
+    controller.tell(request.number, TrialOutcome("FAIL", reason))
+    assert reason in plain(leaderboard.table(controller.record))
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdout", said)
+        leaderboard.show(console(), controller.record, ["x '[a]'"])
+    assert reason in said.getvalue() and "x '[a]'" in said.getvalue()
 
 
 def test_in_a_terminal_running_trials_are_a_table(tmp_path):

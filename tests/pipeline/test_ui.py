@@ -39,7 +39,7 @@ def trials(ends, epochs):
         trial.suggest_float("alpha", 0, 1)
         trial.suggest_float("epsilon_ratio", 0, 1)
         write = TrialWriter(trial)
-        write.config({"epochs": epochs, "loss": "regmix"})
+        write.config({"epochs": epochs, "loss": "regmix", "eval_steps": 20})
         for epoch, value in enumerate(values, start=1):
             write.epoch(metrics(epoch, value, last=epochs))
             trial.report(value, epoch)
