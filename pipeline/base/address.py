@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from regmix.errors import InputError, first_line, masked
-from regmix.user_files import absolute, regular_file
+from regmix.user_files import absolute
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -162,10 +162,8 @@ def _check_sqlite(path: Path, place: str, known: str, *, create: bool) -> None:
             raise InputError(f"{place}: can't be opened (no such file); check the path")
         writable_parent(path, place)
         return
-    try:
-        regular_file(path)
-    except InputError as error:
-        raise InputError(f"{place}: can't be opened ({error})") from None
+    if not path.is_file():  # not opened: to close it would drop the locks that SQLite has on it
+        raise InputError(f"{place}: can't be opened (it is no regular file); check the path")
     try:
         address = f"file:{quote(str(path))}?mode=rw"
         with closing(sqlite3.connect(address, uri=True, timeout=_CONNECT)) as connection:
