@@ -38,7 +38,7 @@ def ours(trials: int) -> tuple[float, float]:
 
 def peer(trials: int) -> tuple[float, float]:
     """Run OptunaSearch, ASHAScheduler and MLflowLoggerCallback as Ray's documentation shows."""
-    runs = tempfile.mkdtemp(prefix="overhead-")
+    runs = tempfile.mkdtemp(prefix="overhead-", dir="/tmp")  # Ray's sockets have short names
     begun = time.monotonic()
     result = subprocess.run(
         [sys.executable, str(Path(__file__)), "--peer-process", runs, "--trials", str(trials)],
@@ -79,7 +79,11 @@ def peer_process(runs: str, trials: int) -> None:
             tune.report({"valid_robust": metrics.valid_robust, "valid_clean": metrics.valid_clean})
 
     ray.init(
-        num_cpus=2, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}}
+        address="local",  # never a cluster that is there already, or was
+        num_cpus=2,
+        include_dashboard=False,
+        runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
+        _temp_dir=f"{runs}/r",
     )
     tune.Tuner(
         trial,
