@@ -93,6 +93,10 @@ class Images:
             found.append(float(np.sqrt(np.average((levels - mean) ** 2, weights=counts))))
         return found
 
+    def repeated(self) -> int:
+        """Return how many images are, pixel by pixel, copies of an earlier one."""
+        return len(self) - len({_digest(image) for image in self.images})
+
     def shared_with(self, others: "Images") -> int:
         """Return how many of these images are, pixel by pixel, also among the others."""
         known = {_digest(image) for image in others.images}

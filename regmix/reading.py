@@ -79,4 +79,6 @@ def _remarks(images: Images) -> list[str]:
         layer = images.images[:, channel]
         if layer.min() == layer.max():
             said.append(f"channel {channel + 1} of {channels} is {layer.max()} everywhere")
+    if copies := images.repeated():
+        said.append(f"{copies:,} of them copies of others")
     return said

@@ -1,5 +1,6 @@
 """Images in one .npz file, such as those of MedMNIST: four arrays with agreed names."""
 
+import lzma
 import math
 import struct
 import tokenize
@@ -34,6 +35,7 @@ _DAMAGED = (
     struct.error,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     tokenize.TokenError,
 )
 T = TypeVar("T")
@@ -69,7 +71,8 @@ def npz(part: PartName, *, data_dir: str = "") -> Images:
             f"{path}: {part}_labels must lie in [0, {len(classes) - 1}], as those of training "
             f"do, but reach from {labels.min()} to {labels.max()}; correct them"
         )
-    check_memory(path, axes[part])
+    for shape in axes.values():
+        check_memory(path, shape)
     pixels = _pixels(path, part, axes[part], sizes[part])
     train = pixels if part == "train" else _pixels(path, "train", axes["train"], sizes["train"])
     remarks: tuple[str, ...] = ()
@@ -199,7 +202,8 @@ def _check_length(member: zipfile.ZipInfo, file: IO[bytes]) -> None:
     held = member.file_size - file.tell()
     if not kind.hasobject and claimed != held:
         raise ValueError(f"its header claims {claimed:,} bytes, but it holds {held:,}")
-    if member.file_size > _DEFLATED * max(member.compress_size, 1):
+    deflated = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if deflated and member.file_size > _DEFLATED * max(member.compress_size, 1):
         raise ValueError(f"{member.compress_size:,} bytes can't hold {member.file_size:,}")
 
 

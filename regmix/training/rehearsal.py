@@ -63,9 +63,8 @@ def rehearse(
         pixels = torch.from_numpy(data.images).float() / 255
         with torch.no_grad():
             for model, some in (
-                (trainer.average.model, pixels),
-                (trainer.average.model, pixels[:1]),  # the last survivor of an evaluation
                 (trainer.model.train(), pixels),
+                (trainer.average.model, pixels[:1]),  # as the last survivor of an evaluation
             ):
                 _check_logits(f"model {config.model.name}", model(some), len(some), classes)
         _check_attack(config, trainer.model, pixels, classes)

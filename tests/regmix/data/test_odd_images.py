@@ -1,6 +1,7 @@
 """Files that are not what they seem: read by their own range, left out aloud, or refused."""
 
 import os
+import shutil
 import struct
 import zlib
 
@@ -24,7 +25,9 @@ def build(root, pixels=COLOUR, per_class=2):
             place = root / part / name
             place.mkdir(parents=True)
             for number in range(per_class):
-                Image.fromarray(pixels).save(place / f"{number}.png")
+                own = pixels.copy()
+                own[2, 3] = 60 * number + 10 * (name == "ant") + 100 * (part == "test")
+                Image.fromarray(own).save(place / f"{number}.png")
     return root
 
 
@@ -60,6 +63,9 @@ def test_one_line_says_what_was_read_and_what_was_not(folder):
         "read 4 training images, 2 classes, 4x3 colour; 4 test images stay unread"
     )
     assert described(folder, "test") == "read 4 test images, 2 classes, 4x3 colour"
+    shutil.copy(folder / "train" / "ant" / "0.png", folder / "train" / "zebra" / "1.png")
+    assert described(folder).endswith("; 4 test images stay unread; 1 of them copies of others")
+    (folder / "train" / "zebra" / "1.png").write_bytes((folder / "test/ant/0.png").read_bytes())
     for place in (".ipynb_checkpoints", "__MACOSX", "ant/.ipynb_checkpoints", "ant/empty"):
         (folder / "train" / place).mkdir()
     for place in (".DS_Store", "ant/Thumbs.db", "ant/._0.png", "ant/a.txt", "ant/b.txt", "list"):
@@ -181,7 +187,7 @@ def test_a_folder_without_colours_has_one_channel(tmp_path, pixels, part):
     folder = build(tmp_path / "images", pixels)
     images = image_folder(part, data_dir=str(folder))
     assert images.images.shape == (4, 1, 3, 4)
-    assert np.array_equal(images.images[0, 0], GREY)
+    assert np.array_equal(images.images[0, 0, :2], GREY[:2])
     assert "4x3 grey" in described(folder, part)
 
 
