@@ -19,7 +19,8 @@ from regmix.ranges import NonNegative
 
 
 def mine(
-    final: Tensor, initial: Tensor, clean: Tensor | None, target: Tensor, *, focus: NonNegative = 2.0
+    final: Tensor, initial: Tensor, clean: Tensor | None, target: Tensor, *,
+    focus: NonNegative = 2.0
 ) -> Tensor:
     """Return it."""
     return focus * F.cross_entropy(final, target)
@@ -43,7 +44,8 @@ CHANGES = [
     ("NonNegative = 2.0", "NonNegative = -2.0"), ("NonNegative = 2.0", "NonNegative = [1]"),
     ("NonNegative = 2.0", "NonNegative = 0x" + "f" * 5000), ("NonNegative = 2.0", "float = 1e999"),
     ("NonNegative = 2.0", 'Annotated[float, Bounds("a")] = 2.0'), ("def mine", "def other"),
-    ("NonNegative = 2.0", "Annotated[int, Bounds(1, [2])] = 2"), ("focus:", "lr:"), ("focus:", "loss:"),
+    ("NonNegative = 2.0", "Annotated[int, Bounds(1, [2])] = 2"), ("focus:", "lr:"), ("focus:",
+    "loss:"),
     ("NonNegative = 2.0", "Literal[()] = 2.0"), ("NonNegative = 2.0", "Literal[1, 2] = 2"),
     ("NonNegative = 2.0", "NonNegative | None = None"), ("def inputs", "def input"),
     ("NonNegative = 2.0", "NonNegative = {**{}}"), ("NonNegative = 2.0", "NonNegative = {[]: 1}"),
@@ -53,8 +55,10 @@ CHANGES = [
     ('"""A loss."""', "raise RuntimeError('x\\n' * 900)"), ('"""A loss."""', "import nosuch"),
     ('"""A loss."""', "(" * 5000 + ")" * 5000), ('"""A loss."""', "-" * 100_000 + "1"),
     ('"""A loss."""', "x = " + "1 + " * 50_000 + "1"), ('"""A loss."""', "x = " + "9" * 5000),
-    ('"""A loss."""', "# -*- coding: nosuch -*-"), ('"""A loss."""', "\0"), ('"""A loss."""', "\f\t x"),
-    ('"""A loss."""', "if 1:\n" * 200 + " pass"), ('"""A loss."""', "#" * 1_200_000), ("focus", "für"),
+    ('"""A loss."""', "# -*- coding: nosuch -*-"), ('"""A loss."""', "\0"), ('"""A loss."""',
+    "\f\t x"),
+    ('"""A loss."""', "if 1:\n" * 200 + " pass"), ('"""A loss."""', "#" * 1_200_000), ("focus",
+    "für"),
 ]  # fmt: skip
 
 
