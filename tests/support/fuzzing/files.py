@@ -73,7 +73,7 @@ def changed(chance, content, times):
 
 def _near(chance, value):
     """Return another value, of its own type or of any."""
-    if chance.random() < 0.5 or isinstance(value, bool | dict | list | None):
+    if chance.random() < 0.5 or not isinstance(value, int | float | str):
         return junk(chance)
     if isinstance(value, int | float):
         return chance.choice(
