@@ -134,14 +134,14 @@ def exported(chance, folder, base):
 
     path = base.copy(folder)
     content = yaml.safe_load(path.read_text())
-    content = changed(chance, content, chance.choice([0, 1, 1, 1, 2, 3]))
+    content = changed(chance, content, chance.choice([0, 0, 1, 1, 1, 2]))
     if chance.random() < 0.15:
         key = chance.choice(["weights", "best_weights"])
         name = chance.choice([".", "..", "../x", "/dev/zero", "/etc/passwd", "", "pipe", "x" * 300])
         content[key] = {"file": name, "sha256": "0" * 64}
     if chance.random() < 0.1:
         os.mkfifo(folder / "pipe")
-    write(chance, path, content, chance.choice([0, 0, 0, 0, 1, 2]))
+    write(chance, path, content, chance.choice([0] * 7 + [1, 2]))
     weights = path.with_suffix(".safetensors")
     if chance.random() < 0.1:
         weights.write_bytes(damaged(chance, weights.read_bytes()))
