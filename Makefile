@@ -8,7 +8,7 @@ PYTHON_BIN := .venv/bin/python
 READY := .venv/.installed
 BENCH_READY := .venv/.installed-bench
 
-.PHONY: search test test-fast test-kill test-oracles ui check bench bench-search
+.PHONY: search test test-fast test-kill test-fuzz test-oracles ui check bench bench-search
 .DEFAULT_GOAL := search
 
 search: $(READY)
@@ -23,6 +23,10 @@ test-fast: $(READY)
 
 test-kill: $(READY)
 	@$(PYTHON_BIN) -m tests.support.killing $(ARGS)
+
+# 1,500 generated inputs; another seed, or what each was told: ARGS="--seed 7 --words"
+test-fuzz: $(READY)
+	@$(PYTHON_BIN) -m tests.support.fuzzing $(ARGS)
 
 test-oracles: $(READY)
 	@tests/oracles.sh $(ARGS)

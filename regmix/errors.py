@@ -50,9 +50,9 @@ def unknown(place: str, kind: str, name: object, known: Iterable[str]) -> InputE
     """
     names = sorted(known)
     near = difflib.get_close_matches(str(name)[:100], names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    hint = f"did you mean {shown(near[0])}? " if near else ""
     message = f"{place}: unknown {kind} {shown(name)}; {hint}there are: "
-    room = max(40, LONGEST - len(message))
+    room = max(len(_CUT), LONGEST - len(message))
     while len(", ".join(names)) > room:  # the list ends early, sooner than the place is cut
         names = [*names[:-2], _CUT]
     return InputError(message + ", ".join(names))

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regmix import registry, signature
-from regmix.errors import InputError
+from regmix.errors import InputError, shown
 from regmix.source_importer import SourceFile
+from regmix.user_files import regular_file
 
 FOLDERS = {
     "data": "data",
@@ -142,8 +143,10 @@ def _text(path: Path) -> str:
     if not path.stem.isidentifier() or not path.stem.isascii() or keyword.iskeyword(path.stem):
         raise InputError(
             f"{path}: the file's name must be a name in Python, of a-z, 0-9 and _, but is "
-            f"{path.stem!r}; rename it"
+            f"{shown(path.stem)}; rename it"
         )
+    if path.exists() and not path.is_dir():
+        regular_file(path, "replace it by a file")
     try:
         content = path.read_bytes() if path.stat().st_size <= _LARGEST else None
     except OSError as error:

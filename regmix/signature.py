@@ -5,6 +5,7 @@ and before torch is loaded.
 """
 
 import ast
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,13 +13,15 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_origin
 
 from regmix import ranges
-from regmix.errors import InputError
+from regmix.errors import InputError, shown
 from regmix.ranges import Bounds, Value, check
 
 _RULES: Mapping[str, Any] = {
     **{kind.__name__: kind for kind in (float, int, bool, str)},
     **{name: rule for name, rule in vars(ranges).items() if get_origin(rule) is Annotated},
 }
+_NOT_WRITTEN_OUT = (ValueError, TypeError, SyntaxError, RecursionError, MemoryError)
+"""What `ast.literal_eval` raises for an expression that is no plain value."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,15 @@ def parse(source: str, place: str) -> ast.Module:
         InputError: where the source is no Python.
     """
     try:
-        tree = ast.parse(source)
-        compile(tree, place, "exec", dont_inherit=True)  # finds what the grammar alone does not
+        with warnings.catch_warnings(action="ignore"):  # what Python would print, it says on import
+            tree = ast.parse(source)
+            compile(tree, place, "exec", dont_inherit=True)  # finds what the grammar does not
     except SyntaxError as error:
         raise InputError(f"{place}:{error.lineno}: is no Python: {error.msg}; correct it") from None
     except ValueError as error:  # a null byte
         raise InputError(f"{place}: is no Python: {error}; correct it") from None
+    except (RecursionError, MemoryError):
+        raise InputError(f"{place}: is nested too deeply for Python; make it flat") from None
     return tree
 
 
@@ -169,7 +175,7 @@ def _option(place: str, argument: ast.arg, default: ast.expr | None) -> Option:
         raise InputError(f"{place}: the option {name} must have a default, but has none; add one")
     try:
         value = ast.literal_eval(default)
-    except ValueError:
+    except _NOT_WRITTEN_OUT:
         raise InputError(
             f"{place}: the default of {name} must be a number, a text, True, False or None, but "
             f"is {_shown(default)}; write out its value"
@@ -188,7 +194,7 @@ def _rule(place: str, name: str, annotation: ast.expr) -> Any:  # noqa: ANN401
         case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
             listed = choices.elts if isinstance(choices, ast.Tuple) else [choices]
             texts = [one.value for one in listed if isinstance(one, ast.Constant)]
-            if len(texts) == len(listed) and all(isinstance(text, str) for text in texts):
+            if texts and len(texts) == len(listed) and all(isinstance(t, str) for t in texts):
                 return Literal[tuple(texts)]
         case ast.Subscript(
             value=ast.Name(id="Annotated"),
@@ -206,8 +212,12 @@ def _bounds(place: str, name: str, call: ast.Call) -> Bounds:
         if ast.unparse(call.func) != "Bounds":
             raise ValueError
         keywords = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
-        return Bounds(*map(ast.literal_eval, call.args), **keywords)
-    except (ValueError, TypeError):
+        bounds = Bounds(*map(ast.literal_eval, call.args), **keywords)
+        for bound in (bounds.low, bounds.high):
+            if isinstance(bound, bool) or not isinstance(bound, int | float):
+                raise ValueError
+        return bounds
+    except _NOT_WRITTEN_OUT:
         raise InputError(
             f"{place}: the bounds of {name} must be Bounds(low=..., high=...) of numbers, but are "
             f"{_shown(call)}; change them"
@@ -215,8 +225,10 @@ def _bounds(place: str, name: str, call: ast.Call) -> Bounds:
 
 
 def _shown(expression: ast.expr) -> str:
-    text = ast.unparse(expression)
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+    try:
+        return shown(ast.unparse(expression))
+    except (RecursionError, ValueError):  # too deep, or a whole number of too many digits
+        return "a long expression"
 
 
 def _listed(names: Mapping[str, object] | tuple[str, ...] | list[str]) -> str:

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from regmix.errors import InputError, cut
+from regmix.errors import InputError, cut, shown
 
 TEXT_BYTES = 1 << 20
 """Most bytes of a text file, 1 MB: what a person or `export.py` writes is far below."""
@@ -24,8 +24,20 @@ def absolute(name: str | Path, place: str) -> Path:
     if not text.strip():
         raise InputError(f"{place}: must name a file or folder, but is empty; write its path")
     if "\0" in text:
-        raise InputError(f"{place}: {text!r} holds a NUL, which no path can; correct it")
+        raise InputError(f"{place}: {shown(text)} holds a NUL, which no path can; correct it")
     return Path(os.path.abspath(os.path.expanduser(text)))
+
+
+def followed(name: str | Path, place: str) -> Path:
+    """Return the same without links, so that two names of one file are one path.
+
+    Raises:
+        InputError: as `absolute` does, and for links that run in a circle.
+    """
+    try:
+        return absolute(name, place).resolve()
+    except RuntimeError:
+        raise InputError(f"{place}: {shown(str(name))} is a circle of links; correct it") from None
 
 
 def regular_file(path: Path, remedy: str = "check the path") -> Path:

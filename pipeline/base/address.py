@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from regmix.errors import InputError, first_line, masked
+from regmix.errors import InputError, first_line, masked, shown
 from regmix.user_files import absolute
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def parse(address: str, option: str) -> "URL":
     except (ArgumentError, ValueError):
         raise InputError(
             f"{option}: must be a URL such as sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
-            f", but is {masked(address)!r}"
+            f", but is {shown(masked(address))}"
         ) from None
     if "@" in (url.host or "") or any(c.isspace() for c in f"{url.username}{url.host}"):
         raise InputError(
@@ -171,7 +171,7 @@ def _sqlite_path(url: "URL", option: str) -> Path:
     if database in ("", ":memory:") or database.startswith("file:"):
         raise InputError(
             f"{option}: must name a file, as sqlite:///FILE does: a database in memory ends with "
-            f"the command; but is {url.render_as_string()!r}"
+            f"the command; but is {shown(url.render_as_string())}"
         )
     return absolute(database, option)
 

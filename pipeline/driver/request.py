@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.base import paths
 from pipeline.driver.publish import View
 from pipeline.problem.problem import SearchProblem
-from regmix.errors import InputError
+from regmix.errors import InputError, shown
 from regmix.plugins import Plugins
 from regmix.user_files import absolute
 
@@ -116,7 +116,9 @@ def with_data_dir(problem: SearchProblem, data_dir: str | None) -> SearchProblem
     data = problem.config({}).data
     if "data_dir" not in data.options:
         if data_dir is not None:
-            raise InputError(f"--data-dir: the data set {data.name!r} needs none; leave it out")
+            raise InputError(
+                f"--data-dir: the data set {shown(data.name)} needs none; leave it out"
+            )
         return problem
     if data_dir is not None:
         path = Path(data_dir)

@@ -69,7 +69,10 @@ def read(place: str, value: object, rule: Rule, remedy: str) -> Any:  # noqa: AN
     if rule is object:
         return value
     where, _, name = place.rpartition(": ")
-    return check(where, name, value, rule)
+    try:
+        return check(where, name, value, rule)
+    except InputError as error:  # such a file is not corrected by hand
+        raise InputError(f"{str(error).partition('; ')[0]}; {remedy}") from None
 
 
 def _mapping(

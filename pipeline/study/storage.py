@@ -17,7 +17,7 @@ from pipeline.base.address import check_database, is_new, sqlite_file, writable_
 from pipeline.base.paths import writable_folder
 from pipeline.study.records import StudyRecord
 from regmix.errors import InputError, cut, first_line, masked, shown, unknown
-from regmix.user_files import absolute, regular_file
+from regmix.user_files import absolute, followed, regular_file
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -94,7 +94,7 @@ def exclusive(place: Path, storage: str | None) -> Iterator[Claim]:
     """
     locks = [place / "lock"]
     if storage and not is_database(storage):
-        journal = Path(storage).resolve()
+        journal = followed(storage, "--storage")
         locks.append(journal.with_name(f"{journal.name}.driver"))
     claim, new = Claim(), [path for path in locks if not path.exists()]
     with contextlib.ExitStack() as stack:
@@ -156,7 +156,7 @@ def open_storage(
     """
     if spec and is_database(spec):
         return _open_database(spec, beat)
-    path = Path(spec).resolve() if spec else place / "journal.log"
+    path = followed(spec, "--storage") if spec else place / "journal.log"
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -170,6 +170,8 @@ def open_storage(
         raise InputError(
             f"--storage {path}: can't be opened ({error.strerror}); choose another file"
         ) from None
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"--storage {path}: is no Optuna journal or is damaged ({error}); restore it, or "
@@ -208,7 +210,7 @@ def _file_of(storage: str | None, place: Path) -> Path | None:
     if storage is None:
         return place / "journal.log"
     if not is_database(storage):
-        return Path(storage).resolve()
+        return followed(storage, "--storage")
     return sqlite_file(storage)
 
 

@@ -111,7 +111,7 @@ def _system(url: str) -> tuple["FileSystem", str]:
     # as from_uri, but for a store that takes connections and is silent: that one waits 90 s
     options = dict(urllib.parse.parse_qsl(parts.query))
     if unknown_ := options.keys() - {"region", "scheme", "endpoint_override"}:
-        raise ValueError(f"{unknown_.pop()!r} is none of region, scheme and endpoint_override")
+        raise ValueError(f"{shown(unknown_.pop())} is none of region, scheme and endpoint_override")
     retries = AwsStandardS3RetryStrategy(max_attempts=3)
     client = S3FileSystem(connect_timeout=5, request_timeout=10, retry_strategy=retries, **options)
     return client, parts.netloc + parts.path.rstrip("/")

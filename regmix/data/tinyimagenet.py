@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from regmix.data._image_files import decode
-from regmix.errors import InputError
+from regmix.errors import InputError, shown
 from regmix.images import Images, PartName
 from regmix.user_files import regular_file
 
@@ -89,7 +89,7 @@ def _val(root: Path, classes: tuple[str, ...]) -> tuple[list[Path], list[int]]:
         if name not in numbers:
             raise InputError(
                 f"{table}:{place}: must be an image, a tab and a class of wnids.txt, but is "
-                f"{line!r}; {_ANEW}"
+                f"{shown(line)}; {_ANEW}"
             )
         paths.append(root / "val" / "images" / file)
         labels.append(numbers[name])

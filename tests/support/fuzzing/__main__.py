@@ -15,8 +15,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[3])
 os.environ["OMP_NUM_THREADS"] = "1"  # no thread may run where processes are forked
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
-from tests.support.fuzzing import base as good
-from tests.support.fuzzing import runner
+from tests.support.fuzzing import base as good  # noqa: E402
+from tests.support.fuzzing import runner  # noqa: E402
 
 
 def main():

@@ -1,5 +1,6 @@
 """What is good and real, built once: an exported file, its evaluation, and a complete study."""
 
+import importlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from pipeline.trial_files.disk import DiskFiles
 from tests.support.controllers import controller_of, finish, study_at
 from tests.support.fuzzing.files import RECIPE, text
 from tests.support.trained import trained
+
+LOADED = ("sqlalchemy.dialects.sqlite", "optuna.storages", "optuna.samplers", "cmaes", "PIL.Image")
+"""What a case would load anew in its own process."""
 
 STUDY = "s"  # the name that `study_at` gives
 
@@ -37,6 +41,9 @@ class Base:
 def build(folder):
     """Train a network of a second, evaluate it, and run a study in which nothing is computed."""
     from pipeline.problem.exported import load_part
+
+    for name in LOADED:
+        importlib.import_module(name)
 
     (folder / "export").mkdir()
     file = folder / "export" / "mine.yaml"

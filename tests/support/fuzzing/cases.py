@@ -64,15 +64,19 @@ VALUES = {
     "--concurrency": ["1", "0", "9999", "1e9"],
     "--gpus-per-trial": ["0", "0.25", "1e308", "-1"],
     "--sampler": ["bohb", "tpe", "gp", "cmaes", "qmc", "grid", "random", "tpa"],
-    "--pruner": ["collapse+halving", "none", "halving+none", "patient+median", "+", "a+b", "hyperband"],
+    "--pruner": ["collapse+halving", "none", "halving+none", "patient+median", "+", "a+b",
+    "hyperband"],
     "--objective": ["robust", "robust,clean", "clean", ","],
     "--min-clean": ["0.8", "80", "-0", "nan"],
-    "--storage": ["sqlite://", "sqlite:///no/where.db", "/nowhere/x", "a.log", "nosuch://u:p@h/d", ".",
-                  "/dev/null", "sqlite:///a.db", "postgresql://u:p@127.0.0.1:9/d", "://", "mysql://h"],
-    "--checkpoints": ["s3://b/p", "s3://", "file:///x", "x", "gs://b", "s3://b?endpoint=127.0.0.1:9"],
+    "--storage": ["sqlite://", "sqlite:///no/where.db", "/nowhere/x", "a.log",
+    "nosuch://u:p@h/d", ".",
+                  "/dev/null", "sqlite:///a.db", "postgresql://u:p@127.0.0.1:9/d", "://",
+                  "mysql://h"],
+    "--checkpoints": ["s3://b/p", "s3://", "file:///x", "x", "s3://b?endpoint=127.0.0.1:9"],
     "--heartbeat": ["60s", "0s", "9" * 30 + "h", "1"],
     "--tracking-uri": ["sqlite:///x.db", "sqlite://", "http://127.0.0.1:9", "http://", "file:///x",
-                       "ftp://h/x", "mlruns", "http://u:p@127.0.0.1:9", "http://[::1", "sqlite:///"],
+                       "ftp://h/x", "mlruns", "http://u:p@127.0.0.1:9", "http://[::1",
+                       "sqlite:///"],
     "--data-dir": ["images", "/dev/null", "/proc"],
     "--plugins": ["none", "/dev/null", "/proc/1", "."],
     "--address": ["auto", "127.0.0.1:9", "127.0.0.1", "ray://127.0.0.1:9", "x:y", ":", "[::1]:1"],
@@ -106,7 +110,8 @@ def _words(chance, values, flags, count):
 GOOD = {"width": ["8", "16"], "lr": ["0.1", "1e-3"], "epochs": ["2", "3"], "schedule": ["linear"],
         "batch_size": ["32", "7", "1"], "clip_norm": ["none", "1"], "augment": ["crop_flip"],
         "valid_images": ["50", "500"], "train_images": ["none", "500"], "attack": ["pgd", "n_fgsm"],
-        "model": ["resnet18", "small_cnn"], "eval_steps": ["1", "20"], "precision": ["bf16"]}  # fmt: skip
+        "model": ["resnet18", "small_cnn"], "eval_steps": ["1", "20"],
+        "precision": ["bf16"]}  # fmt: skip
 
 
 def settings(chance, folder, base):  # noqa: ARG001
@@ -129,14 +134,14 @@ def exported(chance, folder, base):
 
     path = base.copy(folder)
     content = yaml.safe_load(path.read_text())
-    content = changed(chance, content, chance.choice([0, 1, 1, 1, 2, 3]))
+    content = changed(chance, content, chance.choice([0, 0, 1, 1, 1, 2]))
     if chance.random() < 0.15:
         key = chance.choice(["weights", "best_weights"])
         name = chance.choice([".", "..", "../x", "/dev/zero", "/etc/passwd", "", "pipe", "x" * 300])
         content[key] = {"file": name, "sha256": "0" * 64}
     if chance.random() < 0.1:
         os.mkfifo(folder / "pipe")
-    write(chance, path, content, chance.choice([0, 0, 0, 0, 1, 2]))
+    write(chance, path, content, chance.choice([0] * 7 + [1, 2]))
     weights = path.with_suffix(".safetensors")
     if chance.random() < 0.1:
         weights.write_bytes(damaged(chance, weights.read_bytes()))
@@ -201,7 +206,8 @@ STUDY_VALUES = {
     "--study": [STUDY, STUDY, STUDY, "no", "../x", "."], "--top": ["1", "2", "99", "0", "x", "1e9"],
     "--out": ["out", "/dev/null", "/proc/x"], "--plugins": ["x", "."],
     "--seeds": ["1", "3", "0", "x"], "--data-dir": ["x"], "--concurrency": ["1", "x"],
-    "--storage": ["x.log", "sqlite:///no.db", "/dev/null"], "--tracking-uri": ["sqlite:///x.db", "x"],
+    "--storage": ["x.log", "sqlite:///no.db", "/dev/null"],
+    "--tracking-uri": ["sqlite:///x.db", "x"],
 }  # fmt: skip
 
 
@@ -230,18 +236,25 @@ def studies(chance, folder, base):
 
 EXPORT = ("--study", "--top", "--out", "--plugins", "--storage")
 WARM = {
-    "HOME": ["/nowhere", "/dev/null", "", "relative"], "TMPDIR": ["/nowhere", "/dev/null", "/proc", "", "x"],
-    "RAY_TMPDIR": ["/nowhere", "/dev/null", "x" * 120, ""], "COLUMNS": ["0", "-1", "junk", "1", "9" * 30],
-    "NO_COLOR": ["1", ""], "TERM": ["dumb", "", "junk"], "OMP_NUM_THREADS": ["junk", "0", "-1", "9" * 30],
-    "CUDA_VISIBLE_DEVICES": ["junk", "-1", "99"], "MLFLOW_TRACKING_URI": ["junk", "http://127.0.0.1:9"],
-    "PYTHONPATH": ["/nowhere", ":::", "\n"], "RAY_ADDRESS": ["127.0.0.1:9", "junk"], "LINES": ["-1", "x"],
-    "REGMIX_X": ["x"], "MLFLOW_HTTP_REQUEST_TIMEOUT": ["x"], "OPTUNA_STORAGE": ["junk"], "TZ": ["junk"],
+    "HOME": ["/nowhere", "/dev/null", "", "relative"], "TMPDIR": ["/nowhere", "/dev/null",
+    "/proc", "", "x"],
+    "RAY_TMPDIR": ["/nowhere", "/dev/null", "x" * 120, ""], "COLUMNS": ["0", "-1", "junk", "1",
+    "9" * 30],
+    "NO_COLOR": ["1", ""], "TERM": ["dumb", "", "junk"], "OMP_NUM_THREADS": ["junk", "0", "-1",
+    "9" * 30],
+    "CUDA_VISIBLE_DEVICES": ["junk", "-1", "99"], "MLFLOW_TRACKING_URI": ["junk",
+    "http://127.0.0.1:9"],
+    "PYTHONPATH": ["/nowhere", ":::", "\n"], "RAY_ADDRESS": ["127.0.0.1:9", "junk"],
+    "LINES": ["-1", "x"],
+    "REGMIX_X": ["x"], "MLFLOW_HTTP_REQUEST_TIMEOUT": ["x"], "OPTUNA_STORAGE": ["junk"],
+    "TZ": ["junk"],
     "RAY_AUTH_MODE": ["junk"], "AWS_PROFILE": ["junk"], "XDG_CACHE_HOME": ["/dev/null"],
     "http_proxy": ["junk", "http://127.0.0.1:9"], "CUDA_HOME": ["x"], "PYTHONHASHSEED": ["junk"],
 }  # fmt: skip
 COLD = {
     "LC_ALL": ["C", "POSIX", "junk", "tr_TR.UTF-8"], "LANG": ["C", ""], "PYTHONUTF8": ["0", "1"],
-    "PYTHONIOENCODING": ["ascii", "latin-1", "utf-8:strict", "utf-16"], "PYTHONWARNINGS": ["always", "x"],
+    "PYTHONIOENCODING": ["ascii", "latin-1", "utf-8:strict", "utf-16"],
+    "PYTHONWARNINGS": ["always", "x"],
     "PYTHONOPTIMIZE": ["1", "2"], "PYTHONDONTWRITEBYTECODE": ["1"], "PYTHONUNBUFFERED": ["1"],
     "PYTHONCOERCECLOCALE": ["0"], "PYTHONDEVMODE": ["1"], **WARM,
 }  # fmt: skip
@@ -259,7 +272,8 @@ def starts(chance, folder, base):
     known = {name: chance.choice(COLD[name]) for name in chosen if name != "PYTHONHASHSEED"}
     command, words = chance.choice([
         ("search", ["--help"]), ("search", ["--set", "lr=é💥"]), ("search", ["--space", "日本"]),
-        ("evaluate", [str(base.copy(folder))]), ("export", ["--study", "no", "--runs", str(folder)]),
+        ("evaluate", [str(base.copy(folder))]), ("export", ["--study", "no", "--runs",
+        str(folder)]),
     ])  # fmt: skip
     return Case(command, words, known, cold=True)
 

@@ -4,7 +4,8 @@ search, confirm   where Ray would start: all that can be refused is proved by th
 train             where the first epoch would begin
 evaluate          where the weights are loaded, and the attacks would begin
 ui                where MLflow's server would start
-export, --sync    at their end
+export            at its end
+--sync            where MLflow would be opened
 """
 
 import json
@@ -17,6 +18,7 @@ from pipeline import search as search_command
 from pipeline import train as train_command
 from pipeline import ui as ui_command
 from pipeline.driver import evaluation
+from pipeline.driver.publish import View
 from regmix.config import TrainConfig
 
 DRAWS = 20
@@ -44,9 +46,11 @@ def install():
             prove(request)
         raise Reached
 
+    places = [(ray, "init"), (View, "tracker"), (train_command, "replay"), (ui_command, "_start")]
+    for place, name in places:
+        setattr(place, name, reached)
     search_command.read = noted
     evaluation._load_model = loaded
-    ray.init = train_command.replay = ui_command._start = reached
 
 
 def prove(request):
@@ -64,8 +68,8 @@ def prove(request):
         for name, range_ in ranges.items():
             assert range_.nearest(params[name]) == params[name], f"{name} lies in its range"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study, front = optuna.create_study(direction="maximize"), request.rules.front
-    sampler = samplers.factory(request.sampler, request.seed, problem.space, front=front)
+    study = optuna.create_study(direction="maximize")
+    sampler = samplers.factory(request.sampler, request.seed, problem.space)
     study.enqueue_trial(problem.default())
     for number in range(3):
         study.sampler = sampler(number)

@@ -19,7 +19,8 @@ from regmix.ranges import NonNegative
 
 
 def mine(
-    final: Tensor, initial: Tensor, clean: Tensor | None, target: Tensor, *, focus: NonNegative = 2.0
+    final: Tensor, initial: Tensor, clean: Tensor | None, target: Tensor, *,
+    focus: NonNegative = 2.0
 ) -> Tensor:
     """Return it."""
     return focus * F.cross_entropy(final, target)
@@ -43,7 +44,8 @@ CHANGES = [
     ("NonNegative = 2.0", "NonNegative = -2.0"), ("NonNegative = 2.0", "NonNegative = [1]"),
     ("NonNegative = 2.0", "NonNegative = 0x" + "f" * 5000), ("NonNegative = 2.0", "float = 1e999"),
     ("NonNegative = 2.0", 'Annotated[float, Bounds("a")] = 2.0'), ("def mine", "def other"),
-    ("NonNegative = 2.0", "Annotated[int, Bounds(1, [2])] = 2"), ("focus:", "lr:"), ("focus:", "loss:"),
+    ("NonNegative = 2.0", "Annotated[int, Bounds(1, [2])] = 2"), ("focus:", "lr:"), ("focus:",
+    "loss:"),
     ("NonNegative = 2.0", "Literal[()] = 2.0"), ("NonNegative = 2.0", "Literal[1, 2] = 2"),
     ("NonNegative = 2.0", "NonNegative | None = None"), ("def inputs", "def input"),
     ("NonNegative = 2.0", "NonNegative = {**{}}"), ("NonNegative = 2.0", "NonNegative = {[]: 1}"),
@@ -53,8 +55,10 @@ CHANGES = [
     ('"""A loss."""', "raise RuntimeError('x\\n' * 900)"), ('"""A loss."""', "import nosuch"),
     ('"""A loss."""', "(" * 5000 + ")" * 5000), ('"""A loss."""', "-" * 100_000 + "1"),
     ('"""A loss."""', "x = " + "1 + " * 50_000 + "1"), ('"""A loss."""', "x = " + "9" * 5000),
-    ('"""A loss."""', "# -*- coding: nosuch -*-"), ('"""A loss."""', "\0"), ('"""A loss."""', "\f\t x"),
-    ('"""A loss."""', "if 1:\n" * 200 + " pass"), ('"""A loss."""', "#" * 1_200_000), ("focus", "für"),
+    ('"""A loss."""', "# -*- coding: nosuch -*-"), ('"""A loss."""', "\0"), ('"""A loss."""',
+    "\f\t x"),
+    ('"""A loss."""', "if 1:\n" * 200 + " pass"), ('"""A loss."""', "#" * 1_200_000), ("focus",
+    "für"),
 ]  # fmt: skip
 
 
@@ -122,13 +126,16 @@ def npz(chance, path):
 
 def _array(chance, array):
     """Return another array: of another type, shape or size, or with strange values."""
+    if array.ndim == 0 or array.dtype.kind not in "iuf":  # changed before
+        return array
     return chance.choice([
         lambda: array.astype(float), lambda: array.astype(float) / 255, lambda: array > 3,
         lambda: array.astype(object), lambda: array.astype(np.int64) * 10**9, lambda: array[:0],
-        lambda: array[0], lambda: array[None], lambda: array.astype(str), lambda: array[:1],
-        lambda: np.full_like(array, 7), lambda: np.array(3), lambda: array.astype(float) * np.nan,
-        lambda: array.astype(np.int64) - 5, lambda: array.astype(complex), lambda: np.array([]),
-        lambda: array.astype(">u2"), lambda: array[:7], lambda: array.astype("M8[s]"),
+        lambda: array[:1].reshape(-1), lambda: array[None], lambda: array.astype(str),
+        lambda: array[:1], lambda: np.full_like(array, 7), lambda: np.array(3),
+        lambda: array.astype(float) * np.nan, lambda: array.astype(np.int64) - 5,
+        lambda: array.astype(complex), lambda: np.array([]), lambda: array.astype(">u2"),
+        lambda: array[:7], lambda: array.astype(np.int64).astype("M8[s]"),
     ])()  # fmt: skip
 
 

@@ -7,7 +7,8 @@ import yaml
 
 from regmix import registry
 from regmix.config import TASK, options_of
-from regmix.ranges import kind_of
+from regmix.errors import InputError
+from regmix.ranges import check, kind_of
 from tests.support.fuzzing.values import flipped, junk, word
 
 COMPONENTS = {"data": "digits", "model": "small_cnn", "attack": "fgsm", "loss": "regmix"}
@@ -31,7 +32,8 @@ def write(chance, path, content, mistakes):
     encoding = {0: "utf-16", 1: "latin-1", 2: "utf-32"}.get(kind, "utf-8")
     known = {3: "\ufeff" + written, 4: written.replace("\n", "\r\n"), 5: written * 2, 6: "",
              7: written + "---\n" + written, 8: "a: " + "[" * 400 + "]" * 400, 9: "{a: " * 3000,
-             10: "&a [" + "*a, " * 50 + "]", 11: bomb(), 12: "#" * 2_000_000, 13: "a: 1\n" * 100_000,
+             10: "&a [" + "*a, " * 50 + "]", 11: bomb(), 12: "#" * 2_000_000,
+             13: "a: 1\n" * 100_000,
              14: "".join(f"n{n}: {{float: [0, 1]}}\n" for n in range(30_000))}  # fmt: skip
     path.write_bytes(known.get(kind, written).encode(encoding, "replace"))
     return path
@@ -71,7 +73,7 @@ def changed(chance, content, times):
 
 def _near(chance, value):
     """Return another value, of its own type or of any."""
-    if chance.random() < 0.5 or isinstance(value, bool | dict | list | None):
+    if chance.random() < 0.5 or not isinstance(value, int | float | str):
         return junk(chance)
     if isinstance(value, int | float):
         return chance.choice(
@@ -116,7 +118,28 @@ def value(chance, annotation):
     if chance.random() < 0.05:
         return junk(chance)
     kind = kind_of(annotation)
-    return chance.choice(list(get_args(kind)) if get_origin(kind) is Literal else GOOD[kind])
+    known = list(get_args(kind)) if get_origin(kind) is Literal else GOOD[kind]
+    if chance.random() < 0.05:
+        return chance.choice(known)
+    return chance.choice([one for one in known if _takes(annotation, one)])
+
+
+def _takes(annotation, value):
+    try:
+        check("here", "name", value, annotation)
+    except InputError:
+        return False
+    return True
+
+
+def _different(chance, annotation, values):
+    """Return other values in place of those that come twice, where it finds any."""
+    for place in range(1, len(values)):
+        for _ in range(8):
+            if values[place] not in values[:place]:
+                break
+            values[place] = value(chance, annotation)
+    return values
 
 
 def rule(chance, annotation):
@@ -124,13 +147,18 @@ def rule(chance, annotation):
     if chance.random() < 0.04:
         return junk(chance)
     kind = kind_of(annotation)
-    form = {float: ["float", "float", "int", "choice"], int: ["int", "int", "float", "choice"]}
+    form = {
+        float: ["float"] * 8 + ["int", "choice"],
+        int: ["int"] * 6 + ["float", "choice", "choice"],
+    }
     form = chance.choice(form.get(kind, ["choice"] * 9 + ["int"]))
     count = 2 if form != "choice" and chance.random() < 0.98 else chance.choice([2, 2, 3, 1])
     values = [value(chance, annotation) for _ in range(count)]
+    if chance.random() < 0.9:
+        values = _different(chance, annotation, values)
     if form != "choice" and all(isinstance(one, int | float) for one in values):
         values = sorted(values)
-    found = {form: values}
+    found: dict[str, object] = {form: values}
     if chance.random() < 0.2 and form != "choice":
         found["log"] = True if chance.random() < 0.9 else junk(chance)
     return found

@@ -40,6 +40,7 @@ class Running:
     memory: int = 0  # bytes above those that the process began with
     begun: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    looked: float = 0.0  # seconds after which its memory was looked at
     status: int | None = None
     ended: str = ""  # why it was ended from outside
 
@@ -141,7 +142,9 @@ def look(running):
         running.status = os.waitstatus_to_exitcode(status)
         _end_group(running.pid)
         return True
-    running.memory = max(running.memory, _memory(running.pid))
+    if running.seconds > running.looked + 0.05:
+        running.looked = running.seconds
+        running.memory = max(running.memory, _memory(running.pid))
     if running.seconds > SECONDS:
         running.ended = f"longer than {SECONDS} s"
     elif running.memory > BYTES:

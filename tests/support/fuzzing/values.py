@@ -2,14 +2,20 @@
 
 import datetime
 
-NUMBERS = [0, 1, -1, 2, 3, 8, 16, 100, 0.5, 0.1, 1.5, 1e-3, 1e-300, 5e-324, 1e300, -1e308, 2**53 + 1,
+NUMBERS = [0, 1, -1, 2, 3, 8, 16, 100, 0.5, 0.1, 1.5, 1e-3, 1e-300, 5e-324, 1e300, -1e308,
+    2**53 + 1,
            2**63, 10**30, float("inf"), float("-inf"), float("nan")]  # fmt: skip
 TEXTS = ["", " ", "x", "1", "0", "-1", "1e-3", "8/255", "1/0", "nan", "inf", "1e400", "9" * 400,
-         "9" * 5000, "0x10", "1_000", "true", "on", "none", "null", "~", "é", "日本", "💥", "x" * 400,
-         "a b", "a\tb", "a\nb", "\x1b[2J", "../x", ".", "..", "/", "/dev/null", "/dev/zero", "%s", "{}",
-         "${HOME}", "$(id)", "a=b", "a:b", "--help", "*", "'", '"', "\\", "2001-01-01", "2001-99-99",
-         "regmix", "mse", "small_cnn", "cosine", "fgsm", "digits", "file", "\u202e", "\ufeff"]  # fmt: skip
-WHOLE = [True, False, None, [], {}, [1], ["x"], [[1]], {"a": 1}, {"a": {"b": []}}, {"float": [0, 1]},
+         "9" * 5000, "0x10", "1_000", "true", "on", "none", "null", "~", "é", "日本",
+         "💥", "x" * 400,
+         "a b", "a\tb", "a\nb", "\x1b[2J", "../x", ".", "..", "/", "/dev/null", "/dev/zero",
+         "%s", "{}",
+         "${HOME}", "$(id)", "a=b", "a:b", "--help", "*", "'", '"', "\\", "2001-01-01",
+         "2001-99-99",
+         "regmix", "mse", "small_cnn", "cosine", "fgsm", "digits", "file", "\u202e",
+         "\ufeff"]  # fmt: skip
+WHOLE = [True, False, None, [], {}, [1], ["x"], [[1]], {"a": 1}, {"a": {"b": []}},
+    {"float": [0, 1]},
          [None, None], datetime.date(2001, 1, 1), b"bytes"]  # fmt: skip
 
 
@@ -28,8 +34,10 @@ def flipped(chance, text):
     if not text:
         return "x"
     place = chance.randrange(len(text))
-    strange = chance.choice(["", text[place] * 2, "\0", "\t", "é", "\n", ":", "#", "[", "{", "'", "&a ",
-                             "*a", "!!int ", "!!python/name:os.system ", "- ", "? ", "---\n", "<<: "])  # fmt: skip
+    strange = chance.choice(["", text[place] * 2, "\0", "\t", "é", "\n", ":", "#", "[", "{",
+    "'", "&a ",
+                             "*a", "!!int ", "!!python/name:os.system ", "- ", "? ", "---\n",
+                             "<<: "])  # fmt: skip
     return text[:place] + strange + text[place + chance.randrange(2) :]
 
 
