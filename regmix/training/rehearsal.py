@@ -163,11 +163,11 @@ def _told(config: TrainConfig, size: str) -> Iterator[None]:
             "loss's weights, or correct them"
         ) from None
     except Exception as error:
+        if _is_of_memory(error):  # the run's device may have more: it will say itself
+            return
         place, reason = registry.plugin_place(error), f"{type(error).__name__}: {first_line(error)}"
         if place is not None:
             raise InputError(f"{place}: fails with {size} ({reason}); correct it") from error
-        if _is_of_memory(error):  # the run's device may have more: it will say itself
-            return
         if not isinstance(error, RuntimeError | ValueError):  # torch's, of shapes
             raise
         raise InputError(

@@ -1,10 +1,10 @@
 """A study is made when its input is proved: whatever is refused leaves nothing behind."""
 
 import pytest
+from filelock import FileLock
 
 from pipeline.base import paths
 from pipeline.problem.problem import SearchProblem
-from pipeline.study import storage
 from pipeline.study.storage import exclusive
 from regmix.errors import InputError
 from tests.support.processes import call, run
@@ -94,15 +94,15 @@ def test_who_waits_for_a_name_gets_it_when_its_holder_is_refused(tmp_path):
 
 
 def test_a_folder_that_goes_while_its_lock_is_awaited_is_made_again(tmp_path, monkeypatch):
-    place, real, gone = tmp_path / "s", storage.FileLock, []
+    place, gone = tmp_path / "s", []
 
     def raced(path, timeout):
         if not gone:
             gone.append(place.rmdir())
             raise FileNotFoundError(path)
-        return real(path, timeout=timeout)
+        return FileLock(path, timeout=timeout)
 
-    monkeypatch.setattr(storage, "FileLock", raced)
+    monkeypatch.setattr("pipeline.study.storage.FileLock", raced)
     with exclusive(place, "sqlite:///x.db"):
         assert gone and (place / "lock").exists()
 
