@@ -111,9 +111,9 @@ def test_no_stream_ends_a_command_or_changes_its_status(searched):
 
 @pytest.mark.parametrize("columns", [1, 10, 60, 200])
 def test_a_terminal_of_any_width_shows_the_end(searched, monkeypatch, columns):
-    from pipeline.driver.publish import find_study
     from pipeline.report import leaderboard
     from pipeline.report.formatting import console
+    from pipeline.study.storage import find_study
 
     def size(*_):
         return os.terminal_size((columns, 20))
