@@ -1,5 +1,7 @@
 """Image files as one array of 8 bits: what each kind of file means, or that it is refused."""
 
+import contextlib
+import os
 import struct
 import warnings
 import zlib
@@ -34,6 +36,7 @@ _UNREAD = frozenset({".heic", ".heif", ".jxl", ".svg", ".dcm", ".nii", ".exr", "
 _BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP")
 _LARGEST = 2**26  # pixels of one image: an archive bomb is smaller than what it unpacks to
 _GREY = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N", "I"})
+_ERRORS = 2  # file descriptor of the error stream
 _ORIENTATION = 0x0112  # EXIF's tag: 1 is upright, 5 to 8 lie on a side
 # what Pillow raises depends on which byte of a file is wrong
 _DAMAGED = (
@@ -90,7 +93,8 @@ def decode(paths: Sequence[Path]) -> Decoded:
         InputError: for a file that is unreadable, of a kind that has no 8 bits without a loss, or
             of another size than the first.
     """
-    size = image_size(paths[0])
+    with _silent():
+        size = image_size(paths[0])
     check_memory(paths[0].parent, (len(paths), 3, size[1], size[0]))
     pixels = np.empty((len(paths), 3, size[1], size[0]), np.uint8)
     grey, turned = np.empty(len(paths), np.bool_), np.empty(len(paths), np.bool_)
@@ -120,11 +124,12 @@ def check_size(path: Path, found: tuple[int, int], size: tuple[int, int]) -> Non
 
 def all_grey(paths: Sequence[Path]) -> bool:
     """Return whether no image has colours; one that has ends the search."""
-    for path in paths:
-        with _opened(path) as image:
-            grey = image.mode in _GREY
-        if not grey and not is_grey(_pixels(path)[0]):
-            return False
+    with _silent():
+        for path in paths:
+            with _opened(path) as image:
+                grey = image.mode in _GREY
+            if not grey and not is_grey(_pixels(path)[0]):
+                return False
     return True
 
 
@@ -142,10 +147,27 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def _for_each(read: Callable[[int], None], count: int) -> None:
-    with ThreadPoolExecutor(usable_cores()) as pool, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Pillow, for what is refused here or harmless
+    with ThreadPoolExecutor(usable_cores()) as pool, _silent():
         for _ in pool.map(read, range(count), chunksize=256):
             pass
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep Pillow's warnings to itself: they are of what is refused here, or is harmless.
+
+    libtiff, which Pillow uses, writes beside Python to the process's own error stream.
+    """
+    with warnings.catch_warnings(), contextlib.ExitStack() as ended:
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(OSError):  # the stream may be closed
+            known = os.dup(_ERRORS)
+            ended.callback(os.close, known)
+            ended.callback(os.dup2, known, _ERRORS)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            ended.callback(os.close, nowhere)
+            os.dup2(nowhere, _ERRORS)
+        yield
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -108,10 +108,12 @@ class RegMixTrainer:
             self.epoch += 1
             loss, initial, final = (sums / len(self.images)).tolist()
             self._check_finite(loss)
-            valid = self._validator.per_epoch(self.average.model)
-            single = self._validator.overfitting_check(self.model.eval())
-            self.monitor.update(self.epoch, single, valid.robust, self.average.model)
             ended = self.epoch == self.config.epochs
+            with self._placed():
+                valid = self._validator.per_epoch(self.average.model)
+                single = self._validator.overfitting_check(self.model.eval())
+                judged = self._validator.final(self.average.model, valid) if ended else None
+            self.monitor.update(self.epoch, single, valid.robust, self.average.model)
             yield EpochMetrics(
                 epoch=self.epoch,
                 train_loss=loss,
@@ -123,7 +125,7 @@ class RegMixTrainer:
                 valid_robust=valid.robust,
                 **self.monitor.metrics(),
                 lr=self._optimizer.lr,
-                final=self._validator.final(self.average.model, valid) if ended else None,
+                final=judged,
                 seconds=time.perf_counter() - begun,
             )
 
@@ -143,6 +145,16 @@ class RegMixTrainer:
             self._step += 1
         self._step = 0
         return sums
+
+    @contextmanager
+    def _placed(self) -> Iterator[None]:
+        """Say in which epoch an evaluation met what is not finite."""
+        try:
+            yield
+        except NonFiniteError as error:
+            raise NonFiniteError(
+                f"{error} in the evaluation of epoch {self.epoch}, lr {self._optimizer.lr:.3g}"
+            ) from None
 
     def _check_finite(self, loss: float) -> None:
         """Prove that an epoch left only finite numbers: a last update is seen by no loss.

@@ -1,5 +1,6 @@
 """Files that are not what they seem: read by their own range, left out aloud, or refused."""
 
+import contextlib
 import os
 import shutil
 import struct
@@ -315,6 +316,21 @@ def test_a_damaged_image_is_one_line_in_whichever_part(folder, part, damage, rec
     DAMAGES[damage](path)
     assert refused(folder, part).startswith(f"{path}: not a readable image (")
     assert not recwarn.list  # which would be more lines
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_libtiff_says_nothing_beside_the_one_line(folder, share, capfd):
+    path = folder / "train" / "zebra" / "1.tif"
+    noise = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, compression="tiff_lzw")
+    content = bytearray(path.read_bytes())
+    for place in range(8, 20):
+        content[place] ^= int(share * 255)
+    path.write_bytes(content)
+    with contextlib.suppress(InputError):
+        image_folder("train", data_dir=str(folder))
+    os.write(2, b"still heard")
+    assert capfd.readouterr().err == "still heard"
 
 
 def test_bytes_changed_anywhere_are_an_image_or_one_line(folder):
