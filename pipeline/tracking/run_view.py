@@ -64,6 +64,7 @@ class Shown:
 
     run_id: str
     status: str
+    ended: int | None
     name: str
     params: dict[str, str]
     tags: dict[str, str]
@@ -79,12 +80,16 @@ class Shown:
         """Tell whether it shows what is due, as far as that is seen without its history."""
         return (
             self.described
-            and self.status == due.status
+            and self.has_ended_as(due)
             and self.params == due.params
             and self.latest == due.latest
             and not self.tags_to_write(due)
             and self.name == due.tags[NAME_TAG]
         )
+
+    def has_ended_as(self, due: RunView) -> bool:
+        """Tell whether status and end are those that are due."""
+        return self.status == due.status and due.ended in (None, self.ended)
 
     def contradicts(self, due: RunView, *, later: bool = False) -> bool:
         """Tell whether it shows something that is not due.
