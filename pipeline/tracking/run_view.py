@@ -25,7 +25,7 @@ _STATUS = {
     "PRUNED": "KILLED",
     "FAIL": "FAILED",
 }
-_OURS = {TRIAL_TAG, SUMMARY_TAG, "state", "epochs", "origin", "space", "recipe"}  # tags
+_OURS = {"state", "epochs", "origin", "space", "recipe"}  # tags; a person may use one of them
 _NAMES = {*METRICS, OBJECTIVE, *(f"masking_{name}" for name in Masking.__dataclass_fields__)}
 _TEXT = 1000  # characters of a tag
 Point = tuple[str, int]  # metric and step
@@ -167,7 +167,7 @@ def number_of(tags: Mapping[str, str]) -> int | None:
 
 def is_ours(tags: Mapping[str, str]) -> bool:
     """Tell whether a search wrote a run: a person may keep others in the experiment."""
-    return bool(_OURS & tags.keys())
+    return bool({TRIAL_TAG, SUMMARY_TAG} & tags.keys()) or len(_OURS & tags.keys()) > 1
 
 
 def ours(metrics: Mapping[str, float]) -> dict[str, float]:

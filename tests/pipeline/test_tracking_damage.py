@@ -346,7 +346,7 @@ def test_several_damages_at_once_are_made_good_too(runs, original, group):
 
 def test_a_run_that_a_person_keeps_in_the_experiment_stays(runs):
     client, run = run_of(runs, 0)
-    mine = client.create_run(run.info.experiment_id, tags={"mine": "yes"})
+    mine = client.create_run(run.info.experiment_id, tags={"mine": "yes", "state": "good"})
     client.log_metric(run.info.run_id, "my own measure", 0.5)
     assert sync(runs).code == 0
     _, after = runs_of(runs)
