@@ -35,6 +35,7 @@ from regmix.ranges import Bounds, check
 from regmix.user_files import absolute
 
 _PATIENCE = 120  # seconds for MLflow's first answer; ten are usual
+_BUSY = 5  # seconds in which another program may write to the database
 _PAUSE = 5  # seconds, after which a study that has begun meanwhile is shown too
 _QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _QUIET |= {"PYTHONSAFEPATH": "1"}  # the working folder may hold a mlflow.py of somebody's own
@@ -74,7 +75,7 @@ def check_database(path: Path) -> None:
     found = None
     try:
         if os.path.isfile(path):  # also of a name that is too long
-            with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as base:
+            with contextlib.closing(_read_only(path)) as base:
                 found = base.execute(_STUDIES).fetchone()
     except sqlite3.DatabaseError as error:
         if "locked" in str(error):
@@ -93,6 +94,10 @@ def check_database(path: Path) -> None:
         )
 
 
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY)
+
+
 def check_free(host: str, port: int) -> None:
     """Raise InputError where nothing can listen, such as on a port that is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -109,7 +114,7 @@ def check_free(host: str, port: int) -> None:
 
 def _studies(path: Path) -> dict[int, str]:
     """Return number -> name of the studies, from MLflow's database."""
-    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as base:
+    with contextlib.closing(_read_only(path)) as base:
         try:
             return dict(base.execute(_OURS, (mlflow_page.VIEW_TAG,)).fetchall())
         except sqlite3.DatabaseError:  # a search holds it for a moment, or MLflow will say more

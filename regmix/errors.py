@@ -13,7 +13,7 @@ _SECRETS = (  # what an address may hold -> what is shown of it
     (re.compile(r"(\bhttps?://)[^\s/:@]+@", re.IGNORECASE), r"\1***@"),  # a token as the user
     (
         re.compile(
-            r"([?&][^\s=&]*(?:pass|pwd|secret|token|cred|sig|key)[^\s=&]*=)[^\s&'\")]+",
+            r"([?&][^\s=&]*(?:pass|pwd|secret|token|cred|sig|key)[^\s=&]*=)[^\s&'\")]*[^\s&'\"):;,]",
             re.IGNORECASE,
         ),
         r"\1***",

@@ -43,7 +43,7 @@ class View:
             runs: folder of studies, as it was typed.
             storage: database URL or journal file of the study, if one was typed.
             uri: MLflow's database or server, if one was typed.
-            new: whether the folder and the storage may be new.
+            new: whether the storage may be new.
 
         Raises:
             InputError: for the first that is wrong.
@@ -56,8 +56,7 @@ class View:
                     "--storage and --tracking-uri: name one database, in which Optuna and MLflow "
                     "would take each other's tables for their own; give each its own"
                 )
-        if new:
-            paths.writable_folder(folder, "--runs")
+        paths.writable_folder(folder, "--runs")
         return cls(uri or check_uri(default_uri(folder)), folder, storage)
 
     @property

@@ -78,7 +78,7 @@ class Experiment:
             identity = str(client.create_experiment(study, artifact_location=place))
         else:
             identity = str(found.experiment_id)
-            if place and found.artifact_location != place:
+            if place and (thorough or found.artifact_location != place):
                 places.move(uri, identity, place)
         known = {} if found is None else found.tags
         tags = mlflow_page.study_tags(problem) | ({STUDY_TAG: birth} if birth else {})
@@ -87,7 +87,15 @@ class Experiment:
                 client.set_experiment_tag(identity, key, value)
         opened = cls(client, identity, problem, shared, thorough)
         opened.find()
+        if mlflow_page.NOTE_TAG not in known:
+            client.set_experiment_tag(identity, mlflow_page.NOTE_TAG, opened.note)
         return opened
+
+    @property
+    def note(self) -> str:
+        """What the page says of the study."""
+        space, recipe = str(self.problem["space"]), str(self.problem["recipe"])
+        return mlflow_page.study_note(space, recipe, self.identity, self._summary)
 
     def find(self) -> None:
         """Learn what is shown; what is shown twice or belongs to no trial goes.
@@ -198,13 +206,19 @@ class Experiment:
             self.client.delete_tag(run.run_id, SUMMARY_TAG)
         if run.name != due.tags[NAME_TAG]:
             self.client.update_run(run.run_id, name=due.tags[NAME_TAG])
-        if run.status != due.status:
+        if not run.has_ended_as(due):
             if due.status == "RUNNING":
                 self.client.update_run(run.run_id, status="RUNNING")
             else:
                 self.client.set_terminated(run.run_id, due.status, due.ended)
         shown = Shown(
-            run.run_id, due.status, due.tags[NAME_TAG], dict(due.params), dict(due.tags), due.latest
+            run.run_id,
+            due.status,
+            due.ended,
+            due.tags[NAME_TAG],
+            dict(due.params),
+            dict(due.tags),
+            due.latest,
         )
         shown.points = points | dict(due.points)
         self._runs[trial.number] = shown
@@ -233,13 +247,11 @@ class Experiment:
         self.client.update_run(self._summary, status="RUNNING", name="summary")
 
     def _describe_summary(self, run: "Run", params: Mapping[str, str]) -> None:
-        space, recipe = str(self.problem["space"]), str(self.problem["recipe"])
-        note = mlflow_page.study_note(space, recipe, self.identity, self._summary)
-        due = run_view.summary_tags(self.problem, note)
+        due = run_view.summary_tags(self.problem, self.note)
         tags = {key: text for key, text in due.items() if run.data.tags.get(key, "") != text}
         left = {name: text for name, text in params.items() if name not in run.data.params}
         if mlflow_page.NOTE_TAG in tags or left:
-            self.client.set_experiment_tag(self.identity, mlflow_page.NOTE_TAG, note)
+            self.client.set_experiment_tag(self.identity, mlflow_page.NOTE_TAG, self.note)
         if tags or left:
             self._log(self._summary, left, {}, {}, tags)
         if run_view.TRIAL_TAG in run.data.tags:
@@ -324,6 +336,7 @@ def _shown(run: "Run") -> Shown:
     return Shown(
         info.run_id,
         info.status,
+        info.end_time,
         name,
         dict(data.params),
         dict(data.tags),

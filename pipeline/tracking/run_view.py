@@ -25,7 +25,7 @@ _STATUS = {
     "PRUNED": "KILLED",
     "FAIL": "FAILED",
 }
-_OURS = {TRIAL_TAG, SUMMARY_TAG, "state", "epochs", "origin", "space", "recipe"}  # tags
+_OURS = {"state", "epochs", "origin", "space", "recipe"}  # tags; a person may use one of them
 _NAMES = {*METRICS, OBJECTIVE, *(f"masking_{name}" for name in Masking.__dataclass_fields__)}
 _TEXT = 1000  # characters of a tag
 Point = tuple[str, int]  # metric and step
@@ -64,6 +64,7 @@ class Shown:
 
     run_id: str
     status: str
+    ended: int | None
     name: str
     params: dict[str, str]
     tags: dict[str, str]
@@ -79,12 +80,16 @@ class Shown:
         """Tell whether it shows what is due, as far as that is seen without its history."""
         return (
             self.described
-            and self.status == due.status
+            and self.has_ended_as(due)
             and self.params == due.params
             and self.latest == due.latest
             and not self.tags_to_write(due)
             and self.name == due.tags[NAME_TAG]
         )
+
+    def has_ended_as(self, due: RunView) -> bool:
+        """Tell whether status and end are those that are due."""
+        return self.status == due.status and due.ended in (None, self.ended)
 
     def contradicts(self, due: RunView, *, later: bool = False) -> bool:
         """Tell whether it shows something that is not due.
@@ -162,7 +167,7 @@ def number_of(tags: Mapping[str, str]) -> int | None:
 
 def is_ours(tags: Mapping[str, str]) -> bool:
     """Tell whether a search wrote a run: a person may keep others in the experiment."""
-    return bool(_OURS & tags.keys())
+    return bool({TRIAL_TAG, SUMMARY_TAG} & tags.keys()) or len(_OURS & tags.keys()) > 1
 
 
 def ours(metrics: Mapping[str, float]) -> dict[str, float]:

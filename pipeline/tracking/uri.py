@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DATABASE = "mlflow.db"
 _TABLE = "experiments"  # by which a database of MLflow is known
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")  # that MLflow writes to
+_FILES: dict[Path, list[int]] = {}  # the files that this process had under a name
+_STATEMENTS = 128  # Python's default
 _ASKED = "api/2.0/mlflow/experiments/search?max_results=1"
 
 
@@ -92,7 +94,7 @@ def connect(uri: str) -> "MlflowClient":
                 path.with_name(f"{path.name}{ending}").unlink(missing_ok=True)
         with contextlib.closing(sqlite3.connect(path, timeout=5)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")  # readers never wait for the writer
-        uri = mlflow_url(path)
+        uri = _of_this_file(path)
         return MlflowClient(tracking_uri=uri, registry_uri=uri)  # makes the tables, or migrates
 
 
@@ -104,6 +106,25 @@ def mlflow_url(path: Path) -> str:
     uri = sqlite_url(path)
     plain = uri == f"sqlite:///{path}"
     return uri if plain else f"sqlite+pysqlite{uri.removeprefix('sqlite')}"
+
+
+def _of_this_file(path: Path) -> str:
+    """Return MLflow's address of a SQLite file, another one where the file was replaced.
+
+    MLflow keeps a file open for as long as the process lives, by its address, and would go on
+    writing to one that was deleted. The number of prepared statements that SQLite keeps is part of
+    the address and changes nothing else.
+    """
+    from sqlalchemy import make_url
+
+    files, now = _FILES.setdefault(path, []), path.stat().st_ino
+    if now not in files:
+        files.append(now)
+    place = files.index(now)
+    uri = make_url(mlflow_url(path))
+    if place:
+        uri = uri.update_query_dict({"cached_statements": str(_STATEMENTS + place)})
+    return uri.render_as_string(hide_password=False)
 
 
 def _check_server(uri: str) -> None:

@@ -130,7 +130,9 @@ def check_url(url: str) -> str:
             f"{place} must be a URL such as s3://bucket/folder, but is "
             f"{shown(masked(url))}; for a folder that all machines see, use --runs"
         )
-    if "@" in parts.netloc:
+    who, at, _ = parts.netloc.partition("@")
+    container = parts.scheme in ("abfs", "abfss") and ":" not in who  # CONTAINER@ACCOUNT there
+    if (at and not container) or masked(url) != url:
         raise InputError(
             f"{place}: holds credentials, which the study would keep for all to read; give them by "
             "the environment, such as AWS_ACCESS_KEY_ID"

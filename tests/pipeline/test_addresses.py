@@ -62,6 +62,12 @@ def test_what_is_no_secret_stays(text):
     assert masked(text) == text
 
 
+def test_the_words_after_an_address_stay():
+    assert masked("--x postgresql://h/d?password=a:b: can't") == (
+        "--x postgresql://h/d?password=***: can't"
+    )
+
+
 def silent():
     """A server that takes a connection and never says a word."""
     return socket.create_server(("127.0.0.1", 0))

@@ -107,6 +107,8 @@ def test_a_copy_beside_the_folders_of_trials_is_nobody_s(tmp_path):
         ("file:///tmp/x", "for a folder that all machines see, use --runs"),
         ("s3:///x", "must be a URL such as"),
         ("s3://key:secret@bucket/x", "give them by the environment, such as AWS_ACCESS_KEY_ID"),
+        ("abfs://container:secret@account.dfs/x", "give them by the environment"),
+        ("s3://bucket/x?region=a&secret_key=secret", "give them by the environment"),
         ("s3://bucket/x?regoin=a", "is no URL of an object store"),
         (
             "s3://bucket/x?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:1",

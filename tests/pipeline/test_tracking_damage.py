@@ -103,9 +103,10 @@ def view_of(runs):
         }
         tags = {k: v for k, v in data.tags.items() if not (summary and k.endswith("content"))}
         files = sorted(file.path for file in client.list_artifacts(info.run_id))
-        facts = (info.run_name, info.status, data.params, tags, data.metrics, points)
+        ended = None if summary or data.tags.get("state") == "WAITING" else info.end_time
+        facts = (info.run_name, info.status, ended, data.params, tags, data.metrics, points)
         rows.append(repr((*map(_sorted, facts), files)))
-    names = [e.name for e in client.search_experiments()]
+    names = [(e.name, sorted(e.tags)) for e in client.search_experiments()]
     return sorted(rows), sorted(names)
 
 
@@ -257,6 +258,19 @@ def the_artifacts_removed(runs):
     shutil.rmtree(runs / "artifacts")
 
 
+def the_database_removed(runs):
+    for file in runs.glob("mlflow.db*"):
+        file.unlink()
+
+
+def the_database_replaced_by_an_older_one(runs):
+    """As by a person who restores a copy while MLflow holds the file."""
+    copied(runs, runs.parent / "older")
+    a_run_of_no_trial(runs.parent / "older")
+    the_database_removed(runs)
+    shutil.copy(runs.parent / "older" / "mlflow.db", runs / "mlflow.db")
+
+
 TRIALS = "SELECT run_uuid FROM tags WHERE key = 'trial' AND value = '1'"
 DAMAGES = [
     a_run_deleted,
@@ -267,6 +281,8 @@ DAMAGES = [
     the_experiment_gone_for_good,
     a_run_gone_for_good,
     the_experiment_renamed,
+    the_database_removed,
+    the_database_replaced_by_an_older_one,
     tag("trial", "abc"),
     tag("trial", ""),
     tag("trial", "7 "),
@@ -294,6 +310,9 @@ DAMAGES = [
     sql(f"UPDATE params SET value = '9' WHERE run_uuid IN ({TRIALS})"),
     sql(f"DELETE FROM params WHERE run_uuid IN ({TRIALS})"),
     sql("DELETE FROM tags WHERE key = 'trial'"),
+    sql(f"UPDATE runs SET end_time = 5, artifact_uri = 'file:///x' WHERE run_uuid IN ({TRIALS})"),
+    sql("UPDATE experiments SET artifact_location = 'file:///nowhere'"),
+    sql("DELETE FROM experiment_tags WHERE key = 'mlflow.note.content'"),
     a_parameter_too_many,
     a_run_renamed,
     a_wrong_status,
@@ -302,8 +321,8 @@ DAMAGES = [
 ]
 
 
-ALONE = DAMAGES[:9]  # what takes the others with it
-AMONG = DAMAGES[9:]
+ALONE = DAMAGES[:11]  # what takes the others with it
+AMONG = DAMAGES[11:]
 GROUPS = [AMONG[start::8] for start in range(8)]
 
 
@@ -327,7 +346,7 @@ def test_several_damages_at_once_are_made_good_too(runs, original, group):
 
 def test_a_run_that_a_person_keeps_in_the_experiment_stays(runs):
     client, run = run_of(runs, 0)
-    mine = client.create_run(run.info.experiment_id, tags={"mine": "yes"})
+    mine = client.create_run(run.info.experiment_id, tags={"mine": "yes", "state": "good"})
     client.log_metric(run.info.run_id, "my own measure", 0.5)
     assert sync(runs).code == 0
     _, after = runs_of(runs)

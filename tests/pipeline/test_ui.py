@@ -1,18 +1,23 @@
 """MLflow's page: the server as a user starts it, and the view that it opens with."""
 
+import contextlib
 import json
+import shutil
 import signal
 import socket
+import sqlite3
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from pipeline import ui
+from pipeline.base.address import sqlite_file
 from pipeline.study.events import TrialOutcome
 from pipeline.study.records import TrialRecord, TrialWriter
 from pipeline.tracking import mlflow_page
 from pipeline.tracking.tracker import Tracker
-from pipeline.tracking.uri import connect
+from pipeline.tracking.uri import connect, default_uri, mlflow_url
 from tests.support.controllers import metrics
 from tests.support.processes import call, free_port, start
 
@@ -159,6 +164,12 @@ def test_it_can_be_ended_while_it_starts(runs, ending):
         (["--port", "65536"], "--port must lie in [1, 65535], but is '65536'"),
         (["--prot", "1"], "unknown option '--prot'; did you mean '--port'?"),
         (["--host", "no.such.host.invalid"], "can't listen on no.such.host.invalid:5000"),
+        (["--host", "x" * 300], "can't listen on xxx"),
+        (["--host", "1.2.3.4"], "can't listen on 1.2.3.4:5000"),
+        (["--host", "::2"], "can't listen on ::2:5000"),
+        (["--host", "127.0.0.1:80"], "can't listen on 127.0.0.1:80:5000"),
+        (["--runs", "x" * 300], "no study is in it yet"),
+        (["--runs", "/dev/null"], "no study is in it yet"),
         (["--runs", "nowhere"], "no study is in it yet; run `make search`"),
     ],
 )
@@ -181,6 +192,49 @@ def test_a_database_that_is_empty_or_damaged(tmp_path):
     path.write_text("Dear reader, this is no database. " * 40)
     line = call("ui", "--runs", tmp_path).one_line
     assert "can't be read (file is not a database); move it away" in line
+
+
+def test_a_database_that_another_program_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr(ui, "_BUSY", 0.05)
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as base:
+        base.execute("CREATE TABLE experiments (x)")
+        base.execute("BEGIN EXCLUSIVE")
+        assert "is locked by another program" in call("ui", "--runs", tmp_path).one_line
+
+
+class _SeenError(Exception):
+    """What the server would have been started with."""
+
+
+@pytest.mark.parametrize("name", ["plain", "a b?c#d%41 'e' $HOME"])
+def test_the_server_shows_the_folder_s_database_whatever_mlflow_s_variables_say(
+    runs, tmp_path, monkeypatch, name
+):
+    # by SQLite: to open and close the file here would drop the locks of those who hold it
+    shutil.copytree(runs, tmp_path / name, ignore=shutil.ignore_patterns("mlflow.db*"))
+    with (
+        contextlib.closing(sqlite3.connect(runs / "mlflow.db")) as source,
+        contextlib.closing(sqlite3.connect(tmp_path / name / "mlflow.db")) as copy,
+    ):
+        source.backup(copy)
+    for word in ("TRACKING_URI", "BACKEND_STORE_URI", "REGISTRY_URI", "ARTIFACTS_DESTINATION"):
+        monkeypatch.setenv(f"MLFLOW_{word}", "http://elsewhere")
+    monkeypatch.setenv("_MLFLOW_SERVER_FILE_STORE", "sqlite:///elsewhere.db")
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "me")
+    monkeypatch.setattr(
+        ui, "_start", lambda *arguments: (_ for _ in ()).throw(_SeenError(arguments))
+    )
+    with pytest.raises(_SeenError) as seen:
+        call("ui", "--runs", tmp_path / name, "--port", free_port())
+    path, _, _ = seen.value.args[0]
+    assert sqlite_file(mlflow_url(path)) == tmp_path / name / "mlflow.db"
+    assert {key for key in ui._environment() if "MLFLOW" in key} == {
+        "MLFLOW_SERVER_ALLOWED_HOSTS",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
+        "MLFLOW_DISABLE_TELEMETRY",
+    }
+    moved = connect(default_uri(tmp_path / name)).get_experiment_by_name("wamr-digits")
+    assert moved.artifact_location == (tmp_path / name / "artifacts" / "wamr-digits").as_uri()
 
 
 def test_the_view_is_json_within_mlflows_limits(experiment):
