@@ -110,6 +110,12 @@ class Images:
         return digest.hexdigest()[:16]
 
 
+def is_grey(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether the three channels of (3, H, W) or (N, 3, H, W) are equal."""
+    red, green, blue = (pixels[..., channel, :, :] for channel in range(3))
+    return np.array_equal(red, green) and np.array_equal(red, blue)
+
+
 def _digest(image: NDArray[np.uint8]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from regmix import registry
 from regmix.errors import InputError, first_line, shown
-from regmix.images import Images, PartName
+from regmix.images import Images, PartName, is_grey
 
 _DARK = 128  # brightest pixel below which an epsilon over 255 is not what it seems
 
@@ -43,15 +43,16 @@ def _check(images: object, place: str, part: PartName) -> None:
     if not isinstance(images, Images):
         raise InputError(f"{place}: must return Images, but returns {type(images).__name__}")
     pixels, labels, count = images.images, images.labels, len(images.classes)
-    for what, found, kind, axes in (
-        ("images", pixels, np.uint8, 4),
-        ("labels", labels, np.int64, 1),
+    bytes_ = "convert them to bytes, times 255 where they lie in [0, 1]"
+    for what, found, kind, axes, remedy in (
+        ("images", pixels, np.uint8, 4, bytes_),
+        ("labels", labels, np.int64, 1, "convert them"),
     ):
         if not isinstance(found, np.ndarray) or found.dtype != kind or found.ndim != axes:
             shape = f"{getattr(found, 'dtype', type(found).__name__)}{np.shape(found)}"
             raise InputError(
                 f"{place}: {what} of the {part} part must be {kind.__name__} with {axes} axes, but "
-                f"are {shape}; convert them"
+                f"are {shape}; {remedy}"
             )
     if not pixels.size or len(pixels) != len(labels):
         raise InputError(
@@ -79,6 +80,8 @@ def _remarks(images: Images) -> list[str]:
         layer = images.images[:, channel]
         if layer.min() == layer.max():
             said.append(f"channel {channel + 1} of {channels} is {layer.max()} everywhere")
+    if channels == 3 and is_grey(images.images):
+        said.append("their three channels are equal, yet an attack may change them apart")
     if copies := images.repeated():
         said.append(f"{copies:,} of them copies of others")
     return said

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from regmix.cores import usable_cores
 from regmix.data._memory import check_memory
 from regmix.errors import InputError, first_line
+from regmix.images import is_grey
 from regmix.user_files import regular_file
 
 if TYPE_CHECKING:
@@ -131,12 +132,6 @@ def all_grey(paths: Sequence[Path]) -> bool:
             if not grey and not is_grey(_pixels(path)[0]):
                 return False
     return True
-
-
-def is_grey(pixels: NDArray[np.uint8]) -> bool:
-    """Return whether the three channels of (3, H, W) or (N, 3, H, W) are equal."""
-    red, green, blue = (pixels[..., channel, :, :] for channel in range(3))
-    return np.array_equal(red, green) and np.array_equal(red, blue)
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from regmix.data._image_files import is_grey
 from regmix.data._memory import check_memory
 from regmix.errors import InputError, cut, first_line, shown
-from regmix.images import Images, PartName
+from regmix.images import Images, PartName, is_grey
 from regmix.user_files import regular_file
 
 _MOST_CHANNELS = 4

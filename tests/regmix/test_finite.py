@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.base import cli
 from pipeline.execution.worker import failure
 from regmix.errors import InputError, NonFiniteError
 from regmix.evaluation.apgd_levels import evaluate_finalist, evaluate_trial
@@ -218,6 +219,18 @@ def test_sound_weights_are_taken_as_they_are(tmp_path):
     checkpoint.load_into(other, tmp_path / "weights.safetensors")
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name])
+
+
+def test_a_command_says_so_in_one_line_and_fails(capsys):
+    def main(words):
+        raise NonFiniteError("logits are NaN or infinite")
+
+    assert cli.run("evaluate", main) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()) == (
+        "",
+        ["evaluate: diverged: logits are NaN or infinite; no number would mean anything"],
+    )
 
 
 def test_a_tensor_under_two_names_is_saved_and_comes_back(tmp_path):

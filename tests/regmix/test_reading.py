@@ -174,6 +174,7 @@ def test_a_bomb_is_not_unpacked(tmp_path):
         ("return Images(images, labels - 1, classes)", "must lie in [0, 2]"),
         ("return Images(images, labels, classes[:2])", "must lie in [0, 1] for 2 classes"),
         ("return Images(images // 200, labels, classes)", "times 255"),
+        ("return Images(images / 255, labels, classes)", "times 255 where they lie in [0, 1]"),
         ("return open('nowhere')", "mine.py:9: can't read the train part (FileNotFoundError: "),
     ],
 )
@@ -191,6 +192,16 @@ def test_a_plug_in_that_counts_nothing_is_described_too(tmp_path):
         install(Plugins.read(tmp_path))
         line = read_part("mine", {}, "train").described("train")
     assert line.startswith("read 6 training images, 3 classes, 4x4 grey; the test images stay unr")
+
+
+def test_equal_channels_that_a_plug_in_gives_are_said(tmp_path):
+    body = "return Images(np.repeat(images, 3, 1), labels, classes)"
+    written(tmp_path, {"data/mine.py": PLUGIN.format(body)})
+    with own_registry():
+        install(Plugins.read(tmp_path))
+        assert "; their three channels are equal, yet an attack may change them apart" in (
+            read_part("mine", {}, "test").described("test")
+        )
 
 
 @given(st.lists(st.integers(0, 9), max_size=8), st.lists(st.integers(0, 9), max_size=8))
