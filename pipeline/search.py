@@ -31,6 +31,7 @@ from pipeline.driver.request import (
 from pipeline.driver.study import run_study
 from pipeline.problem.plugin_folder import load_plugins
 from pipeline.problem.problem import RECIPES, SPACES, SearchProblem
+from pipeline.samplers.grid import grid_of
 from pipeline.trial_files.object_store import check_url
 from regmix.errors import InputError, unknown
 from regmix.ranges import Count, Natural, Positive, Seed, UnitInterval
@@ -134,6 +135,8 @@ def read(args: argparse.Namespace) -> SearchRequest:
     budget = None if args.budget is None else cli.seconds("--budget", args.budget)
     problem = SearchProblem.load(args.space, args.recipe or _recipe(), cli.overrides(args.set))
     problem = with_data_dir(problem.with_seed(seed), args.data_dir)
+    if args.sampler == "grid":
+        grid_of(problem.space.ranges, seed)  # proves its size
     checkpoints = None if args.checkpoints is None else check_url(args.checkpoints)
     view = View.checked(args.runs, args.storage, args.tracking_uri)
     return SearchRequest(

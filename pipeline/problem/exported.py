@@ -54,6 +54,7 @@ SCHEMA: dict[str, Rule] = {
 }
 """Every key of an exported file, and what it must hold."""
 
+_LONGEST = 255  # bytes of a file's name
 _REMEDY = "export the configuration again"
 _HEADER = """\
 # A configuration found by a search, complete enough to train again to the same numbers:
@@ -139,7 +140,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 def _named(path: Path, key: str, entry: dict[str, str]) -> Path:
     """Return the weights that a file names beside itself, and prove that they are these."""
     name = entry["file"]
-    if not name.strip(".") or "/" in name or "\0" in name:
+    if not name.strip(".") or "/" in name or "\0" in name or len(name.encode()) > _LONGEST:
         raise InputError(
             f"{path}: {key}: file must be a plain name beside this file, but is {shown(name)}; "
             f"{_REMEDY}"

@@ -10,9 +10,14 @@ from optuna.samplers import BaseSampler
 from pipeline.problem.space import Range
 from pipeline.samplers import SamplerContext
 from pipeline.samplers._sequence import SequenceSampler
+from regmix.errors import InputError
 
 VALUES = 4
 """Number of values on each axis of the grid, both ends included; a choice has all of its own."""
+
+
+MOST = 100_000
+"""Combinations of a grid: they are shuffled in memory."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,18 @@ class Grid:
 
 
 def grid_of(ranges: Mapping[str, Range], seed: int) -> Grid:
-    """Return the grid over a space, in an order that follows from the seed."""
-    return Grid(tuple(range_.steps(VALUES) for range_ in ranges.values()), seed)
+    """Return the grid over a space, in an order that follows from the seed.
+
+    Raises:
+        InputError: where it has more combinations than anybody tries.
+    """
+    found = Grid(tuple(range_.steps(VALUES) for range_ in ranges.values()), seed)
+    if found.size > MOST:
+        raise InputError(
+            f"--sampler grid: must have at most {MOST} combinations, but {len(ranges)} parameters "
+            f"make about {found.size:.0e}; search fewer, or choose another sampler"
+        )
+    return found
 
 
 def grid(context: SamplerContext) -> BaseSampler:

@@ -249,12 +249,12 @@ WARM = {
     "REGMIX_X": ["x"], "MLFLOW_HTTP_REQUEST_TIMEOUT": ["x"], "OPTUNA_STORAGE": ["junk"],
     "TZ": ["junk"],
     "RAY_AUTH_MODE": ["junk"], "AWS_PROFILE": ["junk"], "XDG_CACHE_HOME": ["/dev/null"],
-    "http_proxy": ["junk", "http://127.0.0.1:9"], "CUDA_HOME": ["x"], "PYTHONHASHSEED": ["junk"],
+    "http_proxy": ["junk", "http://127.0.0.1:9"], "CUDA_HOME": ["x"],
 }  # fmt: skip
 COLD = {
     "LC_ALL": ["C", "POSIX", "junk", "tr_TR.UTF-8"], "LANG": ["C", ""], "PYTHONUTF8": ["0", "1"],
     "PYTHONIOENCODING": ["ascii", "latin-1", "utf-8:strict", "utf-16"],
-    "PYTHONWARNINGS": ["always", "x"],
+    "PYTHONWARNINGS": ["always"],
     "PYTHONOPTIMIZE": ["1", "2"], "PYTHONDONTWRITEBYTECODE": ["1"], "PYTHONUNBUFFERED": ["1"],
     "PYTHONCOERCECLOCALE": ["0"], "PYTHONDEVMODE": ["1"], **WARM,
 }  # fmt: skip
@@ -269,7 +269,7 @@ def variables(chance, folder, base):  # noqa: ARG001
 def starts(chance, folder, base):
     """Variables that Python reads as it starts: commands that end without a cut."""
     chosen = chance.sample(sorted(COLD), chance.choice([1, 2, 3]))
-    known = {name: chance.choice(COLD[name]) for name in chosen if name != "PYTHONHASHSEED"}
+    known = {name: chance.choice(COLD[name]) for name in chosen}
     command, words = chance.choice([
         ("search", ["--help"]), ("search", ["--set", "lr=é💥"]), ("search", ["--space", "日本"]),
         ("evaluate", [str(base.copy(folder))]), ("export", ["--study", "no", "--runs",

@@ -1,27 +1,64 @@
 """Where an accepted input stops: everything before it is the command's own.
 
-search, confirm   where Ray would start: all that can be refused is proved by then
+search, confirm   the study is made and its first trials are asked for; Ray is not started, and the
+                  rehearsal is forked from this process, which has loaded torch
 train             where the first epoch would begin
-evaluate          where the weights are loaded, and the attacks would begin
+evaluate          the weights are loaded; the attacks would begin
+--sync            where MLflow would be opened
 ui                where MLflow's server would start
 export            at its end
---sync            where MLflow would be opened
 """
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from types import SimpleNamespace
 
-import optuna
 import ray
 
-from pipeline import samplers
 from pipeline import search as search_command
 from pipeline import train as train_command
 from pipeline import ui as ui_command
-from pipeline.driver import evaluation
+from pipeline.driver import evaluation, race, session
 from pipeline.driver.publish import View
+from pipeline.execution import rehearsing
+from pipeline.study.controller import StudyController
 from regmix.config import TrainConfig
+from regmix.training import rehearsal
 
 DRAWS = 20
+ASKED = 3
+
+
+class _Rehearsing:
+    """What `subprocess.Popen` is for the rehearsal: its `main` in a forked process."""
+
+    def __init__(self, words, *, stdin, stderr, **_):
+        assert words[-1] == rehearsal.__name__
+        self.pid, self.status = os.fork(), None
+        if not self.pid:
+            status = 1
+            try:
+                os.dup2(stderr.fileno(), 2)
+                sys.stdin, sys.stderr = open(stdin.fileno()), open(2, "w")  # noqa: SIM115
+                status = rehearsal.main()
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+
+    def wait(self):
+        if self.status is None:
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.status
+
+    def kill(self):
+        if self.status is None:
+            os.kill(self.pid, signal.SIGKILL)
 
 
 class Reached(BaseException):
@@ -31,26 +68,38 @@ class Reached(BaseException):
 def install():
     """Let every command of this process stop where its work would begin."""
     read, load = search_command.read, evaluation._load_model
-    asked = []
 
     def noted(args):
-        asked.append(read(args))
-        return asked[-1]
+        request = read(args)
+        prove(request)
+        return request
 
     def loaded(*arguments):
         load(*arguments)
         raise Reached
 
-    def reached(*_, **__):
-        for request in asked:
-            prove(request)
+    def asked(*words):
+        controller = next(word for word in words if isinstance(word, StudyController))
+        for _ in range(ASKED):
+            controller.ask()
         raise Reached
 
-    places = [(ray, "init"), (View, "tracker"), (train_command, "replay"), (ui_command, "_start")]
-    for place, name in places:
-        setattr(place, name, reached)
+    processes = SimpleNamespace(Popen=_Rehearsing, DEVNULL=subprocess.DEVNULL)
+    instead = [
+        (rehearsing, "subprocess", processes),
+        (View, "tracker", _reached), (train_command, "replay", _reached),
+        (ui_command, "_start", _reached), (session, "run", asked), (race, "execute", asked),
+        (ray, "init", lambda **_: None), (ray, "shutdown", lambda: None),
+        (ray, "cluster_resources", lambda: {"CPU": 2.0}),
+    ]  # fmt: skip
+    for place, name, function in instead:
+        setattr(place, name, function)
     search_command.read = noted
     evaluation._load_model = loaded
+
+
+def _reached(*_, **__):
+    raise Reached
 
 
 def prove(request):
@@ -58,21 +107,14 @@ def prove(request):
     problem = request.problem
     for identity in (problem.identity(), request.rules.identity()):
         json.dumps(identity)
-    shares = [0.0, 1.0, *(draw / DRAWS for draw in range(1, DRAWS))]
     ranges = problem.space.ranges
-    points = [{name: range_.at(share) for name, range_ in ranges.items()} for share in shares]
+    points = [
+        {name: range_.at(draw / DRAWS) for name, range_ in ranges.items()}
+        for draw in range(DRAWS + 1)
+    ]
     for params in [problem.default(), *points]:
         config = problem.config(params)
         assert TrainConfig.from_flat(config.flat()) == config, "it is read as it was written"
         assert all(config.flat()[name] == value for name, value in params.items())
         for name, range_ in ranges.items():
             assert range_.nearest(params[name]) == params[name], f"{name} lies in its range"
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction="maximize")
-    sampler = samplers.factory(request.sampler, request.seed, problem.space)
-    study.enqueue_trial(problem.default())
-    for number in range(3):
-        study.sampler = sampler(number)
-        trial = study.ask()
-        problem.config(problem.space.suggest(trial))
-        study.tell(trial, 0.1 * number)

@@ -69,7 +69,7 @@ def plugins(chance, folder):
     for _ in range(chance.choice([0, 1, 1, 2])):
         text = (
             text.replace(*chance.choice(CHANGES))
-            if chance.random() < 0.6
+            if chance.random() < 0.6 or kind == "samplers"  # what its body does is the user's
             else flipped(chance, text)
         )
     place = folder / kind
