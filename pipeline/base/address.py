@@ -173,6 +173,11 @@ def _sqlite_path(url: "URL", option: str) -> Path:
             f"{option}: must name a file, as sqlite:///FILE does: a database in memory ends with "
             f"the command; but is {shown(url.render_as_string())}"
         )
+    if url.query or url.get_driver_name() != "pysqlite":
+        raise InputError(
+            f"{option}: a SQLite file is named as sqlite:///FILE, without a driver and without "
+            f"options after '?' (in a name it is written %3F), but is {url.render_as_string()!r}"
+        )
     return absolute(database, option)
 
 

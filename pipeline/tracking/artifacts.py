@@ -10,8 +10,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.base.address import sqlite_file
+from pipeline.tracking.mlflow_page import VIEW_TAG
 
-_LOCATED = "SELECT experiment_id, artifact_location FROM experiments"
+_LOCATED = """
+    SELECT experiment_id, artifact_location FROM experiments JOIN experiment_tags
+    USING (experiment_id) WHERE key = ?
+"""
 _MOVE_EXPERIMENT = "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?"
 _MOVE_RUNS = """
     UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts' WHERE experiment_id = ?
@@ -44,7 +48,7 @@ def follow(database: Path) -> None:
     A place that lies elsewhere on purpose has no files here and stays.
     """
     with contextlib.closing(sqlite3.connect(database, timeout=_WAIT)) as base, base:
-        for number, location in base.execute(_LOCATED).fetchall():
+        for number, location in base.execute(_LOCATED, (VIEW_TAG,)).fetchall():
             name = Path(unquote(urlsplit(location or "").path)).name
             here = folder(database.parent) / name
             if name and here.is_dir() and location != here.as_uri():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from pipeline.base.address import check_database, sqlite_file, sqlite_url, within_seconds
+from pipeline.base.address import check_database, parse, sqlite_file, sqlite_url, within_seconds
 from regmix.errors import InputError, first_line, masked, shown
 
 if TYPE_CHECKING:
@@ -115,13 +115,11 @@ def _of_this_file(path: Path) -> str:
     writing to one that was deleted. The number of prepared statements that SQLite keeps is part of
     the address and changes nothing else.
     """
-    from sqlalchemy import make_url
-
     files, now = _FILES.setdefault(path, []), path.stat().st_ino
     if now not in files:
         files.append(now)
     place = files.index(now)
-    uri = make_url(mlflow_url(path))
+    uri = parse(mlflow_url(path), "--tracking-uri")
     if place:
         uri = uri.update_query_dict({"cached_statements": str(_STATEMENTS + place)})
     return uri.render_as_string(hide_password=False)

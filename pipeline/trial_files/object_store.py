@@ -123,8 +123,11 @@ def check_url(url: str) -> str:
     Raises:
         InputError: for another scheme, credentials within the URL, or a store that refuses.
     """
-    parts = urllib.parse.urlsplit(url)
     place = "command line: --checkpoints"
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise InputError(f"{place}: {shown(masked(url))} is no URL ({error})") from None
     if parts.scheme not in SCHEMES or not parts.netloc:
         raise InputError(
             f"{place} must be a URL such as s3://bucket/folder, but is "

@@ -130,6 +130,8 @@ def test_a_file_that_can_t_be_one_is_refused_and_nothing_is_left(tmp_path, optio
         ("sqlite://", "a database in memory ends"),
         ("sqlite:///", "a database in memory ends"),
         ("sqlite:///:memory:", "a database in memory ends"),
+        ("sqlite:///x.db?timeout=9", "without options after '?'"),
+        ("sqlite+aiosqlite:///x.db", "without a driver"),
         ("sqlite:///file:x?mode=memory&uri=true", "a database in memory ends"),
         ("postgresql://u:p@ss@h/d", "write them as %20, %40"),
         ("postgresql://u@h:port/d", "must be a URL such as"),

@@ -105,6 +105,7 @@ def test_a_copy_beside_the_folders_of_trials_is_nobody_s(tmp_path):
     [
         ("checkpoints", "must be a URL such as s3://bucket/folder, but is 'checkpoints'"),
         ("file:///tmp/x", "for a folder that all machines see, use --runs"),
+        ("http://[::1", "is no URL (Invalid IPv6 URL)"),
         ("s3:///x", "must be a URL such as"),
         ("s3://key:secret@bucket/x", "give them by the environment, such as AWS_ACCESS_KEY_ID"),
         ("abfs://container:secret@account.dfs/x", "give them by the environment"),

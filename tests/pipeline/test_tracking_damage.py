@@ -389,10 +389,12 @@ def test_the_page_finds_the_files_of_a_copy_but_not_those_that_lie_elsewhere_on_
     runs = copied(original, tmp_path / "what?x=1")
     client = client_of(runs)
     client.create_experiment("elsewhere", artifact_location=(tmp_path / "far").as_uri())
+    client.create_experiment("not ours", artifact_location=(tmp_path / STUDY).as_uri())
     artifacts.follow(runs / "mlflow.db")
     places = {e.name: e.artifact_location for e in client.search_experiments()}
     assert places[STUDY] == (runs / "artifacts" / STUDY).as_uri()
     assert places["elsewhere"] == (tmp_path / "far").as_uri()
+    assert places["not ours"] == (tmp_path / STUDY).as_uri()
 
 
 def test_what_a_trial_becomes_after_it_was_handed_over_is_not_seen_by_the_thread(tmp_path):
