@@ -132,7 +132,7 @@ def say(name: str, which: str, rows: dict[str, Proportion]) -> None:
 def main(argv: Sequence[str]) -> int:
     """Return 0 when all is trained and evaluated, 1 where the time did not suffice."""
     parser = cli.Parser("published.py", __doc__)
-    parser.add_argument("--data-dir", default="")
+    parser.add_argument("--data-dir")
     parser.add_argument("--out", default="published")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--seed", default=0)

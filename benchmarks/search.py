@@ -97,7 +97,7 @@ def _search(way: Way, task: Task, seed: int) -> dict[str, Any]:
 def _parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[Way]]:
     parser = Parser("search.py", __doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--surrogate", default="", help="folder of LCBench's surrogate")
+    parser.add_argument("--surrogate", help="folder of LCBench's surrogate")
     parser.add_argument("--tasks", nargs="+", default=["untouched"], help="untouched, tuning, ids")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--ways", nargs="*", help="of the usual ways: only these")
