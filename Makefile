@@ -44,7 +44,7 @@ bench: $(READY)
 
 # onnxruntime is only fetched where there is a surrogate to run by it.
 bench-search: $(READY) $(if $(wildcard $(LCBENCH)/model.onnx),$(BENCH_READY))
-	@$(PYTHON_BIN) benchmarks/search.py --surrogate "$(LCBENCH)" $(ARGS)
+	@$(PYTHON_BIN) benchmarks/search.py $(if $(LCBENCH),--surrogate "$(LCBENCH)") $(ARGS)
 
 $(BENCH_READY): $(READY)
 	@./install.sh dev,bench

@@ -212,10 +212,10 @@ def test_tuning_tasks_are_those_up_to_167190():
         choose(["tunning"], tasks)
 
 
-@pytest.mark.parametrize("folder", ["", "nowhere"])
-def test_without_the_surrogate_one_line_says_where_to_get_it(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("given", [(), ("--surrogate", "nowhere")])
+def test_without_the_surrogate_one_line_says_where_to_get_it(given, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    typed = ("search", "--surrogate", folder, "--out", tmp_path / "o")
+    typed = ("search", *given, "--out", tmp_path / "o")
     line = call(*typed, room="benchmarks").one_line
     assert "slds-lmu/yahpo_data" in line and "LCBENCH=" in line
 
