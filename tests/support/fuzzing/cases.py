@@ -68,7 +68,7 @@ VALUES = {
     "hyperband"],
     "--objective": ["robust", "robust,clean", "clean", ","],
     "--min-clean": ["0.8", "80", "-0", "nan"],
-    "--storage": ["sqlite://", "sqlite:///no/where.db", "/nowhere/x", "a.log",
+    "--storage": ["sqlite://", "sqlite:///no/where.db", "/proc/nowhere/x", "a.log",
     "nosuch://u:p@h/d", ".",
                   "/dev/null", "sqlite:///a.db", "postgresql://u:p@127.0.0.1:9/d", "://",
                   "mysql://h"],
@@ -236,15 +236,15 @@ def studies(chance, folder, base):
 
 EXPORT = ("--study", "--top", "--out", "--plugins", "--storage")
 WARM = {
-    "HOME": ["/nowhere", "/dev/null", "", "relative"], "TMPDIR": ["/nowhere", "/dev/null",
+    "HOME": ["/proc/nowhere", "/dev/null", "", "relative"], "TMPDIR": ["/proc/nowhere", "/dev/null",
     "/proc", "", "x"],
-    "RAY_TMPDIR": ["/nowhere", "/dev/null", "x" * 120, ""], "COLUMNS": ["0", "-1", "junk", "1",
+    "RAY_TMPDIR": ["/proc/nowhere", "/dev/null", "x" * 120, ""], "COLUMNS": ["0", "-1", "junk", "1",
     "9" * 30],
     "NO_COLOR": ["1", ""], "TERM": ["dumb", "", "junk"], "OMP_NUM_THREADS": ["junk", "0", "-1",
     "9" * 30],
     "CUDA_VISIBLE_DEVICES": ["junk", "-1", "99"], "MLFLOW_TRACKING_URI": ["junk",
     "http://127.0.0.1:9"],
-    "PYTHONPATH": ["/nowhere", ":::", "\n"], "RAY_ADDRESS": ["127.0.0.1:9", "junk"],
+    "PYTHONPATH": ["/proc/nowhere", ":::", "\n"], "RAY_ADDRESS": ["127.0.0.1:9", "junk"],
     "LINES": ["-1", "x"],
     "REGMIX_X": ["x"], "MLFLOW_HTTP_REQUEST_TIMEOUT": ["x"], "OPTUNA_STORAGE": ["junk"],
     "TZ": ["junk"],
