@@ -70,7 +70,7 @@ def _told(one, args):
     shutil.rmtree(one.folder, ignore_errors=True)
     came = "failed" if fault else "accepted" if one.accepted else "refused"
     length = len(line) if came == "refused" else 0
-    return one.kind, came, one.seconds, length, one.memory
+    return one.kind, came, one.seconds, length, one.memory, one.number
 
 
 def _no_pipes(folder, names):
@@ -82,10 +82,10 @@ def _report(ended, seconds):
     for kind in sorted({kind for kind, *_ in ended}):
         counts = {came: kinds[kind, came] for came in ("accepted", "refused", "failed")}
         print(f"{kind:12}", ", ".join(f"{count} {came}" for came, count in counts.items()))
-    came = Counter(one[1] for one in ended)
+    came, slowest = Counter(one[1] for one in ended), max(ended, key=lambda one: one[2])
     print(
         f"{len(ended)} cases in {seconds:.0f} s: {came['accepted']} accepted, {came['refused']} "
-        f"refused, {came['failed']} failed; slowest {max(one[2] for one in ended):.1f} s, longest "
+        f"refused, {came['failed']} failed; slowest {slowest[2]:.1f} s (case {slowest[5]}), longest "
         f"message {max(one[3] for one in ended)} characters, most memory "
         f"{max(one[4] for one in ended) >> 20} MB"
     )
