@@ -85,8 +85,8 @@ def _report(ended, seconds):
     came, slowest = Counter(one[1] for one in ended), max(ended, key=lambda one: one[2])
     print(
         f"{len(ended)} cases in {seconds:.0f} s: {came['accepted']} accepted, {came['refused']} "
-        f"refused, {came['failed']} failed; slowest {slowest[2]:.1f} s (case {slowest[5]}), longest "
-        f"message {max(one[3] for one in ended)} characters, most memory "
+        f"refused, {came['failed']} failed; slowest {slowest[2]:.1f} s (case {slowest[5]}), "
+        f"longest message {max(one[3] for one in ended)} characters, most memory "
         f"{max(one[4] for one in ended) >> 20} MB"
     )
     return 1 if came["failed"] else 0
