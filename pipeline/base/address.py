@@ -176,7 +176,7 @@ def _sqlite_path(url: "URL", option: str) -> Path:
     if url.query or url.get_driver_name() != "pysqlite":
         raise InputError(
             f"{option}: a SQLite file is named as sqlite:///FILE, without a driver and without "
-            f"options after '?' (in a name it is written %3F), but is {url.render_as_string()!r}"
+            f"options after '?' (in a name it is written %3F), but is {shown(masked(str(url)))}"
         )
     return absolute(database, option)
 
