@@ -24,7 +24,7 @@ from pipeline.report import leaderboard
 from pipeline.report.formatting import console
 from pipeline.report.live import LiveView
 from pipeline.study import failures
-from pipeline.study.controller import StudyController
+from pipeline.study.controller import OUT_OF_TIME, StudyController
 from pipeline.study.ranking import candidates, count_states
 from pipeline.study.result_order import Arrival, Lockstep
 from pipeline.study.retention import Retention
@@ -178,7 +178,8 @@ def _end(controller: StudyController) -> int:
     """Say which trials failed and what can be done; return 0 for an answer, 1 where none is.
 
     An answer is a complete trial, though `--min-clean` or catastrophic overfitting may leave none
-    of them as a candidate: the table says so then.
+    of them as a candidate: the table says so then. That a budget was too short for one is no
+    failure either: the study ended as it was asked to.
     """
     study = controller.record
     gone, again = failures.failed(study), failures.repeatable(study)
@@ -187,7 +188,8 @@ def _end(controller: StudyController) -> int:
         if not again:
             remedy = "they would do so again: change the space, or values by --set"
         print(f"{failures.in_words(again or gone)}; {remedy}", file=sys.stderr)
-    if count_states(study)["COMPLETE"]:
+    cut = [trial for trial in study.trials() if trial.reason.startswith(OUT_OF_TIME)]
+    if count_states(study)["COMPLETE"] or cut:
         return 0
     said = "the first trials all failed" if controller.failing else "no trial ended well"
     print(f"search: {said}, see `why` above", file=sys.stderr)

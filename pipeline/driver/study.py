@@ -141,6 +141,8 @@ def _identities(request: SearchRequest) -> dict[str, Mapping[str, Any]]:
 
 def _prove(request: SearchRequest, study: StudyRecord | None) -> _Proved:
     """Read all that the study needs, and prove that it fits together."""
+    if request.sampler == "grid":
+        grid_of(request.problem.space.ranges, request.seed)
     enqueued = warm_start.read(request.problem, request.enqueue, request.plugins)
     images = _load_images(request.problem)
     if study is not None:

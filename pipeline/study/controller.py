@@ -26,7 +26,7 @@ from regmix.ranges import Value
 from regmix.training.catastrophic_overfitting import RATIO
 from regmix.training.metrics import EpochMetrics
 
-DIED, DIVERGED = "its worker process died", "diverged"
+DIED, DIVERGED, OUT_OF_TIME = "its worker process died", "diverged", "the budget of"
 RETRIES = {DIED: 3, "out of memory": 1}
 """Failures that are no trial's fault -> how often each is tried again. Memory may have been a
 neighbour's; a loss that is not finite comes again with the same seed."""
@@ -291,7 +291,7 @@ class StudyController:
 
     def _out_of_time(self, epoch: int) -> TrialOutcome:
         budget = self.budget.budget
-        return TrialOutcome("PRUNED", f"the budget of {budget:.0f} s ended at epoch {epoch}")
+        return TrialOutcome("PRUNED", f"{OUT_OF_TIME} {budget:.0f} s ended at epoch {epoch}")
 
 
 class TrialListener(Protocol):

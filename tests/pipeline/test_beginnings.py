@@ -19,7 +19,12 @@ def everything(folder):
     }
 
 
+NAMES = (
+    "lr weight_decay momentum epsilon_ratio true_class_mass momentum_decay averaging_decay alpha"
+)
+MANY = "".join(f"  {name}: {{float: [0.5, 0.9]}}\n" for name in [*NAMES.split(), "beta", "gamma"])
 REFUSED = [
+    ["--sampler", "grid", "--space", "{folder}/many.yaml"],
     ["--set", "valid_images=1397"],
     ["--set", "valid_images=1300", "train_images=500"],
     ["--set", "epochs=0"],
@@ -49,6 +54,7 @@ REFUSED = [
 @pytest.mark.parametrize("known", [False, True], ids=["new", "folder is there"])
 def test_a_command_that_is_refused_leaves_all_as_it_was(tmp_path, more, known):
     (tmp_path / "letter").write_text("Dear reader")
+    (tmp_path / "many.yaml").write_text(f"loss: regmix\nsearch:\n{MANY}")
     if known:
         (tmp_path / "runs" / "studies").mkdir(parents=True)
     before = everything(tmp_path)

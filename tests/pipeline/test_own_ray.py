@@ -153,7 +153,7 @@ def wait_for_end(process):
 @pytest.mark.process(seconds=14)
 def test_it_listens_on_loopback_alone_is_not_joined_and_goes_after_a_kill(tmp_path):
     """Beside junk in the environment, with a home that is not there."""
-    variables = {"HOME": "/nowhere", "RAY_TMPDIR": "/tmp", "TMPDIR": str(tmp_path)}
+    variables = {"HOME": "/dev/null/x", "RAY_TMPDIR": "/tmp", "TMPDIR": str(tmp_path)}
     variables |= {"RAY_ADDRESS": "127.0.0.1:1", "RAY_NAMESPACE": "x", "OMP_NUM_THREADS": "junk"}
     variables |= {"http_proxy": "http://127.0.0.1:9", "RAY_AUTH_MODE": "junk"}
     typed = search_arguments(tmp_path / "runs", "--concurrency", "1", trials=1, epochs=200)
