@@ -20,7 +20,7 @@ installed.prove(__file__)
 from pipeline.base import cli
 from pipeline.driver.evaluation import evaluate_on_test, evaluate_on_validation
 from pipeline.problem import judgement, yaml_file
-from pipeline.problem.exported import Exported, with_data_dir
+from pipeline.problem.exported import Exported, digest, with_data_dir
 from pipeline.problem.plugin_folder import load_plugins
 from pipeline.report import evaluation_table
 from regmix import atomic
@@ -69,9 +69,16 @@ def main(argv: Sequence[str]) -> int:
         return 0
     kept = path.with_suffix(".best.judgement.yaml" if args.best else ".judgement.yaml")
     if kept.exists() and not args.again:
-        print(f"evaluated before, see {kept}; test data is used once (--again evaluates anew)")
-        evaluation_table.show(path, judgement.read(kept))
-        return 0
+        before = judgement.read(kept)
+        if before["weights"] == digest(weights):
+            other = judgement.unlike(before, count, with_autoattack=args.autoattack)
+            print(
+                f"evaluated before{other}, see {kept}; test data is used once (--again evaluates "
+                "anew)"
+            )
+            evaluation_table.show(path, before)
+            return 0
+        print(f"{kept} is of other weights and is replaced: {path.name} was written anew")
     evaluation = evaluate_on_test(exported, path, weights, count, with_autoattack=args.autoattack)
     atomic.write(kept, lambda file: file.write_text(yaml_file.dump(evaluation)))
     evaluation_table.show(path, evaluation)

@@ -20,9 +20,10 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, paths
-from pipeline.driver.replay import compare, replay
+from pipeline.driver.replay import compare, prove, replay
 from pipeline.problem.exported import Exported, load_split, with_data_dir
 from pipeline.problem.plugin_folder import load_plugins
+from regmix.errors import InputError
 from regmix.ranges import Seed
 
 
@@ -49,8 +50,15 @@ def main(argv: Sequence[str]) -> int:
     exported = Exported.read(path, load_plugins(args.plugins))
     exported = with_data_dir(exported, args.data_dir)
     seeds = [cli.number("--seeds", seed, Seed) for seed in args.seeds or ()]
+    if len(set(seeds)) < len(seeds):
+        twice = next(seed for seed in seeds if seeds.count(seed) > 1)
+        raise InputError(
+            f"command line: --seeds names {twice} twice, which would be one result counted as two; "
+            "leave one"
+        )
     out = paths.writable_folder(Path(args.out) if args.out else path.parent, "--out")
     data = load_split(exported, path)
+    prove(exported, data)
     results, same = [], True
     for seed in seeds or [exported.config.seed]:
         config = replace(exported.config, seed=seed)

@@ -22,6 +22,7 @@ _SECRETS = (  # what an address may hold -> what is shown of it
 )
 _WORD = 60  # characters of a word, such as a path, in a message that is too long
 _CUT = "..."
+_NO_MEMORY = "can't allocate memory"  # of torch on a CPU, in a plain RuntimeError
 
 
 class InputError(ValueError):
@@ -61,6 +62,15 @@ def unknown(place: str, kind: str, name: object, known: Iterable[str]) -> InputE
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, masked, or its type's name where there is none."""
     return masked((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+
+def of_memory(error: BaseException) -> bool:
+    """Return whether memory did not suffice: Python's, a GPU's, or torch's on a CPU."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"  # torch's, which a driver doesn't load
+        or _NO_MEMORY in str(error)
+    )
 
 
 def masked(text: str) -> str:

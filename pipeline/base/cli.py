@@ -11,7 +11,15 @@ from pipeline.base import streams, variables
 from pipeline.base.early import INTERRUPTED
 from pipeline.base.paths import disk_remedy, remove_empty_folders
 from pipeline.base.signals import interruptible
-from regmix.errors import InputError, NonFiniteError, cut, shown, unknown
+from regmix.errors import (
+    InputError,
+    NonFiniteError,
+    cut,
+    first_line,
+    of_memory,
+    shown,
+    unknown,
+)
 from regmix.ranges import check
 
 PLACE = "command line"
@@ -72,7 +80,7 @@ def _word(text: str) -> str:
 def run(name: str, main: Callable[[Sequence[str]], int]) -> int:
     """Run a command: a user's mistake is one line and status 2, a bug is a traceback.
 
-    Numbers that are NaN or infinite are one line and status 1.
+    Numbers that are NaN or infinite, and a lack of memory, are one line and status 1.
 
     Ctrl-C, SIGTERM and a closed terminal are one line and status 130 at any moment. Streams that
     are closed, full or narrow change neither what is done nor the status.
@@ -91,6 +99,8 @@ def run(name: str, main: Callable[[Sequence[str]], int]) -> int:
             status, message = 2, _mistake(error)
             if isinstance(error, NonFiniteError):
                 status, message = 1, f"diverged: {error}; no number would mean anything"
+            if of_memory(error):
+                status, message = 1, f"out of memory: {cut(first_line(error), 120)}; free some"
             if _interrupted(error):
                 status, message = INTERRUPTED, "interrupted"
             if message is None:

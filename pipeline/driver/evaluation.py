@@ -5,7 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.problem.exported import Exported, load_split, load_test, record_test_images
+from pipeline.problem.exported import (
+    Exported,
+    digest,
+    load_split,
+    load_test,
+    record_test_images,
+)
 from regmix.config import TrainConfig
 from regmix.cores import compute_on
 from regmix.evaluation.results import Masking, Proportion, apgd_name
@@ -53,7 +59,9 @@ def evaluate_on_test(
     known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
     signs = masking(model, images, labels, start, known, AttackSettings(epsilon, seed))
     record_test_images(path, whole)
-    return _document(exported, "test images", test, rows, signs)
+    return _document(
+        exported, weights, "test images", test, rows, signs, with_autoattack=with_autoattack
+    )
 
 
 def _warn_of_shared(config: TrainConfig, test: Images) -> None:
@@ -99,7 +107,8 @@ def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dic
         name: Proportion(round(value * len(valid)), len(valid)) for name, value in shares.items()
     }
     rows[f"and {apgd_name(100, 9, len(valid.classes))}, Square"] = final.share
-    return _document(exported, "validation images, which chose it", valid, rows, final.masking)
+    part = "validation images, which chose it"
+    return _document(exported, weights, part, valid, rows, final.masking)
 
 
 def _load_model(exported: Exported, weights: Path, images: Images) -> "nn.Module":
@@ -122,7 +131,14 @@ def _tensors(images: Images) -> tuple[Any, Any]:
 
 
 def _document(
-    exported: Exported, part: str, images: Images, rows: dict[str, Proportion], signs: Masking
+    exported: Exported,
+    weights: Path,
+    part: str,
+    images: Images,
+    rows: dict[str, Proportion],
+    signs: Masking,
+    *,
+    with_autoattack: bool = False,
 ) -> dict[str, Any]:
     """Return settings, hits and count of each row, and the signs of masking."""
     from regmix.device import machine
@@ -130,11 +146,13 @@ def _document(
     return {
         "data": exported.config.data.name,
         "part": part,
+        "weights": digest(weights),
         "fingerprint": images.fingerprint(),
         "epsilon": exported.config.eval_epsilon,
         "eval_steps": exported.config.eval_steps,
         "seed": exported.config.eval_seed,
         "machine": machine(),
+        "autoattack": with_autoattack,
         "rows": {name: {"hits": row.hits, "count": row.count} for name, row in rows.items()},
         "masking": asdict(signs),
     }

@@ -11,6 +11,20 @@ from regmix.images import Split
 from regmix.training.metrics import EpochMetrics
 
 
+def prove(exported: Exported, data: Split) -> None:
+    """Train for one step on random images: a file that was edited may not fit together.
+
+    Raises:
+        InputError: where network, attack, loss, images and batches don't fit.
+    """
+    compute_on(int(exported.machine.get("threads", 1)))
+    from regmix.training.rehearsal import rehearse
+
+    channels, height, width = data.train.images.shape[1:]
+    shape, classes = (channels, height, width), len(data.train.classes)
+    rehearse(exported.config, shape, classes, len(data.train))
+
+
 def replay(exported: Exported, data: Split, path: Path) -> Exported:
     """Train, print a line per epoch, write file and weights, and return what came out.
 

@@ -12,13 +12,11 @@ from pipeline.execution.messages import TrialFailure, WorkerRequest
 from pipeline.trial_files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, TrialFiles, open_files
 from regmix.config import TrainConfig
 from regmix.device import device
-from regmix.errors import NonFiniteError, first_line
+from regmix.errors import NonFiniteError, first_line, of_memory
 from regmix.images import Images, Split
 from regmix.training import checkpoint
 from regmix.training.metrics import EpochMetrics
 from regmix.training.trainer import RegMixTrainer
-
-_NO_MEMORY = "can't allocate memory"  # of torch on a CPU, in a plain RuntimeError
 
 
 class Worker:
@@ -89,6 +87,6 @@ def failure(error: Exception, trace: str) -> TrialFailure:
     first = first_line(error)
     if isinstance(error, NonFiniteError):
         return TrialFailure("diverged", f"diverged: {first}")
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or _NO_MEMORY in str(error):
+    if of_memory(error):
         return TrialFailure("out of memory", f"out of memory: {first}")
     return TrialFailure("bug", f"{type(error).__name__}: {first}", trace)

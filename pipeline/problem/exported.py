@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +14,12 @@ from regmix import atomic
 from regmix.config import TrainConfig
 from regmix.errors import InputError, shown
 from regmix.evaluation.results import FinalEvaluation
-from regmix.fit import normalized_remarks
+from regmix.fit import check_fit, normalized_remarks
 from regmix.images import Images, PartName, Split
 from regmix.plugins import Plugins
 from regmix.ranges import Bounds, Count, Natural, UnitInterval
 from regmix.reading import read_part
+from regmix.registry import KINDS
 from regmix.training.metrics import EpochMetrics
 from regmix.user_files import absolute, regular_file
 
@@ -92,7 +94,9 @@ class Exported:
         content = schema.read(str(path), yaml_file.read(path), SCHEMA, _REMEDY)
         flat, digests = content["config"], content.get("plugins", {})
         check_plugins(digests, plugins, str(path), changed="restore it, or search again")
+        _check_whole(path, flat, KINDS)
         config = TrainConfig.from_flat(flat, dict.fromkeys(flat, f"{path}: config"))
+        _check_whole(path, flat, config.flat())
         metrics = EpochMetrics.from_dict(content["metrics"])
         if metrics.final is not None and not metrics.final.consistent:
             raise InputError(f"{path}: metrics: final: its counts disagree; {_REMEDY}")
@@ -120,7 +124,7 @@ class Exported:
             "metrics": asdict(self.metrics),
             "machine": self.machine,
             "versions": self.versions,
-            "weights": {"file": self.weights.name, "sha256": _digest(self.weights)},
+            "weights": {"file": self.weights.name, "sha256": digest(self.weights)},
         }
         if self.changed_at:
             content["changed_at"] = list(self.changed_at)
@@ -128,13 +132,20 @@ class Exported:
             content["plugins"] = self.plugins
         if self.best_weights:
             best = self.best_weights
-            content["best_weights"] = {"file": best.name, "sha256": _digest(best)}
+            content["best_weights"] = {"file": best.name, "sha256": digest(best)}
         _write(path, content)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     header = _HEADER.format(name=path.name)
     atomic.write(path, lambda file: file.write_text(header + yaml_file.dump(content)))
+
+
+def _check_whole(path: Path, flat: Mapping[str, object], names: Iterable[str]) -> None:
+    """Raise InputError for a name that is lost: its default may not be what the run had."""
+    lost = [name for name in names if name not in flat]
+    if lost:
+        raise InputError(f"{path}: config: {lost[0]} is missing; {_REMEDY}")
 
 
 def _named(path: Path, key: str, entry: dict[str, str]) -> Path:
@@ -146,7 +157,7 @@ def _named(path: Path, key: str, entry: dict[str, str]) -> Path:
             f"{_REMEDY}"
         )
     weights = path.with_name(name)
-    if os.path.lexists(weights) and _digest(regular_file(weights, _REMEDY)) != entry["sha256"]:
+    if os.path.lexists(weights) and digest(regular_file(weights, _REMEDY)) != entry["sha256"]:
         raise InputError(f"{weights}: is not the file that {path.name} names; export it again")
     return weights
 
@@ -155,7 +166,8 @@ def load_split(exported: Exported, path: Path) -> Split:
     """Read the images that a configuration was trained and validated on.
 
     Raises:
-        InputError: where these are other images than those of the file at `path`.
+        InputError: where these are other images than those of the file at `path`, or its
+            configuration does not fit them.
     """
     config = exported.config
     images = load_part(config, "train")
@@ -165,6 +177,7 @@ def load_split(exported: Exported, path: Path) -> Split:
             f"{path}: was trained on other images (fingerprint {known}, here {found}); give the "
             "right ones by --data-dir"
         )
+    check_fit(config, images, dict.fromkeys(config.flat(), f"{path}: config"))
     return config.split(images)
 
 
@@ -241,6 +254,7 @@ def with_data_dir(exported: Exported, data_dir: str | None) -> Exported:
     return replace(exported, config=config)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

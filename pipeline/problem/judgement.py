@@ -1,5 +1,6 @@
 """The file that an evaluation on test data is kept in, beside the configuration's own."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from regmix.ranges import Count, Natural, PositiveUnitInterval, Seed
 SCHEMA: dict[str, Rule] = {
     "data": str,
     "part": str,
+    "weights": str,  # SHA-256 of what was evaluated
     "fingerprint": str,
     "epsilon": PositiveUnitInterval,
     "seed": Seed,
     "eval_steps": Count,
     "machine": MACHINE,
+    "autoattack": bool,
     "rows": Each({"hits": Natural, "count": Count}),
     "masking": schema.of_dataclass(Masking),
 }
@@ -39,3 +42,18 @@ def read(path: Path) -> dict[str, Any]:
         if row["hits"] > row["count"]:
             raise InputError(f"{path}: rows: {name}: hits must be at most count; {_REMEDY}")
     return content
+
+
+def unlike(kept: Mapping[str, Any], count: int | None, *, with_autoattack: bool) -> str:
+    """Return in words where a kept evaluation is another one than was asked for, '' for nowhere.
+
+    Args:
+        kept: what `read` returned.
+        count: number of test images that was asked for; None for any.
+        with_autoattack: whether AutoAttack was asked for.
+    """
+    known = max(row["count"] for row in kept["rows"].values())
+    found = [f"on {known} images instead of {count}"] if count not in (None, known) else []
+    if with_autoattack and not kept["autoattack"]:
+        found.append("without AutoAttack")
+    return f", but {' and '.join(found)}" if found else ""

@@ -4,6 +4,7 @@ What people and `export.py` write needs no anchors and no tags. They are refused
 every value that is larger than its text, and every constructor.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -19,6 +20,7 @@ MOST = 25_000
 """Keys and values of a file: an exported one has a hundred, and one for each class."""
 
 _LONGEST_NUMBER = 100  # characters
+_OTHER_BASE = re.compile(r"[-+]?0[0-7_]+|.*:.*")  # YAML 1.1: 010 is 8, and 1:30 is 90
 _READERS = {
     "int": yaml.SafeLoader.construct_yaml_int,
     "float": yaml.SafeLoader.construct_yaml_float,
@@ -131,6 +133,8 @@ def _scalar(loader: _Loader, node: yaml.Node) -> Any:  # noqa: ANN401
         return _text(node)
     if len(node.value) > _LONGEST_NUMBER:
         raise _at(node, f"has a number of {len(node.value)} characters; shorten it")
+    if kind in ("int", "float") and _OTHER_BASE.fullmatch(node.value):
+        raise _at(node, f"{shown(node.value)} is no decimal number; write one, or a text in quotes")
     try:
         return _READERS[kind](loader, node)
     except (ValueError, OverflowError):

@@ -2,12 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unicodedata import category
 
 from regmix.data._image_files import SUFFIXES, is_unread_image
-from regmix.errors import InputError, shown
+from regmix.errors import InputError, cut, shown
 
 _HIDDEN = frozenset({"__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini", "lost+found"})
 
@@ -51,6 +52,7 @@ def list_classes(folder: Path) -> ClassFolders:
         raise InputError(f"{folder}: must hold at least 2 class folders, but has {len(folders)}")
     files, below, unread = [], list[Path](), list[Path]()
     for place in folders:
+        _check_name(place)
         deeper, found = _seen(place, left_out)
         own = [path for path in found if path.suffix.lower() in SUFFIXES]
         others = [path for path in found if path.suffix.lower() not in SUFFIXES]
@@ -67,6 +69,25 @@ def list_classes(folder: Path) -> ClassFolders:
         if not found_here:
             raise InputError(f"{place}: no image in this class folder; remove it or fill it")
     return ClassFolders(tuple(place.name for place in folders), tuple(files), _words(left_out))
+
+
+def other_folders(root: Path, known: Sequence[str]) -> tuple[str, ...]:
+    """Return in words which folders lie beside those that are known, such as `valid`."""
+    folders, _ = _seen(root, Counter())
+    names = [shown(folder.name, 30) for folder in folders if folder.name not in known]
+    if not names:
+        return ()
+    more = ", ..." * (len(names) > 3)
+    return (f"{len(names):,} other folder{'s' * (len(names) > 1)} ({', '.join(names[:3])}{more})",)
+
+
+def _check_name(place: Path) -> None:
+    """Raise InputError for a class whose name no exported file could hold."""
+    if any(category(letter) in ("Cc", "Cs") for letter in place.name):
+        raise InputError(
+            f"{cut(str(place.parent), 120)}: the class folder {shown(place.name)} has a control "
+            "character in its name, or bytes that are no text; rename it"
+        )
 
 
 def _seen(folder: Path, left_out: Counter[str]) -> tuple[list[Path], list[Path]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from regmix.data._class_folders import list_classes
+from regmix.data._class_folders import list_classes, other_folders
 from regmix.data._image_files import Decoded, all_grey, check_sizes, decode
 from regmix.errors import InputError
 from regmix.images import Images, PartName
@@ -52,7 +52,7 @@ def image_folder(part: PartName, *, data_dir: str = "") -> Images:
         np.repeat(np.arange(len(own.classes)), [len(files) for files in own.files]),
         own.classes,
         other=len(other.paths),
-        left_out=own.left_out,
+        left_out=(*own.left_out, *other_folders(root, ("train", "test"))),
         remarks=_remarks(found, grey),
     )
 

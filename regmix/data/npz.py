@@ -46,7 +46,8 @@ def npz(part: PartName, *, data_dir: str = "") -> Images:
     Images are uint8 of shape (N, H, W), (N, H, W, C) or (N, C, H, W): C is whichever of the
     second and the last axis is at most 4. Labels are integers of shape (N,) or (N, 1); those
     of the training part are 0 to K - 1, each at least once, and name the classes. For the
-    training part only the shape of the test images is read; other arrays are passed over.
+    training part only the shape of the test images is read; other arrays are left out, which is
+    said.
 
     Args:
         part: `train` or `test`.
@@ -86,7 +87,21 @@ def npz(part: PartName, *, data_dir: str = "") -> Images:
         labels.astype(np.int64),
         classes,
         other=axes["test" if part == "train" else "train"][0],
+        left_out=_left_out(path),
         remarks=remarks,
+    )
+
+
+def _left_out(path: Path) -> tuple[str, ...]:
+    """Return in words which arrays are not read, such as those of a third part."""
+    known = {f"{part}_{kind}.npy" for part in ("train", "test") for kind in ("images", "labels")}
+    with zipfile.ZipFile(path) as archive:
+        names = sorted({*archive.namelist()} - known)
+    if not names:
+        return ()
+    first = ", ".join(shown(name.removesuffix(".npy"), 30) for name in names[:3])
+    return (
+        f"{len(names):,} other array{'s' * (len(names) > 1)} ({first}{', ...' * (len(names) > 3)})",
     )
 
 

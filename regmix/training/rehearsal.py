@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from regmix import registry
 from regmix.config import TrainConfig
-from regmix.errors import InputError, NonFiniteError, first_line
+from regmix.errors import InputError, NonFiniteError, first_line, of_memory
 from regmix.images import Images, Split
 from regmix.interfaces import AttackResult, LossInputs
 from regmix.plugins import Plugins, install
@@ -163,7 +163,7 @@ def _told(config: TrainConfig, size: str) -> Iterator[None]:
             "loss's weights, or correct them"
         ) from None
     except Exception as error:
-        if _is_of_memory(error):  # the run's device may have more: it will say itself
+        if of_memory(error):  # the run's device may have more: it will say itself
             return
         place, reason = registry.plugin_place(error), f"{type(error).__name__}: {first_line(error)}"
         if place is not None:
@@ -174,11 +174,6 @@ def _told(config: TrainConfig, size: str) -> Iterator[None]:
             f"model {config.model.name}: can't be trained with {size} ({first_line(error)[:90]}); "
             "choose another model, batch_size or size of images"
         ) from error
-
-
-def _is_of_memory(error: Exception) -> bool:
-    memory = torch.OutOfMemoryError | MemoryError
-    return isinstance(error, memory) or "can't allocate memory" in str(error)
 
 
 def rehearse_all(asked: Mapping[str, Any]) -> None:

@@ -153,3 +153,69 @@ def test_a_wrong_file_is_refused_before_torch_is_imported(file):
         "except ValueError: sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", text, file], cwd=ROOT, check=False).returncode == 0
+
+
+def test_an_evaluation_of_other_weights_is_not_shown_as_this_file_s(file):
+    """As where a search went on, and another trial is exported under the same name."""
+    trained(file, data="digits", train_images=200, eval_epsilon=0.25, seed=1)
+    kept, own = file.with_suffix(".judgement.yaml"), yaml.safe_load(file.read_text())
+    assert judgement.read(kept)["weights"] != own["weights"]["sha256"]
+    result = call("evaluate", file, "--images", "10")
+    assert result.code == 0 and "is of other weights and is replaced" in result.out
+    assert judgement.read(kept)["weights"] == own["weights"]["sha256"]
+    assert "evaluated before, see" in call("evaluate", file).out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "evaluated before, see"),
+        (("--images", "10"), "evaluated before, see"),
+        (("--images", "20"), "before, but on 10 images instead of 20, see"),
+        (("--autoattack",), "before, but without AutoAttack, see"),
+        (("--autoattack", "--images", "9"), "instead of 9 and without AutoAttack, see"),
+    ],
+)
+def test_an_evaluation_that_is_not_what_was_asked_for_says_so(file, words, expected):
+    assert expected in call("evaluate", file, *words).out
+
+
+def test_a_seed_that_is_given_twice_is_no_second_result(file):
+    line = call("train", file, "--seeds", 1, 2, 1).one_line
+    assert "--seeds names 1 twice" in line
+    assert not list(file.parent.glob("*seed*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"true_class_mass": 0.05}, "config: true_class_mass must be above 1/10"),
+        ({"model": "resnet18", "width": 2, "batch_size": 1}, "can't be trained with images of"),
+        ({"train_images": 3}, "each of the 10 classes must have an image"),
+    ],
+)
+def test_a_file_whose_configuration_was_edited_to_what_can_t_be_is_one_line(
+    file, changes, expected
+):
+    for name, value in changes.items():
+        change(file, ("config", name), value)
+    assert expected in call("train", file).one_line
+    assert not list(file.parent.glob("*seed*"))
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_a_network_beyond_memory_is_one_line(file, command):
+    change(file, ("config", "width"), 10**9)
+    words = ("--again",) if command == "evaluate" else ()
+    result = call(command, file, *words)
+    assert result.code == 1 and result.err.startswith(f"{command}: out of memory: ")
+    assert len(result.err.strip().splitlines()) == 1
+
+
+def test_no_default_stands_in_for_a_value_that_is_lost(file):
+    content = yaml.safe_load(file.read_text())
+    for name in content["config"]:
+        config = {key: value for key, value in content["config"].items() if key != name}
+        file.write_text(yaml.safe_dump({**content, "config": config}))
+        with pytest.raises(InputError, match=rf"config: {name} is missing"):
+            Exported.read(file)

@@ -188,3 +188,10 @@ def test_what_is_wrong_is_told_with_rule_value_and_remedy(tmp_path, changes, par
         message = refused(path, part)
     assert message.startswith(f"{path}: ")
     assert rule in message
+
+
+def test_arrays_that_are_left_out_are_said(tmp_path):
+    images = npz("train", data_dir=str(store(tmp_path)))
+    assert "left out" not in images.described("train")
+    images = npz("train", data_dir=str(store(tmp_path, val_images=TEST, val_labels=TEST[:, 0, 0])))
+    assert "left out: 2 other arrays ('val_images', 'val_labels')" in images.described("train")

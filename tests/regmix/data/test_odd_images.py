@@ -342,3 +342,21 @@ def test_bytes_changed_anywhere_are_an_image_or_one_line(folder):
             image_folder("train", data_dir=str(folder))
         except InputError as error:
             assert len(str(error)) <= LONGEST
+
+
+# ---- folders beside, and names
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_folders_beside_train_and_test_are_said(folder, part):
+    (folder / ".git").mkdir()
+    assert "left out" not in described(folder, part)
+    shutil.copytree(folder / "test", folder / "valid")
+    assert "left out: 1 other folder ('valid')" in described(folder, part)
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J", "a\nb", "a\udcff"])
+def test_a_class_whose_name_no_exported_file_could_hold_is_refused(folder, name):
+    for part in ("train", "test"):
+        (folder / part / "zebra").rename(folder / part / name)
+    assert "the class folder" in refused(folder) and "rename it" in refused(folder)
