@@ -178,7 +178,7 @@ def check_answers(address: str | None) -> None:
     if colon and port.isdigit() and "://" not in host:
         try:
             socket.create_connection((host, int(port)), timeout=5).close()
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:  # the last of a name's length
             raise _no_cluster(str(address), error) from None
 
 
