@@ -336,6 +336,13 @@ def test_a_study_s_name_and_a_cluster_s_that_are_too_long_are_told(tmp_path):
         check_answers("x" * 300 + ":1")
 
 
+@pytest.mark.parametrize("address_", ["127.0.0.1:-1", "127.0.0.1:", "127.0.0.1:x", "h:٣", "h:1 "])
+def test_a_cluster_s_port_is_a_number(address_):
+    """Ray would ask for minutes at port -1."""
+    with pytest.raises(InputError, match="no Ray cluster answers .* is no port"):
+        check_answers(address_)
+
+
 def test_more_seeds_than_a_race_can_have_are_refused(tmp_path):
     line = call("confirm", "--study", "x", "--runs", tmp_path, "--seeds", "1e9").one_line
     assert "--seeds must lie in [1, 1000]" in line
