@@ -12,7 +12,7 @@ early.begin()  # before what follows, which takes half a second
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Annotated
 
 from pipeline.base import installed
 
@@ -23,9 +23,10 @@ from pipeline.driver.publish import View
 from pipeline.driver.race import RaceRequest, run_race
 from pipeline.problem.plugin_folder import load_plugins
 from pipeline.study.storage import find_study
-from regmix.ranges import Count, Positive
+from regmix.ranges import Bounds, Count, Positive
 from regmix.user_files import absolute
 
+_Seeds = Annotated[int, Bounds(low=1, high=1000)]
 _MEANINGS = {
     "--top": "number of best trials that race, beside trial 0 (default: 5)",
     "--seeds": "number of fresh seeds that each is trained with (default: 3)",
@@ -61,7 +62,7 @@ def read(args: argparse.Namespace) -> RaceRequest:
     Raises:
         InputError: for the first thing that is wrong.
     """
-    top, seeds = cli.number("--top", args.top, Count), cli.number("--seeds", args.seeds, Count)
+    top, seeds = cli.number("--top", args.top, Count), cli.number("--seeds", args.seeds, _Seeds)
     concurrency = cli.number("--concurrency", args.concurrency, Count | None)
     gpus_per_trial = cli.number("--gpus-per-trial", args.gpus_per_trial, Positive | None)
     runs = absolute(args.runs, "--runs")
@@ -72,7 +73,7 @@ def read(args: argparse.Namespace) -> RaceRequest:
         top=top,
         seeds=seeds,
         runs=view.runs,
-        out=paths.writable_folder(Path(args.out), "--out"),
+        out=paths.writable_folder(args.out, "--out"),
         storage=view.storage,
         tracking_uri=view.uri,
         data_dir=args.data_dir,

@@ -11,7 +11,6 @@ from pipeline.base import early
 early.begin()  # before what follows, which takes half a second
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from pipeline.base import installed
 
@@ -56,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     complete = candidates(study)
     if not complete:
         raise InputError(f"--study {args.study}: no candidate is complete yet; continue the search")
-    out = paths.writable_folder(Path(args.out), "--out")
+    out = paths.writable_folder(args.out, "--out")
     if len(complete) < top:
         print(f"only {len(complete)} trials of {args.study} are complete")
     for rank, trial in enumerate(complete[:top], start=1):

@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
             f"command line: --seeds names {twice} twice, which would be one result counted as two; "
             "leave one"
         )
-    out = paths.writable_folder(Path(args.out) if args.out else path.parent, "--out")
+    out = paths.writable_folder(args.out or path.parent, "--out")
     data = load_split(exported, path)
     prove(exported, data)
     results, same = [], True

@@ -8,6 +8,7 @@ import numpy as np
 from regmix import registry
 from regmix.errors import InputError, first_line, shown
 from regmix.images import Images, PartName, is_grey
+from regmix.user_files import absolute
 
 _DARK = 128  # brightest pixel below which an epsilon over 255 is not what it seems
 
@@ -24,6 +25,9 @@ def read_part(name: str, options: Mapping[str, object], part: PartName) -> Image
         InputError: where it can't be read, or is not what `Images` says: bytes in [0, 255] of one
             shape, of which epsilon is a share, and a class for each.
     """
+    folder = options.get("data_dir")
+    if folder:
+        absolute(str(folder), "data_dir")  # proves that there may be such a path
     try:
         images = registry.find("data", name, options)(part)
     except InputError:
@@ -34,7 +38,7 @@ def read_part(name: str, options: Mapping[str, object], part: PartName) -> Image
             raise
         reason = f"{type(error).__name__}: {first_line(error)}"[:150]
         raise InputError(f"{place}: can't read the {part} part ({reason}); correct it") from error
-    place = str(options.get("data_dir") or f"data {name}")
+    place = str(folder or f"data {name}")
     _check(images, place, part)
     return replace(images, remarks=(*images.remarks, *_remarks(images)))
 

@@ -1,13 +1,18 @@
 """Files that a user names, read behind one guard: no pipe, no device, no flood."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
-from regmix.errors import InputError, cut, shown
+from regmix.errors import InputError, cut, masked, shown
 
 TEXT_BYTES = 1 << 20
 """Most bytes of a text file, 1 MB: what a person or `export.py` writes is far below."""
+
+
+_LONGEST, _LONGEST_NAME = 4000, 255  # bytes of a path, with room for what is put below it
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(sqlite|postgresql|mysql)[a-z0-9+]*:")
 
 
 def absolute(name: str | Path, place: str) -> Path:
@@ -25,7 +30,16 @@ def absolute(name: str | Path, place: str) -> Path:
         raise InputError(f"{place}: must name a file or folder, but is empty; write its path")
     if "\0" in text:
         raise InputError(f"{place}: {shown(text)} holds a NUL, which no path can; correct it")
-    return Path(os.path.abspath(os.path.expanduser(text)))
+    if _ADDRESS.match(text):
+        raise InputError(
+            f"{place}: must be a path of this machine, but {shown(masked(text))} is an address; "
+            "write a path, ./ before it where this is its name"
+        )
+    path = os.path.abspath(os.path.expanduser(text))
+    encoded = os.fsencode(path)
+    if len(encoded) > _LONGEST or max(map(len, encoded.split(b"/"))) > _LONGEST_NAME:
+        raise InputError(f"{place}: {shown(text)} can't be opened (File name too long); shorten it")
+    return Path(path)
 
 
 def followed(name: str | Path, place: str) -> Path:

@@ -17,17 +17,17 @@ DISK_ERRORS |= {errno.EREMOTEIO: "the object store does not answer"}
 _made: list[Path] = []  # by this process, the deepest last
 
 
-def writable_folder(path: Path, option: str) -> Path:
+def writable_folder(name: str | Path, option: str) -> Path:
     """Make a folder that can be written to, and return it absolute.
 
     Args:
-        path: the folder.
+        name: the folder, as it was typed.
         option: option by which the user chooses another one, such as '--runs'.
 
     Raises:
         InputError: where it can't be made or written to.
     """
-    path = absolute(path, option)
+    path = absolute(name, option)
     try:
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)

@@ -121,11 +121,11 @@ def with_data_dir(problem: SearchProblem, data_dir: str | None) -> SearchProblem
             )
         return problem
     if data_dir is not None:
-        path = Path(data_dir)
+        path = data_dir
     elif data.options["data_dir"]:
-        path = Path(str(data.options["data_dir"]))
+        path = str(data.options["data_dir"])
     else:
-        path = paths.writable_folder(paths.ROOT / "data", "--data-dir")
+        path = str(paths.writable_folder(paths.ROOT / "data", "--data-dir"))
     overrides = {**problem.overrides, "data_dir": str(absolute(path, "--data-dir"))}
     return replace(problem, overrides=overrides)
 

@@ -12,7 +12,7 @@ from pipeline.base.paths import ROOT
 from pipeline.execution import ray_environment
 from pipeline.execution.session_folder import session_folder
 from regmix.cores import usable_cores
-from regmix.errors import InputError, first_line
+from regmix.errors import InputError, first_line, shown
 
 _SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": "FATAL"}
 _OWN, _SCRATCH = (
@@ -175,10 +175,12 @@ def check_answers(address: str | None) -> None:
         InputError: where nothing does.
     """
     host, colon, port = (address or "").rpartition(":")
-    if colon and port.isdigit() and "://" not in host:
+    if colon and "://" not in str(address):
+        if not (port.isascii() and port.isdigit()):
+            raise _no_cluster(str(address), ValueError(f"{shown(port)} is no port"))
         try:
             socket.create_connection((host, int(port)), timeout=5).close()
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:  # the last of a name's length
             raise _no_cluster(str(address), error) from None
 
 

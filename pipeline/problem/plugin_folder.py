@@ -1,10 +1,10 @@
 """The folder of `--plugins`: read, made known, and held against what was used before."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from regmix import plugins
 from regmix.plugins import Plugins
+from regmix.user_files import absolute
 
 
 def load_plugins(folder: str | None) -> Plugins | None:
@@ -15,7 +15,7 @@ def load_plugins(folder: str | None) -> Plugins | None:
     """
     if folder is None:
         return None
-    found = Plugins.read(Path(folder))
+    found = Plugins.read(absolute(folder, "--plugins"))
     plugins.install(found)
     return found
 

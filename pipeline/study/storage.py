@@ -249,7 +249,7 @@ def find_study(name: str, storage: str | None, place: Path) -> StudyRecord:
 
     storage = check_storage(storage, create=False)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if storage is None and not (place / "journal.log").exists():
+    if storage is None and not os.path.exists(place / "journal.log"):
         known = [path.parent.name for path in place.parent.glob("*/journal.log")]
         raise unknown("--study", "study", name, known or ["(none yet: make search)"])
     try:

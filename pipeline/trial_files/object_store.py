@@ -89,9 +89,13 @@ class ObjectStoreFiles:
         return files, f"{root}/{number:04d}/{name}"
 
     def _checked(self, call: Callable[[], _T]) -> _T:
+        from pyarrow import ArrowException
+
         try:
             return call()
-        except OSError as error:
+        except (OSError, ArrowException) as error:
+            if isinstance(error, ValueError | NotImplementedError):  # of the URL, not of the store
+                raise
             reason = first_line(error)
             reason = reason.partition("; Details")[0]
             if known := re.search(r"AWS Error ([A-Z_]+)", reason):  # of a sentence with it in it

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from pipeline.base import address
 from pipeline.base.address import check_database, parse, sqlite_file, sqlite_url
+from pipeline.execution.ray_cluster import check_answers
 from pipeline.study.storage import check_storage
 from pipeline.tracking.uri import check_uri, connect, mlflow_url
 from regmix.errors import InputError, masked
+from regmix.reading import read_part
 from tests.support.processes import call, free_port
 
 SECRET = "hunter2"
@@ -285,3 +287,62 @@ def test_a_password_with_a_blank_or_an_at_is_told_how_to_be_written():
         with pytest.raises(InputError, match="%40") as caught:
             parse(text, "--storage")
         assert "a b@" not in str(caught.value)
+
+
+ADDRESSES = ["s3://bucket/runs", "file:///tmp/x", "http://127.0.0.1:9", "sqlite:x.db", "sqlite:/x"]
+
+
+@pytest.mark.parametrize("address_", ADDRESSES)
+@pytest.mark.parametrize("option", ["--runs", "--data-dir", "--plugins"])
+def test_an_address_is_no_folder_of_that_name(tmp_path, monkeypatch, option, address_):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "task.yaml").write_text("data: image_folder\nmodel: small_cnn\nattack: fgsm\n")
+    line = call("search", "--recipe", "task.yaml", option, address_).one_line
+    assert f"{option}: must be a path of this machine" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["task.yaml"]
+
+
+@pytest.mark.parametrize("spec", ["sqlite:x.db", "sqlite:/x.db", "postgresql:d"])
+def test_half_a_url_is_no_journal_of_that_name(tmp_path, monkeypatch, spec):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="--storage: must be a path of this machine"):
+        check_storage(spec)
+    assert check_storage(f"./{spec}".replace("/x", "x")) == str(tmp_path / spec.replace("/x", "x"))
+
+
+NAMES = {"long": "x" * 300, "deep": "/".join(["y" * 200] * 30), "very deep": "a/" * 3000}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("data", ["image_folder", "npz", "cifar10", "tinyimagenet"])
+def test_a_folder_of_images_has_a_name_that_a_path_can_have(name, data):
+    with pytest.raises(InputError, match="File name too long"):
+        read_part(data, {"data_dir": name}, "train")
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("script", ["search", "confirm", "export", "ui"])
+def test_a_folder_of_runs_or_plug_ins_has_a_name_that_a_path_can_have(script, name):
+    study = [] if script in ("search", "ui") else ["--study", "x"]
+    options = ["--runs"] if script in ("ui", "confirm") else ["--runs", "--plugins"]
+    for option in options:
+        assert "File name too long" in call(script, *study, option, name).one_line
+
+
+def test_a_study_s_name_and_a_cluster_s_that_are_too_long_are_told(tmp_path):
+    line = call("export", "--study", "x" * 300, "--runs", tmp_path).one_line
+    assert "unknown study" in line
+    with pytest.raises(InputError, match="no Ray cluster answers"):
+        check_answers("x" * 300 + ":1")
+
+
+@pytest.mark.parametrize("address_", ["127.0.0.1:-1", "127.0.0.1:", "127.0.0.1:x", "h:٣", "h:1 "])
+def test_a_cluster_s_port_is_a_number(address_):
+    """Ray would ask for minutes at port -1."""
+    with pytest.raises(InputError, match="no Ray cluster answers .* is no port"):
+        check_answers(address_)
+
+
+def test_more_seeds_than_a_race_can_have_are_refused(tmp_path):
+    line = call("confirm", "--study", "x", "--runs", tmp_path, "--seeds", "1e9").one_line
+    assert "--seeds must lie in [1, 1000]" in line

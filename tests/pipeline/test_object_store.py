@@ -7,7 +7,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from pipeline.problem.exported import Exported
-from pipeline.trial_files import open_files
+from pipeline.trial_files import object_store, open_files
 from pipeline.trial_files.disk import DiskFiles
 from pipeline.trial_files.object_store import check_url, subfolder
 from regmix.errors import InputError
@@ -123,6 +123,18 @@ def test_a_wrong_url_is_told_before_anything_starts(monkeypatch, url, words):
         check_url(url)
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_what_a_store_s_library_has_no_word_for_is_told_too(monkeypatch):
+    """Such as Azure's without credentials: neither an OSError nor one of the URL."""
+    pyarrow = pytest.importorskip("pyarrow")
+
+    def refuse(url):
+        raise pyarrow.ArrowException(f"Unknown error: no credentials for {url}")
+
+    monkeypatch.setattr(object_store, "_system", refuse)
+    with pytest.raises(InputError, match="no credentials for .*can't be written to"):
+        check_url("abfs://container@account/x")
 
 
 def test_a_bucket_that_is_not_there_is_told(server):
