@@ -141,12 +141,23 @@ def _scalar(loader: _Loader, node: yaml.Node) -> Any:  # noqa: ANN401
         raise _at(node, f"must be a number, but is {shown(node.value)}; correct it") from None
 
 
+_STR, _BREAKS = "tag:yaml.org,2002:str", {"\x85", "\u2028", "\u2029"}
+
+
 class _Dumper(yaml.SafeDumper):
     """PyYAML's writer without anchors, which `read` refuses."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002
         """Return True: what comes twice is written twice."""
         return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Write a text; one that holds another alphabet's line break is escaped, else it would fold."""
+    return dumper.represent_scalar(_STR, text, style='"' if _BREAKS & {*text} else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def dump(content: dict[str, Any]) -> str:

@@ -143,7 +143,8 @@ def test_a_network_that_does_not_fit_is_one_line_and_no_study(tmp_path):
     models = tmp_path / "mine" / "models"
     models.mkdir(parents=True)
     (models / "wrong.py").write_text(
-        "from torch import nn\n\n\ndef wrong(channels, classes, *, width=1):\n"
+        "from torch import nn\nfrom regmix.ranges import Count\n\n\n"
+        "def wrong(channels, classes, *, width: Count = 1):\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(3072, classes))\n"
     )
     typed = ["--recipe", "digits", "--runs", tmp_path / "runs", "--plugins", tmp_path / "mine"]

@@ -93,6 +93,7 @@ CONTENT = st.recursive(
 
 
 @given(st.dictionaries(st.text(), CONTENT))
+@example({"\x85": "a\u2028b", "c": "\u2029 d\x85"})
 @example({"a": ["1e-3", "0x10", "~", "2001-01-01", "on", "<<", "=", " "], "1": 1e300})
 def test_what_is_written_is_read_as_it_was_or_refused_for_a_character(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "written.yaml"
