@@ -152,12 +152,12 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+def _written(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     """Write a text; one that holds another alphabet's line break is escaped, else it would fold."""
     return dumper.represent_scalar(_STR, text, style='"' if _BREAKS & {*text} else None)
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _written)
 
 
 def dump(content: dict[str, Any]) -> str:
