@@ -4,6 +4,7 @@ import numpy as np
 
 from pipeline import pruners, samplers
 from pipeline.race.rounds import RaceProblem, RoundQueue, median_run, survivors
+from pipeline.study import failures
 from pipeline.study.controller import StudyController
 from pipeline.study.events import TrialOutcome
 from pipeline.study.result_order import settle
@@ -20,11 +21,15 @@ from tests.support.controllers import (
 IMAGES = 400
 
 
-def race_at(place, seeds, finalists=(0, 3, 5)):
-    """Return the controller of a race in this folder, as a driver has it once it has begun."""
+def race_at(place, seeds, finalists=(0, 3, 5), again=None):
+    """Return the controller of a race in this folder, as a driver has it once it has begun.
+
+    again: function that opens failed trainings again, of the race's record and what loads it.
+    """
     config = problem_of(epochs=1).config({})
     problem = RaceProblem("s", "digits", dict.fromkeys(finalists, config))
     study = study_at(place, problem)
+    study, numbers = again(study, lambda: study_at(place, problem)) if again else (study, ())
     controller = StudyController(
         study.study,
         problem,
@@ -32,6 +37,7 @@ def race_at(place, seeds, finalists=(0, 3, 5)):
         samplers.factory("random", 0, problem.space),
         RoundQueue(study, tuple(range(1, 1 + seeds)), finalists, reference=0),
     )
+    controller.try_again(numbers)
     controller.requeue_orphans()
     return controller
 
@@ -95,6 +101,32 @@ def test_a_finalist_that_fails_drops_out_and_the_default_never(tmp_path):
             train(race, request, 0.1 if finalist(race, request) == 0 else 0.6)
     assert [finalist(race, race.ask()) for _ in range(2)] == [0, 5]
     assert race.record.eliminated == {3: "failed: diverged"}
+
+
+def test_a_finalist_whose_failure_is_tried_again_catches_up_in_every_round(tmp_path):
+    race = race_at(tmp_path, seeds=2)
+    for request in [race.ask() for _ in range(3)]:
+        if finalist(race, request) == 3:
+            race.tell(request.number, TrialOutcome("FAIL", "out of memory (2 times)"))
+        else:
+            train(race, request, 0.6)
+    for request in [race.ask() for _ in range(2)]:
+        train(race, request, 0.6)
+    assert race.ask() is None and race.record.eliminated.keys() == {3}
+
+    def again(record, load):
+        record, numbers = failures.reopen(record, load)
+        record.readmit({record.trial(number).params["finalist"] for number in numbers})
+        return record, numbers
+
+    later = race_at(tmp_path, seeds=2, again=again)
+    for seed in (1, 2):
+        request = later.ask()
+        assert (finalist(later, request), request.config.seed) == (3, seed)
+        assert later.ask() is None  # the others have raced with this seed
+        train(later, request, 0.6)
+    assert later.ask() is None and later.record.eliminated == {}
+    assert {name: len(runs) for name, runs in survivors(later.record).items()} == {0: 2, 3: 2, 5: 2}
 
 
 def test_the_default_stays_in_the_race_after_a_failure(tmp_path):
