@@ -42,7 +42,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipeline.study.events import TrialOutcome
-from regmix.errors import InputError, cut
+from regmix.errors import InputError, cut, first_line
 from regmix.evaluation.results import FinalEvaluation
 from regmix.ranges import Value
 from regmix.training.metrics import EpochMetrics
@@ -214,6 +214,27 @@ class TrialRecord:
     def constraints(self) -> Mapping[str, float]:
         """Constraint -> by how much it is violated; 0 or less where it holds."""
         return self.frozen.constraints
+
+    def prove(self) -> None:
+        """Read all that is kept of a trial, where it has ended.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError, AssertionError: where it is damaged.
+        """
+        fixed = self.frozen.system_attrs.get("fixed_params", {})
+        assert isinstance(fixed, Mapping), "no parameters"
+        if not self.ended:  # its driver may be between two writes
+            return
+        for epoch, value in self.values.items():
+            assert isinstance(epoch, int) and isinstance(value, float), "no epoch with its value"
+            assert all(
+                isinstance(one, bool | int | float | FinalEvaluation | None)
+                for one in vars(self.metrics(epoch)).values()
+            ), "metrics are numbers"
+        assert isinstance(self.frozen.user_attrs.get("config", {}), Mapping), "no configuration"
+        if self.state == "COMPLETE":
+            assert self.final.count >= self.final.hits >= 0, "no evaluation"
+        str((self.outcome, self.moved, self.retries, self.computed_on, self.origin))
 
     def copy(self) -> "TrialRecord":
         """Return a copy that stays as it is, for whoever reads it in another thread."""
@@ -393,7 +414,7 @@ class StudyRecord:
             self.study.set_user_attr("versions", dict(versions))
 
     def check_format(self) -> None:
-        """Raise InputError where the study is empty or another version of this project wrote it."""
+        """Raise InputError where the study is empty, of another version, or damaged by hand."""
         if not self.study.user_attrs:
             raise InputError(
                 f"--study {self.name}: is empty: its first search was killed as it began; run that "
@@ -405,6 +426,18 @@ class StudyRecord:
                 f"--study {self.name}: has format {found or 1}, and this version reads format "
                 f"{FORMAT}; begin a new study by --study, or use the version that wrote it"
             )
+        place = "its time"
+        try:
+            float(self.seconds)
+            for trial in self.trials():
+                place = f"trial {trial.number}"
+                trial.prove()
+        except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+            raise InputError(
+                f"--study {self.name}: what is kept of {place} is damaged "
+                f"({type(error).__name__}: {first_line(error)[:80]}); restore the study's storage, "
+                "or begin a new study by --study"
+            ) from None
 
     def hold(self, key: str, identity: Mapping[str, Any]) -> None:
         """Store what may not change under a study's name, or prove that it is still the same.

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 
+_RESTORE = "restore it, or choose another name by --study"
+# what Optuna raises depends on which record of a journal is wrong
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
+
+
 def study_folder(runs: Path, study: str) -> Path:
     """Return the folder of a study's journal, checkpoints and weights; `exclusive` makes it.
 
@@ -120,6 +125,10 @@ def _take(path: Path, place: Path, stack: contextlib.ExitStack, *, wait: bool) -
         except FileNotFoundError:  # who held it was refused, and took the folder away
             if path.parent != place:
                 raise
+        except IsADirectoryError:
+            raise InputError(
+                f"{path}: must be a file of this tool, but is a folder; remove it"
+            ) from None
         except Timeout:
             holder = path.read_text().strip() or "another process"
             raise InputError(
@@ -161,7 +170,8 @@ def open_storage(
     from optuna.storages.journal import JournalFileBackend
 
     try:
-        if path.exists():
+        if os.path.lexists(path):
+            regular_file(path, _RESTORE)
             _check_journal(path)
             if mend:
                 mend_journal(path)
@@ -172,11 +182,8 @@ def open_storage(
         ) from None
     except InputError:
         raise
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"--storage {path}: is no Optuna journal or is damaged ({error}); restore it, or "
-            "choose another name by --study"
-        ) from None
+    except _DAMAGED as error:
+        raise _no_journal(path, first_line(error)[:80]) from None
 
 
 def existing_study(
@@ -192,7 +199,7 @@ def existing_study(
         InputError: where its storage can't be opened.
     """
     file = _file_of(storage, place)
-    if file is not None and not file.exists() and os.access(file.parent, os.W_OK):
+    if file is not None and not os.path.lexists(file) and os.access(file.parent, os.W_OK):
         return None  # else to open it says what is wrong
     import optuna
 
@@ -275,6 +282,8 @@ def mend_journal(path: Path) -> None:
     with open(path, "r+b") as file:
         content = file.read()
         whole = content.rfind(b"\n") + 1
+        if whole and not _is_record(content[:whole].splitlines()[-1]):  # Optuna looks at it late
+            raise _no_journal(path, "its last line is no record")
         if whole < len(content):
             file.truncate(whole)
 
@@ -283,18 +292,23 @@ def _check_journal(path: Path) -> None:
     """Raise InputError where a file that is not empty doesn't begin as Optuna's journals do."""
     with open(path, "rb") as file:
         first = file.readline(1 << 16)
-    record = False
-    try:
-        found = json.loads(first) if first.endswith(b"\n") else {}
-        record = isinstance(found, dict) and "op_code" in found
-    except (ValueError, RecursionError):
-        pass
     begun = not first.endswith(b"\n") and first.startswith(b'{"op_code'[: len(first)])
-    if not (record or begun):  # a kill may have cut the first line
-        raise InputError(
-            f"--storage {path}: is no Optuna journal or is damaged (its first line is no record); "
-            "restore it, or choose another name by --study"
-        )
+    if not (begun or (first.endswith(b"\n") and _is_record(first))):
+        raise _no_journal(path, "its first line is no record")  # a kill may have cut it
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "op_code" in found
+
+
+def _no_journal(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"--storage {path}: is no Optuna journal or is damaged ({reason}); {_RESTORE}"
+    )
 
 
 def _open_database(url: str, beat: int | None) -> "BaseStorage":

@@ -1,11 +1,13 @@
 """Files of trials on a disk."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from regmix import atomic
+from regmix.user_files import regular_file
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,23 @@ class DiskFiles:
     def list(self) -> Iterator[tuple[int, str]]:
         """Walk through the folders."""
         for folder in sorted(self.root.glob("[0-9]*")):
-            if not folder.name.isdecimal():  # somebody's copy
+            if not folder.name.isdecimal() or not folder.is_dir():  # somebody's copy
                 continue
             with contextlib.suppress(FileNotFoundError):  # another driver removes files too
                 yield from [(int(folder.name), path.name) for path in sorted(folder.iterdir())]
 
     def read(self, number: int, name: str) -> bytes | None:
-        """Read a file."""
+        """Read a file.
+
+        Raises:
+            InputError: for what somebody put in its place, such as a folder or a pipe.
+        """
+        path = self._path(number, name)
+        if not os.path.lexists(path):
+            return None
         try:
-            return self._path(number, name).read_bytes()
-        except FileNotFoundError:
+            return regular_file(path, "remove it").read_bytes()
+        except FileNotFoundError:  # another driver removes files too
             return None
 
     def write(self, number: int, name: str, content: bytes | memoryview) -> None:

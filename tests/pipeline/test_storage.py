@@ -1,5 +1,6 @@
 """The folder, lock and storage of a study, after kills and with foreign files."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,8 @@ from pipeline.study import records
 from pipeline.study.records import FORMAT
 from pipeline.study.storage import exclusive, find_study, mend_journal, open_storage, study_folder
 from regmix.errors import InputError
-from tests.support.controllers import study_at
+from tests.support.controllers import controller_at, finish, study_at
+from tests.support.processes import call
 
 
 def study_with_trials(place, count=3):
@@ -111,3 +113,113 @@ def test_a_study_of_another_format_is_refused_in_one_line(tmp_path, monkeypatch,
     assert message.startswith(f"--study s: has format {stored}, and this version reads format")
     assert "begin a new study by --study" in message
     assert "\n" not in message and len(message) < 300
+
+
+# ---- a study that was damaged by hand
+
+
+@pytest.fixture(scope="module")
+def _journal(tmp_path_factory):
+    place = tmp_path_factory.mktemp("study")
+    controller = controller_at(place)
+    finish(controller, controller.ask())
+    return (place / "journal.log").read_bytes()
+
+
+@pytest.fixture
+def place(_journal, tmp_path):
+    """The folder of a study with a complete trial, below a folder of runs."""
+    folder = tmp_path / "runs" / "studies" / "s"
+    folder.mkdir(parents=True)
+    (folder / "journal.log").write_bytes(_journal)
+    return folder
+
+
+def told(place):
+    """Return the one line that each command has for a study, the search's last."""
+    runs = place.parents[1]
+    words = ("--study", "s", "--runs", runs)
+    call("export", *words, "--out", runs / "out").one_line  # noqa: B018
+    typed = ("--recipe", "digits", "--set", "epochs=4", *words)
+    return call("search", *typed).one_line
+
+
+TAILS = {
+    "an unknown record": b'{"op_code": 999, "worker_id": "x"}\n',
+    "a record of another kind": b'{"op_code": "a", "worker_id": "x"}\n',
+    "a record without fields": b'{"op_code": 4, "worker_id": "x"}\n',
+    "deep lists": b"[" * 100_000 + b"\n",
+    "a list": b"[]\n",
+}
+
+
+@pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS)
+def test_a_journal_with_what_nobody_writes_is_one_line(place, tail):
+    with open(place / "journal.log", "ab") as file:
+        file.write(tail)
+    assert "is no Optuna journal or is damaged" in told(place)
+
+
+def test_a_journal_with_text_at_its_end_is_not_written_to(place):
+    with open(place / "journal.log", "ab") as file:
+        file.write(b"garbage\n")
+    with pytest.raises(InputError, match="its last line is no record"):
+        open_storage(None, place)
+
+
+def test_any_field_of_a_journal_that_is_lost_is_one_line_or_nothing(place, _journal):
+    lines = _journal.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        for field in json.loads(line).keys() - {"worker_id"}:
+            changed = json.dumps({**json.loads(line), field: None}).encode() + b"\n"
+            path = place / "journal.log"
+            path.write_bytes(b"".join([*lines[:number], changed, *lines[number + 1 :]]))
+            result = call("export", "--study", "s", "--runs", place.parents[1])
+            assert result.code == 2 and len(result.err.splitlines()) == 1, (field, line)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epoch_1", []), ("epoch_1", "x"), ("outcome", 1), ("config", 1), ("computed_on", [1])],
+)
+def test_an_attribute_of_a_trial_that_was_changed_by_hand_is_one_line(place, name, value):
+    # no storage writes to a trial that has ended, but its file can be edited
+    record = {"op_code": 8, "worker_id": "x", "trial_id": 0, "user_attr": {name: value}}
+    path = place / "journal.log"
+    lines = path.read_bytes().splitlines(keepends=True)
+    end = max(n for n, line in enumerate(lines) if json.loads(line)["op_code"] == 6)
+    path.write_bytes(b"".join([*lines[:end], json.dumps(record).encode() + b"\n", *lines[end:]]))
+    assert "what is kept of trial 0 is damaged" in told(place)
+
+
+def _kinds(path):
+    path.unlink(missing_ok=True)
+    return {
+        "a pipe": lambda: os.mkfifo(path),
+        "a folder": path.mkdir,
+        "a loop": lambda: path.symlink_to(path.name),
+        "a device": lambda: path.symlink_to("/dev/null"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a loop", "a device"])
+def test_what_lies_in_place_of_a_journal_is_one_line(place, kind):
+    _kinds(place / "journal.log")[kind]()
+    result = call("search", "--recipe", "digits", "--study", "s", "--runs", place.parents[1])
+    assert "can't be read" in result.one_line
+    with pytest.raises(InputError):
+        find_study("s", None, place)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a loop", "a device"])
+def test_what_lies_in_place_of_weights_is_one_line(place, kind):
+    (place / "trials" / "0000").mkdir(parents=True)
+    _kinds(place / "trials" / "0000" / "weights.safetensors")[kind]()
+    result = call("export", "--study", "s", "--runs", place.parents[1], "--out", place / "out")
+    assert "can't be read" in result.one_line
+
+
+def test_a_folder_in_place_of_the_lock_is_one_line(place):
+    (place / "lock").mkdir()
+    line = call("search", "--recipe", "digits", "--study", "s", "--runs", place.parents[1])
+    assert "is a folder; remove it" in line.one_line
