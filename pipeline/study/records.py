@@ -41,6 +41,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from pipeline.study import optuna_private
 from pipeline.study.events import TrialOutcome
 from regmix.errors import InputError, cut, first_line
 from regmix.evaluation.results import FinalEvaluation
@@ -221,8 +222,7 @@ class TrialRecord:
         Raises:
             KeyError, TypeError, ValueError, AttributeError, AssertionError: where it is damaged.
         """
-        fixed = self.frozen.system_attrs.get("fixed_params", {})
-        assert isinstance(fixed, Mapping), "no parameters"
+        optuna_private.enqueued_params(self.frozen)
         if not self.ended:  # its driver may be between two writes
             return
         for epoch, value in self.values.items():
