@@ -162,7 +162,7 @@ def images(chance, root):
                 pixels = np.full((size, size, 3), 20 * label + number, np.uint8)
                 Image.fromarray(pixels).save(place / f"{number}.png")
     for _ in range(chance.choice([0, 1, 1, 2])):
-        files = sorted(path for path in root.rglob("*.png"))
+        files = sorted(path for path in root.rglob("*.png") if path.is_file())
         if files:
             _spoil(chance, root, chance.choice(files))
 
