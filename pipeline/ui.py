@@ -38,7 +38,7 @@ _PATIENCE = 120  # seconds for MLflow's first answer; ten are usual
 _BUSY = 5  # seconds in which another program may write to the database
 _PAUSE = 5  # seconds, after which a study that has begun meanwhile is shown too
 _QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-_QUIET |= {"PYTHONSAFEPATH": "1"}  # the working folder may hold a mlflow.py of somebody's own
+_QUIET |= {"PYTHONSAFEPATH": "1"}  # no folder of a user's may stand for a package
 _KEPT = "MLFLOW_SERVER_"  # who may ask; MLflow's other variables would show another database
 _STUDIES = "SELECT 1 FROM experiments WHERE experiment_id > 0 AND lifecycle_stage = 'active'"
 _OURS = """
@@ -162,6 +162,7 @@ def _start(path: Path, args: argparse.Namespace, said: IO[bytes]) -> "subprocess
     return subprocess.Popen(
         words,
         env=_environment(),
+        cwd=path.parent,  # which uvicorn puts on the path of modules
         stdin=subprocess.DEVNULL,
         stdout=said,
         stderr=said,

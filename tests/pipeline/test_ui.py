@@ -110,9 +110,13 @@ def line_with(process, word):
 
 
 @pytest.mark.process(seconds=10)
-def test_it_prints_addresses_serves_and_leaves_nothing_behind(runs, client, experiment, view):
+def test_it_prints_addresses_serves_and_leaves_nothing_behind(
+    runs, client, experiment, view, tmp_path
+):
+    for name in ("mlflow", "yaml", "random"):  # the user's, in the folder where they are
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('another module')")
     port = free_port()
-    process = start("ui", "--runs", runs, "--port", port, cold=True)
+    process = start("ui", "--runs", runs, "--port", port, cwd=tmp_path, cold=True)
     table = line_with(process, "wamr-digits trials: ").split()[-1]
     charts = line_with(process, "wamr-digits charts: ").split()[-1]
     base = f"http://127.0.0.1:{port}"
