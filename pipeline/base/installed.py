@@ -49,6 +49,8 @@ def missing() -> str:
         return "Python {}.{} or newer is needed, but this is {}.{}".format(
             *OLDEST, *sys.version_info[:2]
         )
+    if sys.flags.optimize > 1:
+        return "-OO and PYTHONOPTIMIZE=2 strip the docstrings that Ray reads: leave them out"
     lack = [name for name, module in PACKAGES.items() if importlib.util.find_spec(module) is None]
     if len(lack) > 1:
         return f"these packages are missing: {', '.join(lack)}"

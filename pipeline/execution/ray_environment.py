@@ -27,6 +27,7 @@ ALWAYS = {
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _SOCKET = 107  # bytes that the name of a socket may have
 _WITHIN = len("/rgmx-1234/session_2026-01-01_00-00-00_123456_1234567/sockets/plasma_store")
+_PROGRAMS = os.defpath.split(os.pathsep)
 _FILES = 512  # open files, below which Ray's processes do not come up
 
 
@@ -43,6 +44,7 @@ def of_its_own() -> None:
         del os.environ[name]
     os.environ.update(ALWAYS | _LOOPBACK | {"RAY_AUTH_TOKEN": secrets.token_urlsafe(32)})
     _put_root_first()
+    _complete_path()
     _allow_files()
 
 
@@ -51,6 +53,12 @@ def of_a_cluster() -> None:
     for name, value in ALWAYS.items():
         os.environ.setdefault(name, value)
     _put_root_first()
+
+
+def _complete_path() -> None:
+    """Let Ray find the system's own programs, without which its workers never come up."""
+    known = os.environ.get("PATH", "").split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join(filter(None, dict.fromkeys([*known, *_PROGRAMS])))
 
 
 def _put_root_first() -> None:

@@ -17,6 +17,8 @@ from regmix.errors import InputError
 from tests.support.processes import ROOT, free_port, start, wait_for
 from tests.support.studies import search_arguments, states
 
+PROGRAMS = os.defpath.split(":")
+
 
 def test_a_session_folder_goes_with_its_session_and_its_neighbours_stay(tmp_path):
     with session_folder(tmp_path, "rgmx-") as one, session_folder(tmp_path, "rgmx-") as two:
@@ -72,6 +74,29 @@ def test_of_the_environment_nothing_reaches_it_that_is_meant_for_another_ray(mon
         os.environ.clear()
         os.environ.update(before)
     assert "junk" not in given.values() and given["RAY_AUTH_MODE"] == "token"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("/mine", ["/mine", *PROGRAMS]),
+        ("", PROGRAMS),
+        (None, PROGRAMS),
+        (f"/mine:{os.defpath}", ["/mine", *PROGRAMS]),
+        ("/usr/bin", ["/usr/bin", *(place for place in PROGRAMS if place != "/usr/bin")]),
+    ],
+)
+def test_the_systems_programs_are_found_whatever_path_says(given, expected):
+    """Ray's workers are begun by some of them: without, a search waited for them for ever."""
+    before = dict(os.environ)
+    try:
+        os.environ.pop("PATH")
+        os.environ.update({} if given is None else {"PATH": given})
+        ray_environment.of_its_own()
+        assert os.environ["PATH"].split(":") == expected
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def test_of_a_cluster_what_the_user_says_holds(monkeypatch):

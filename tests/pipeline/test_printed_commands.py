@@ -97,6 +97,15 @@ def test_without_the_environment_a_command_says_what_is_missing(script):
     assert f"pipeline/{script}.py" in line
 
 
+@pytest.mark.process
+def test_a_python_without_docstrings_is_told_before_ray_waits_for_its_processes():
+    command = [sys.executable, "-OO", str(ROOT / "pipeline" / "search.py"), "--help"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 2 and ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert "strip the docstrings that Ray reads: leave them out" in line and len(line) < 300
+
+
 @pytest.mark.process(seconds=20)
 def test_what_a_search_prints_can_be_pasted_into_a_bare_shell(tmp_path, cluster):
     """In a folder whose name holds all that a shell, a URL and MLflow could stumble over."""
