@@ -46,11 +46,16 @@ class Running:
 
     @property
     def out(self):
-        return (self.folder / "stdout").read_text(errors="replace")
+        return self._said("stdout")
 
     @property
     def err(self):
-        return (self.folder / "stderr").read_text(errors="replace")
+        return self._said("stderr")
+
+    def _said(self, stream):
+        """Return what it printed, read in the letters that the case asked for."""
+        asked = self.case.variables.get("PYTHONIOENCODING", "").partition(":")[0]
+        return (self.folder / stream).read_text(asked or None, errors="replace")
 
     @property
     def accepted(self):
