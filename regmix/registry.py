@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from regmix import signature
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError, cut, first_line, unknown
 from regmix.signature import Contract, Option
 from regmix.source_importer import SourceFile, SourceImporter
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:  # a configuration is checked without loading torch
 
 KINDS = ("data", "model", "attack", "loss")
 """The kinds that a configuration consists of; `add_kind` adds others for other packages."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,28 @@ def check_names(paths: Mapping[str, object]) -> None:
                 raise InputError(
                     f"{path}: the tool has {article} {name} of this name; rename the file"
                 )
+
+
+def built(kind: str, name: str, build: Callable[[], T]) -> T:
+    """Return what builds a variant, such as a sampler.
+
+    Args:
+        kind, name: the variant, for the message.
+        build: function that calls the variant's own.
+
+    Raises:
+        InputError: where a plug-in fails at it.
+    """
+    try:
+        return build()
+    except InputError:
+        raise
+    except Exception as error:
+        place = plugin_place(error)
+        if place is None:
+            raise
+        reason = cut(f"{type(error).__name__}: {first_line(error)}", 120)
+        raise InputError(f"{place}: {kind} {name} can't be built ({reason}); correct it") from error
 
 
 def plugin_place(error: Exception) -> str | None:

@@ -20,6 +20,7 @@ from pipeline.problem.problem import SearchProblem
 from pipeline.samplers.grid import grid_of
 from pipeline.study import failures, warm_start
 from pipeline.study.budget import TimeBudget
+from pipeline.study.contracts import SamplerFactory
 from pipeline.study.controller import StudyController
 from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.queue import SampledQueue
@@ -144,6 +145,7 @@ def _prove(request: SearchRequest, study: StudyRecord | None) -> _Proved:
     if request.sampler == "grid":
         grid_of(request.problem.space.ranges, request.seed)
     enqueued = warm_start.read(request.problem, request.enqueue, request.plugins)
+    _sampler(request)(0)  # a plug-in may fail at it
     images = _load_images(request.problem)
     if study is not None:
         study.compare("data", images.identity())
@@ -211,13 +213,18 @@ def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
         study.study,
         problem,
         pruners.build(_pruner(request), problem.config({}).epochs),
-        samplers.factory(request.sampler, request.seed, problem.space, front=request.rules.front),
+        _sampler(request),
         SampledQueue(study.study, _total(request, extent.get("trials"), "budget" in extent)),
         TimeBudget(budget, before=study.seconds, begun=session.PROCESS_START),
         control_every=request.control_every,
         min_clean=request.rules.min_clean,
         heartbeat=_heartbeat(request, study),
     )
+
+
+def _sampler(request: SearchRequest) -> SamplerFactory:
+    space, front = request.problem.space, request.rules.front
+    return samplers.factory(request.sampler, request.seed, space, front=front)
 
 
 def _total(request: SearchRequest, trials: float | None, timed: bool) -> int | None:

@@ -8,6 +8,7 @@ stored, so it forgets nothing when a driver dies.
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from optuna.pruners import BasePruner
@@ -56,9 +57,9 @@ def build(spec: str, epochs: int) -> Pruner:
             raise InputError(
                 f"command line: --pruner {spec}: {name} goes round no other pruner; put it last"
             )
-    pruner = _with_reason(inner, _find(inner)(epochs))
+    pruner = _with_reason(inner, registry.built(KIND, inner, partial(_find(inner), epochs)))
     for name in reversed(outer):
-        pruner = _find(name)(epochs, inner=pruner)
+        pruner = registry.built(KIND, name, partial(_find(name), epochs, inner=pruner))
     return pruner
 
 

@@ -17,7 +17,7 @@ from pipeline.samplers._derived import DerivedSampler, with_both_accuracies
 from pipeline.samplers._resuming import ResumingSampler
 from pipeline.study.contracts import SamplerFactory
 from regmix import registry
-from regmix.errors import unknown
+from regmix.errors import InputError, unknown
 from regmix.signature import Contract
 
 KIND = "sampler"
@@ -68,7 +68,13 @@ def factory(name: str, seed: int, space: SearchSpace, *, front: bool = False) ->
 
     def build(number: int) -> BaseSampler:
         stream = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        sampler = make(SamplerContext(stream, seed, space))
+        context = SamplerContext(stream, seed, space)
+        sampler = registry.built(KIND, name, lambda: make(context))
+        if not isinstance(sampler, BaseSampler):
+            raise InputError(
+                f"--sampler {name}: must return one of Optuna's samplers, but returns "
+                f"{type(sampler).__name__}; correct the plug-in"
+            )
         return ResumingSampler(DerivedSampler(sampler, with_both_accuracies) if front else sampler)
 
     return build

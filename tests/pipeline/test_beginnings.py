@@ -138,6 +138,30 @@ def test_what_a_study_is_built_of_is_rehearsed_each_once(tmp_path):
     assert len(built) == 4 + 2 + 2
 
 
+FAILING = {
+    "samplers": [
+        ("return context.seeds", "mine.py:5: sampler mine can't be built (AttributeError"),
+        ("return 3", "--sampler mine: must return one of Optuna's samplers, but returns int"),
+    ],
+    "pruners": [("return epochs / 0", "mine.py:5: pruner mine can't be built (ZeroDivision")],
+}
+
+
+@pytest.mark.process(seconds=4)
+def test_a_sampler_or_pruner_that_fails_when_it_is_built_is_one_line_and_no_study(tmp_path):
+    runs, mine = tmp_path / "runs", tmp_path / "mine"
+    for folder, cases in FAILING.items():
+        (mine / folder).mkdir(parents=True)
+        given = {"samplers": "context", "pruners": "epochs"}[folder]
+        for code, expected in cases:
+            file = mine / folder / "mine.py"
+            file.write_text(f'"""Fails."""\n\n\ndef mine({given}):\n    {code}\n')
+            typed = ["--recipe", "digits", "--runs", runs, "--plugins", mine]
+            result = run("search", *typed, f"--{folder[:-1]}", "mine", "--set", *SMALL)
+            assert expected in result.one_line
+            assert not runs.exists()
+
+
 @pytest.mark.process(seconds=6)
 def test_a_network_that_does_not_fit_is_one_line_and_no_study(tmp_path):
     models = tmp_path / "mine" / "models"
