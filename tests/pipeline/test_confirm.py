@@ -65,7 +65,7 @@ def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_i
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        (["--seeds", 0], "--seeds must be at least 1"),
+        (["--seeds", 0], "--seeds must lie in [1, 1000]"),
         (["--top", "some"], "--top must be a number, but is 'some'"),
         (["--study", "wamr-digit"], "unknown study 'wamr-digit'; did you mean 'wamr-digits'?"),
     ],

@@ -172,7 +172,7 @@ def test_it_can_be_ended_while_it_starts(runs, ending):
         (["--host", "1.2.3.4"], "can't listen on 1.2.3.4:5000"),
         (["--host", "::2"], "can't listen on ::2:5000"),
         (["--host", "127.0.0.1:80"], "can't listen on 127.0.0.1:80:5000"),
-        (["--runs", "x" * 300], "no study is in it yet"),
+        (["--runs", "x" * 300], "can't be opened (File name too long); shorten it"),
         (["--runs", "/dev/null"], "no study is in it yet"),
         (["--runs", "nowhere"], "no study is in it yet; run `make search`"),
     ],
