@@ -54,6 +54,18 @@ def followed(name: str | Path, place: str) -> Path:
         raise InputError(f"{place}: {shown(str(name))} is a circle of links; correct it") from None
 
 
+def irregularity(path: Path) -> str:
+    """Return why a path is no regular file, '' where it is one; nothing is opened.
+
+    Raises:
+        OSError: where there is nothing, or it can't be looked at.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return ""
+    return "it is a folder" if stat.S_ISDIR(mode) else "it is no regular file"
+
+
 def regular_file(path: Path, remedy: str = "check the path") -> Path:
     """Return the path of a file that is there and can be read to its end.
 
@@ -65,11 +77,10 @@ def regular_file(path: Path, remedy: str = "check the path") -> Path:
         InputError: for what is missing, a folder, a pipe, a device, or a path that can't be.
     """
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISREG(mode):
+        reason = irregularity(path)
+        if not reason:
             with open(path, "rb"):
                 return path
-        reason = "it is a folder" if stat.S_ISDIR(mode) else "it is no regular file"
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
     raise InputError(f"{cut(str(path), 120)}: can't be read ({reason}); {remedy}")

@@ -3,7 +3,6 @@
 import os
 import queue
 import sqlite3
-import stat
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from regmix.errors import InputError, first_line, masked, shown
-from regmix.user_files import absolute
+from regmix.user_files import absolute, irregularity
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
@@ -190,12 +189,11 @@ def _check_sqlite(path: Path, place: str, known: str, *, create: bool) -> None:
         return
     # asked without opening it: to close a file drops this process's locks on it, SQLite's too
     try:
-        mode = path.stat().st_mode
+        reason = irregularity(path)
     except OSError as error:
         raise InputError(f"{place}: can't be opened ({error.strerror}); check the path") from None
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
-        raise InputError(f"{place}: can't be opened (it is {kind}); give another file")
+    if reason:
+        raise InputError(f"{place}: can't be opened ({reason}); give another file")
     try:
         address = f"file:{quote(str(path))}?mode=rw"
         with closing(sqlite3.connect(address, uri=True, timeout=_CONNECT)) as connection:

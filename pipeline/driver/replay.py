@@ -17,7 +17,7 @@ def prove(exported: Exported, data: Split) -> None:
     Raises:
         InputError: where network, attack, loss, images and batches don't fit.
     """
-    compute_on(int(exported.machine.get("threads", 1)))
+    compute_on(exported.machine["threads"])
     from regmix.training.rehearsal import rehearse
 
     channels, height, width = data.train.images.shape[1:]
@@ -33,7 +33,7 @@ def replay(exported: Exported, data: Split, path: Path) -> Exported:
         data: its images.
         path: the file to write.
     """
-    compute_on(int(exported.machine.get("threads", 1)))
+    compute_on(exported.machine["threads"])
     from regmix.device import device, machine
     from regmix.training import checkpoint
     from regmix.training.trainer import RegMixTrainer

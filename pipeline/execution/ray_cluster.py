@@ -15,10 +15,8 @@ from regmix.cores import usable_cores
 from regmix.errors import InputError, first_line, shown
 
 _SILENT: dict[str, Any] = {"log_to_driver": False, "logging_level": "FATAL"}
-_OWN, _SCRATCH = (
-    "rgmx-",
-    "regmix-",
-)  # the folder of a search's own Ray, and that for its other files
+_OWN = "rgmx-"  # begins the name of the folder of a search's own Ray
+_SCRATCH = "regmix-"  # and of that for what else Ray insists on
 
 
 @dataclass(frozen=True)

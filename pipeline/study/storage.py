@@ -172,9 +172,7 @@ def open_storage(
     try:
         if os.path.lexists(path):
             regular_file(path, _RESTORE)
-            _check_journal(path)
-            if mend:
-                mend_journal(path)
+            (mend_journal if mend else _check_journal)(path)
         return JournalStorage(JournalFileBackend(str(path)))
     except OSError as error:
         raise InputError(
@@ -255,7 +253,7 @@ def find_study(name: str, storage: str | None, place: Path) -> StudyRecord:
     import optuna
 
     storage = check_storage(storage, create=False)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    _quiet()
     if storage is None and not os.path.exists(place / "journal.log"):
         known = [path.parent.name for path in place.parent.glob("*/journal.log")]
         raise unknown("--study", "study", name, known or ["(none yet: make search)"])

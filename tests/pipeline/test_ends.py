@@ -144,6 +144,7 @@ def test_a_full_device_is_left_and_the_command_goes_on(monkeypatch):
         stream = streams._patient(full, os.dup(full.fileno()))
         for _ in range(3):
             print("x" * 10_000, "\u2026", file=stream, flush=True)
+        assert os.path.samestat(os.fstat(stream.fileno()), os.stat(os.devnull))
 
 
 @pytest.mark.parametrize("value", ["", "0", "-1", "x", "9" * 30, "1e3", "\u0663"])

@@ -15,7 +15,7 @@ CONFIG = problem_of().config({})
 MESSAGES = [
     WorkerRequest(3, CONFIG.flat(), 2, "s3://bucket/folder", 2),
     EpochResult(metrics(4, 0.5), MACHINE, VERSIONS),
-    OtherCode("here", "/opt/regmix", "0f"),
+    OtherCode("here", "clone", "0f"),
     epoch_result(1, 0.25, co_detected=True),
     TrialFailure("bug", "ValueError: no", "Traceback (most recent call last):\n"),
     DiskFailure(28, "weights.safetensors"),
