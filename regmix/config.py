@@ -50,6 +50,8 @@ class TrainConfig:
     split_seed: Seed = 0
     eval_epsilon: PositiveUnitInterval = 8 / 255  # L-inf radius of evaluation, pixels in [0, 1]
     eval_steps: Count = 10  # of each PGD in the validation ensemble
+    eval_step_schedule: Literal["falling", "constant"] = "falling"  # of their lengths
+    eval_every: Count = 1  # epochs from one validation to the next; the last has one too
     eval_seed: Seed = 0  # of the attacks' random starts: the same for all trials
     judgement: Literal["trial", "finalist"] = "trial"  # level at the end, see `apgd_levels`
     epochs: Count = 30
@@ -198,4 +200,4 @@ def own_options() -> dict[str, Option]:
 
 TASK = frozenset(
     {"train_images", "valid_images", "split_seed", "eval_epsilon", "eval_steps", "eval_seed"}
-) | frozenset({"epochs", "seed", "data", "judgement"})
+) | frozenset({"eval_step_schedule", "eval_every", "epochs", "seed", "data", "judgement"})

@@ -11,7 +11,7 @@ def test_both_ways_search_for_the_same_seconds_and_are_not_measured_twice(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(against_random, "RESULTS", tmp_path / "rows.jsonl")
-    small = {"epochs": 3, "train_images": 100, "valid_images": 50, "width": 4, "eval_steps": 4}
+    small = {"epochs": 3, "train_images": 100, "valid_images": 50, "width": 4, "eval_every": 1}
     monkeypatch.setattr(against_random, "SET", small)
     monkeypatch.setattr(against_random, "clock", itertools.count().__next__)  # a second an epoch
     assert against_random.main(["--seeds", "1", "--budget", "30"]) == 0

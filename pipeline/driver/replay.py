@@ -43,9 +43,8 @@ def replay(exported: Exported, data: Split, path: Path) -> Exported:
     metrics = exported.metrics
     for metrics in trainer.epochs():
         print(
-            f"epoch {metrics.epoch:3d}/{exported.config.epochs}  loss {metrics.train_loss:.4f}  "
-            f"clean {metrics.valid_clean:.4f}  robust {metrics.valid_robust:.4f}"
-            f"{'  CATASTROPHIC OVERFITTING' if metrics.co_detected else ''}",
+            f"epoch {metrics.epoch:3d}/{exported.config.epochs}  loss {metrics.train_loss:.4f}"
+            f"{_validation(metrics)}{'  CATASTROPHIC OVERFITTING' if metrics.co_detected else ''}",
             flush=True,
         )
     weights, best = path.with_suffix(".safetensors"), None
@@ -69,6 +68,13 @@ def replay(exported: Exported, data: Split, path: Path) -> Exported:
     again.write(path)
     print(f"wrote {path}")
     return again
+
+
+def _validation(metrics: EpochMetrics) -> str:
+    clean, robust = metrics.valid_clean, metrics.valid_robust
+    if clean is None or robust is None:
+        return ""
+    return f"  clean {clean:.4f}  robust {robust:.4f}"
 
 
 def _print_final(metrics: EpochMetrics, steps: int) -> None:

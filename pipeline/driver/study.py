@@ -209,10 +209,11 @@ def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
     """Build the controller; what an earlier session asked for holds until it is asked anew."""
     extent = study.set_extent(request.trials, request.budget)
     problem, budget = request.problem, extent.get("budget", float("inf"))
+    config = problem.config({})
     return StudyController(
         study.study,
         problem,
-        pruners.build(_pruner(request), problem.config({}).epochs),
+        pruners.build(_pruner(request), config.epochs, config.eval_every),
         _sampler(request),
         SampledQueue(study.study, _total(request, extent.get("trials"), "budget" in extent)),
         TimeBudget(budget, before=study.seconds, begun=session.PROCESS_START),

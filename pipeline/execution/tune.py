@@ -131,7 +131,7 @@ class TuneSession:
             raise _other_code(reply)
         if isinstance(reply, TrialFailure):
             self._take_failure(number, reply)
-        elif reply.metrics.epoch not in self.controller.record.trial(number).values:
+        elif reply.metrics.epoch not in self.controller.record.trial(number).known:
             self._settle(number, reply)  # else its checkpoint was lost
         return number in self._outcomes
 

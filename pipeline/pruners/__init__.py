@@ -2,14 +2,17 @@
 
 Each function takes the number of epochs of a full run and returns a pruner that can also say why,
 or any of Optuna's pruners. Some, marked by a parameter `inner`, go round another one:
-`collapse+halving` is halving within collapse. A pruner reads nothing but what the study has
-stored, so it forgets nothing when a driver dies.
+`collapse+halving` is halving within collapse. Pruners are asked after epochs that have a value to
+compare; one that speaks at certain epochs takes `eval_every` too, the number of epochs from one
+validation to the next. A pruner reads nothing but what the study has stored, so it forgets nothing
+when a driver dies.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from optuna.pruners import BasePruner
 
@@ -20,7 +23,9 @@ from regmix.errors import InputError, unknown
 from regmix.signature import Contract
 
 KIND = "pruner"
-registry.add_kind(KIND, Path(__file__).parent, __name__, Contract(("epochs",), optional=("inner",)))
+registry.add_kind(
+    KIND, Path(__file__).parent, __name__, Contract(("epochs",), optional=("inner", "eval_every"))
+)
 
 
 def names() -> tuple[str, ...]:
@@ -41,26 +46,38 @@ def split(spec: str) -> list[str]:
     return found
 
 
-def build(spec: str, epochs: int) -> Pruner:
+def build(spec: str, epochs: int, eval_every: int = 1) -> Pruner:
     """Build a pruner.
 
     Args:
         spec: names joined by '+', the outermost first, such as 'collapse+halving'.
         epochs: number of epochs of a full run.
+        eval_every: number of epochs from one validation to the next.
 
     Raises:
         InputError: for an unknown name, or one inside another that goes round nothing.
     """
     *outer, inner = split(spec)
     for name in outer:
-        if "inner" not in inspect.signature(_find(name)).parameters:
+        if "inner" not in _parameters(name):
             raise InputError(
                 f"command line: --pruner {spec}: {name} goes round no other pruner; put it last"
             )
-    pruner = _with_reason(inner, registry.built(KIND, inner, partial(_find(inner), epochs)))
+    pruner = _with_reason(inner, _built(inner, epochs, eval_every))
     for name in reversed(outer):
-        pruner = registry.built(KIND, name, partial(_find(name), epochs, inner=pruner))
+        pruner = _built(name, epochs, eval_every, inner=pruner)
     return pruner
+
+
+def _built(name: str, epochs: int, eval_every: int, **inner: Pruner) -> Any:  # noqa: ANN401
+    given: dict[str, Any] = dict(inner)
+    if "eval_every" in _parameters(name):
+        given["eval_every"] = eval_every
+    return registry.built(KIND, name, partial(_find(name), epochs, **given))
+
+
+def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(_find(name)).parameters
 
 
 def _find(name: str) -> Callable[..., Pruner]:

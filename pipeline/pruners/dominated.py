@@ -22,14 +22,13 @@ class Dominated:
 
     def stop(self, study: Study, trial: FrozenTrial) -> Stop | None:
         """Return the inner pruner's reason and which trial is better in both."""
-        stop = self.inner.stop(study, trial)
-        if stop is None or stop.certain:
+        stop, latest = self.inner.stop(study, trial), TrialRecord(trial).latest
+        if stop is None or stop.certain or not latest.validated:
             return stop
-        epoch = trial.last_step
-        assert epoch is not None, "an epoch was reported"
+        epoch = latest.epoch
         mine = _accuracies(trial, epoch)
         for other in study.get_trials(deepcopy=False):
-            if other.number == trial.number or epoch not in other.intermediate_values:
+            if other.number == trial.number or epoch not in TrialRecord(other).known:
                 continue
             theirs = _accuracies(other, epoch)
             if theirs != mine and all(t >= m for t, m in zip(theirs, mine, strict=True)):
@@ -38,9 +37,11 @@ class Dominated:
 
 
 def _accuracies(trial: FrozenTrial, epoch: int) -> tuple[float, float]:
-    return trial.intermediate_values[epoch], TrialRecord(trial).metrics(epoch).valid_clean
+    clean = TrialRecord(trial).metrics(epoch).valid_clean
+    assert clean is not None, "all are validated at the same epochs"
+    return trial.intermediate_values[epoch], clean
 
 
-def dominated(epochs: int, inner: Pruner | None = None) -> Dominated:
+def dominated(epochs: int, inner: Pruner | None = None, eval_every: int = 1) -> Dominated:
     """Go round another pruner, or round halving."""
-    return Dominated(inner or halving(epochs))
+    return Dominated(inner or halving(epochs, eval_every))

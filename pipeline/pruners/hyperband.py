@@ -43,13 +43,13 @@ class Hyperband:
         return None if stop is None else Stop(f"{stop.reason} (bracket {bracket + 1})")
 
 
-def hyperband(epochs: int) -> Hyperband:
+def hyperband(epochs: int, eval_every: int = 1) -> Hyperband:
     """Begin with the rungs of `halving`, and drop the first rung from bracket to bracket.
 
     Of seven trials four go to the first bracket, two to the second, one to the third: about
     equal numbers of epochs, where a third goes on at each rung.
     """
-    rungs = halving(epochs).rungs
+    rungs = halving(epochs, eval_every).rungs
     brackets = tuple(rungs[skip:] for skip in range(min(3, len(rungs) + 1)))
     pattern = {1: (0,), 2: (0, 1, 0), 3: (0, 1, 0, 2, 0, 1, 0)}[len(brackets)]
     return Hyperband(brackets, pattern)

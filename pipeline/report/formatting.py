@@ -68,9 +68,7 @@ def parameters(trial: TrialRecord, names: Sequence[str]) -> str:
 
 def trial_cells(trial: TrialRecord, names: Sequence[str]) -> list[str]:
     """Return number, epoch, robust and clean accuracy, and the parameters `names` as text."""
-    last, total = trial.last_epoch, str(trial.total_epochs) if trial.begun else "?"
-    robust = clean = "-"
-    if last:
-        robust, clean = f"{trial.values[last]:.3f}", f"{trial.latest.valid_clean:.3f}"
+    total = str(trial.total_epochs) if trial.begun else "?"
+    found = ("-" if one is None else f"{one:.3f}" for one in (trial.value, trial.clean))
     params = [short(trial.params.get(name, "-")) for name in names]
-    return [str(trial.number), f"{last}/{total}", robust, clean, *params]
+    return [str(trial.number), f"{trial.last_epoch}/{total}", *found, *params]

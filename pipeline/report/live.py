@@ -74,7 +74,7 @@ class LiveView:
 
     def _line(self, trial: TrialRecord) -> str:
         last = trial.last_epoch
-        value = f"robust {trial.values[last]:.3f}" if last else "no epoch"
+        value = "no epoch" if trial.value is None else f"robust {trial.value:.3f}"
         if trial.final_robust is not None:
             value = f"final_robust {trial.final_robust:.3f}"
         head = f"trial {trial.number:3d} {trial.state:8s} epoch {last:2d} {value}"

@@ -200,18 +200,21 @@ class StudyController:
         metrics = result.metrics
         self.budget.record_epoch(metrics.seconds)
         known = self.record.trial(number)
-        if metrics.epoch in known.values:
+        if metrics.epoch in known.known:
             return known.outcome
         live, write = self._live[number], TrialWriter(self._live[number])
-        value = comparable(metrics)
-        outcome = self._decide(known.with_epoch(metrics, value))
-        write.epoch(metrics)
+        value, outcome = comparable(metrics), known.outcome_of(metrics.epoch)
+        outcome = outcome or self._decide(
+            known.with_epoch(metrics, value), compared=value is not None
+        )
         place = ComputedOn(metrics.epoch, dict(result.machine), dict(result.versions))
         if not known.computed_on or replace(known.computed_on[-1], epoch=metrics.epoch) != place:
             write.computed_on([*known.computed_on, place])
         if outcome is not None:
             write.outcome(metrics.epoch, outcome)
-        live.report(value, metrics.epoch)
+        if value is not None and metrics.epoch not in known.values:
+            live.report(value, metrics.epoch)
+        write.epoch(metrics)
         self.record.set_seconds(self.budget.seconds)
         self._changed[number] = None
         return outcome
@@ -268,12 +271,17 @@ class StudyController:
                 self._live[trial.number] = optuna_private.live(self.study, trial.frozen)
                 self.tell(trial.number, self._out_of_time(trial.last_epoch))
 
-    def _decide(self, trial: TrialRecord) -> TrialOutcome | None:
-        """Return how a trial ends with its last epoch, or None where it goes on."""
+    def _decide(self, trial: TrialRecord, *, compared: bool) -> TrialOutcome | None:
+        """Return how a trial ends with its last epoch, or None where it goes on.
+
+        Args:
+            trial: the trial with that epoch.
+            compared: whether the epoch has a value, without which no pruner has anything to say.
+        """
         left = trial.total_epochs - trial.last_epoch
         if left <= 0:
             return TrialOutcome("COMPLETE")
-        stop = self.pruner.stop(self.study, trial.frozen)
+        stop = self.pruner.stop(self.study, trial.frozen) if compared else None
         if stop is not None and (stop.certain or not self._goes_on(trial, stop.reason)):
             return TrialOutcome("PRUNED", stop.reason)
         return None if self.budget.allows(left) else self._out_of_time(trial.last_epoch)
@@ -301,15 +309,17 @@ class TrialListener(Protocol):
         """Take a copy of the trial in its new state."""
 
 
-def comparable(metrics: EpochMetrics) -> float:
+def comparable(metrics: EpochMetrics) -> float | None:
     """Return the value by which an epoch is compared with those of other trials, in [0, 1].
 
-    It is the robust accuracy of the averaged weights. After catastrophic overfitting it is what
-    the present weights are worth, if that is less: their average lags behind.
+    It is the robust accuracy of the averaged weights; None where the epoch has no validation. After
+    catastrophic overfitting it is what the present weights are worth, if that is less: their
+    average lags behind.
     """
-    if metrics.co_detected:
-        return min(metrics.valid_robust, metrics.raw_pgd)
-    return metrics.valid_robust
+    robust = metrics.valid_robust
+    if not metrics.co_detected:
+        return robust
+    return metrics.raw_pgd if robust is None else min(robust, metrics.raw_pgd)
 
 
 def violations(
@@ -325,5 +335,6 @@ def violations(
     ratios = [metrics.co_ratio for metrics in trial.epochs.values() if metrics.co_detected]
     found = {"catastrophic_overfitting": RATIO - min(ratios)} if ratios else {}
     if min_clean is not None and outcome.state == "COMPLETE":
-        found["clean"] = min_clean - trial.latest.valid_clean
+        assert trial.clean is not None, "the last epoch has a validation"
+        found["clean"] = min_clean - trial.clean
     return found

@@ -16,12 +16,10 @@ def ranked(study: StudyRecord) -> list[TrialRecord]:
     """
 
     def key(trial: TrialRecord) -> tuple[float, ...]:
-        last = trial.last_epoch
-        value = trial.values[last] if last else -1.0
-        if trial.final_robust is not None:
-            value = trial.final_robust
+        value = trial.final_robust if trial.final_robust is not None else trial.value
+        worth = -1.0 if value is None else value
         order = _ORDER[trial.state]
-        return (order, violates(trial), -last, -value, trial.number)
+        return (order, violates(trial), -trial.last_epoch, -worth, trial.number)
 
     return sorted(study.trials(), key=key)
 
@@ -44,8 +42,9 @@ def count_states(study: StudyRecord) -> dict[str, int]:
 
 def accuracies(trial: TrialRecord) -> tuple[float, float]:
     """Return robust and clean accuracy of a complete trial on the validation images."""
-    assert trial.final_robust is not None, "a complete trial has a value"
-    return trial.final_robust, trial.latest.valid_clean
+    robust, clean = trial.final_robust, trial.clean
+    assert robust is not None and clean is not None, "a complete trial has both"
+    return robust, clean
 
 
 def front(trials: Iterable[TrialRecord]) -> list[TrialRecord]:

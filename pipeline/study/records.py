@@ -26,8 +26,9 @@ and of a study:
     methods        sampler, pruner and their numbers, as changed  use
     eliminated_N   finalists that dropped out after seed N        RoundQueue
 
-The outcome is stored before the state changes, and with a stop before the epoch is told: what was
-decided is decided once, and a kill between two writes does not decide it again.
+An epoch's metrics are the last that is stored of it: then it is known. Its outcome and its value
+come before, the outcome also before the state changes: what was decided is decided once, and a kill
+between two writes does not decide it again.
 """
 
 import copy
@@ -48,7 +49,7 @@ from regmix.evaluation.results import FinalEvaluation
 from regmix.ranges import Value
 from regmix.training.metrics import EpochMetrics
 
-FORMAT = 3
+FORMAT = 4
 """Number of the format; version 0.1.0 had none. Increase it when an attribute changes."""
 
 DEFAULT = "default"
@@ -58,6 +59,7 @@ BY_HAND = "by --retry-failed after: "
 """Beginning of a reason in `retries`: a session put the failed trial back since it was told to."""
 
 _ELIMINATED = "eliminated_"
+_EPOCH = "epoch_"
 
 
 @dataclass(frozen=True)
@@ -119,28 +121,45 @@ class TrialRecord:
         return epochs
 
     @property
+    def known(self) -> list[int]:
+        """Epochs that were reported, in their order: those whose metrics are stored."""
+        found = (name.partition(_EPOCH)[2] for name in self.frozen.user_attrs)
+        return sorted(int(number) for number in found if number)
+
+    @property
     def last_epoch(self) -> int:
         """Last epoch that was reported; 0 before the first."""
-        return self.frozen.last_step or 0
+        return max(self.known, default=0)
 
     @property
     def values(self) -> Mapping[int, float]:
-        """Epoch -> value by which trials are compared, in [0, 1]."""
+        """Epoch -> value by which trials are compared there, in [0, 1]; not every epoch has one."""
         return self.frozen.intermediate_values
+
+    @property
+    def value(self) -> float | None:
+        """The last of these values; None while there is none."""
+        return self.values[max(self.values)] if self.values else None
 
     @cached_property
     def epochs(self) -> Mapping[int, EpochMetrics]:
         """Epoch -> all that was measured, in the order of the epochs."""
-        return {epoch: self.metrics(epoch) for epoch in sorted(self.values)}
+        return {epoch: self.metrics(epoch) for epoch in self.known}
 
     def metrics(self, epoch: int) -> EpochMetrics:
         """Return what was measured after an epoch."""
-        return EpochMetrics.from_dict(self.frozen.user_attrs[f"epoch_{epoch}"])
+        return EpochMetrics.from_dict(self.frozen.user_attrs[f"{_EPOCH}{epoch}"])
 
     @property
     def latest(self) -> EpochMetrics:
         """What was measured after the last epoch; only for a trial that reported one."""
         return self.metrics(self.last_epoch)
+
+    @property
+    def clean(self) -> float | None:
+        """Clean accuracy on the validation images, when it was last measured; None before that."""
+        found = (self.metrics(epoch).valid_clean for epoch in reversed(self.known))
+        return next((clean for clean in found if clean is not None), None)
 
     @property
     def final(self) -> FinalEvaluation:
@@ -157,8 +176,12 @@ class TrialRecord:
     @property
     def outcome(self) -> TrialOutcome | None:
         """How it ends with the last epoch that the study knows; None while it goes on."""
+        return self.outcome_of(self.last_epoch)
+
+    def outcome_of(self, epoch: int) -> TrialOutcome | None:
+        """Return how it ends with an epoch, where that is stored; a kill may come before more."""
         stored = self.frozen.user_attrs.get("outcome")
-        if stored is None or stored["epoch"] != self.last_epoch:
+        if stored is None or stored["epoch"] != epoch:
             return None
         return TrialOutcome(stored["state"], stored["reason"])
 
@@ -227,6 +250,7 @@ class TrialRecord:
             return
         for epoch, value in self.values.items():
             assert isinstance(epoch, int) and isinstance(value, float), "no epoch with its value"
+        for epoch in {*self.known, *self.values}:
             assert all(
                 isinstance(one, bool | int | float | FinalEvaluation | None)
                 for one in vars(self.metrics(epoch)).values()
@@ -246,11 +270,13 @@ class TrialRecord:
         result.state = TrialState.WAITING
         return TrialRecord(result)
 
-    def with_epoch(self, metrics: EpochMetrics, value: float) -> "TrialRecord":
+    def with_epoch(self, metrics: EpochMetrics, value: float | None) -> "TrialRecord":
         """Return a copy that has an epoch already, for whoever decides before it is stored."""
         result = copy.copy(self.frozen)
-        result.intermediate_values = {**self.values, metrics.epoch: value}
-        result.user_attrs = {**self.frozen.user_attrs, f"epoch_{metrics.epoch}": asdict(metrics)}
+        if value is not None:
+            result.intermediate_values = {**self.values, metrics.epoch: value}
+        attributes = {f"{_EPOCH}{metrics.epoch}": asdict(metrics)}
+        result.user_attrs = {**self.frozen.user_attrs, **attributes}
         return TrialRecord(result)
 
 
@@ -276,8 +302,8 @@ class TrialWriter:
         self.live.set_user_attr("config", dict(flat))
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """Store what was measured after an epoch."""
-        self.live.set_user_attr(f"epoch_{metrics.epoch}", asdict(metrics))
+        """Store what was measured after an epoch, which is known from now on."""
+        self.live.set_user_attr(f"{_EPOCH}{metrics.epoch}", asdict(metrics))
 
     def computed_on(self, places: "Sequence[ComputedOn]") -> None:
         """Store what the epochs were computed on, the latest place last."""

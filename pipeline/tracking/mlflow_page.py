@@ -87,9 +87,10 @@ def trial_tags(trial: TrialRecord) -> dict[str, str]:
 def trial_metrics(trial: TrialRecord, epochs: Iterable[int]) -> list[tuple[str, float, int]]:
     """Return name, value and step of all that is to be logged of these epochs."""
     result = [
-        (name, float(getattr(trial.epochs[epoch], name)), epoch)
+        (name, float(value), epoch)
         for epoch in epochs
         for name in METRICS
+        if (value := getattr(trial.epochs[epoch], name)) is not None
     ]
     if trial.state == "COMPLETE":
         once = {OBJECTIVE: trial.final.robust}

@@ -1,12 +1,14 @@
 """Looking for signs of gradient masking, where a model hides its gradients from attacks."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.batching import among
-from regmix.evaluation.pgd_ensemble import Objective, Validation, pgd
+from regmix.evaluation.pgd_ensemble import Objective, StepSchedule, Validation, first_step, pgd
 from regmix.evaluation.results import Masking
 from regmix.evaluation.results import longer as longer_steps
 from regmix.finite import Finite, finite
@@ -41,20 +43,24 @@ def masking(
         objective: Objective = "cross_entropy",
         radius: float = epsilon,
         step: float = epsilon / 4,
+        schedule: StepSchedule = "constant",
     ) -> Tensor:
         """Return which images of `some` (N,) bool survive a PGD."""
 
         def run(part: Tensor) -> Tensor:
             x, y, noise = images[part], labels[part], start[part]
-            return pgd(
-                model, x, y, noise, epsilon=radius, step=step, steps=steps, objective=objective
-            )[0]
+            attack = partial(pgd, epsilon=radius, step=step, steps=steps, schedule=schedule)
+            return attack(model, x, y, noise, objective=objective)[0]
 
         return among(run, some, batch_size)
 
     count = len(images)
     by_margin = known.robust_mask | survivors(
-        known.clean_mask & ~known.pgd_mask, steps=known.steps, objective="margin"
+        known.clean_mask & ~known.pgd_mask,
+        steps=known.steps,
+        objective="margin",
+        step=first_step(epsilon, known.schedule),
+        schedule=known.schedule,
     )
     longer = survivors(known.pgd_mask, steps=longer_steps(known.steps))
     still = among(

@@ -12,7 +12,25 @@ from regmix.finite import finite
 from regmix.projection import project
 
 Objective = Literal["cross_entropy", "margin"]
+StepSchedule = Literal["falling", "constant"]
 _ENSEMBLE: dict[int, Objective] = {2: "cross_entropy", 3: "margin"}  # row among the masks
+
+
+def falling(progress: float) -> float:
+    """Return (1 + cos(pi p)) / 2, the share of the first step's length after a share p of them.
+
+    Half a cosine from 1 to 0, as Auto-PGD's halved steps and MD attacks' annealed ones fall too: a
+    step as long as the radius leaves a poor start at once, short ones find the very edge.
+    """
+    return (1 + math.cos(math.pi * progress)) / 2
+
+
+def first_step(epsilon: float, schedule: StepSchedule) -> float:
+    """Return the length of a PGD's first step, pixels in [0, 1].
+
+    The whole radius where steps fall; a quarter of it where they stay, 2/255 at 8/255, the custom.
+    """
+    return epsilon if schedule == "falling" else epsilon / 4
 
 
 def random_start(images: Tensor, epsilon: float, seed: int) -> Tensor:
@@ -35,6 +53,7 @@ def pgd(
     epsilon: float,
     step: float,
     steps: int,
+    schedule: StepSchedule = "constant",
     objective: Objective = "cross_entropy",
 ) -> tuple[Tensor, Tensor]:
     """Attack until an image is misclassified or the steps are used up.
@@ -47,8 +66,9 @@ def pgd(
         images: (N, C, H, W), pixels in [0, 1].
         labels: (N,) int64.
         start: (N, C, H, W) initial perturbations, projected before the first step.
-        epsilon, step: radius of the L-inf ball and step length, pixels in [0, 1].
+        epsilon, step: radius of the L-inf ball and length of the first step, pixels in [0, 1].
         steps: number of steps; the point after the last one is tried too.
+        schedule: `constant`, or `falling`, which begins with `step` and ends near 0.
         objective: `cross_entropy`, or `margin`, max_{k != y} z_k - z_y (Carlini and Wagner's,
             which smoothed labels and logit penalties can't flatten).
 
@@ -73,7 +93,8 @@ def pgd(
         elif robust.any():
             (gradient,) = torch.autograd.grad(_ascended(logits, y, objective), point)
             finite(gradient, "gradients of the attacked images")
-            moved = project(point.detach() + step * gradient.sign(), x, epsilon)
+            length = step if schedule == "constant" else step * falling(taken / steps)
+            moved = project(point.detach() + length * gradient.sign(), x, epsilon)
             alive = alive[robust]
             perturbation[alive] = moved[robust]
         else:
@@ -106,6 +127,7 @@ class Validation:
     pgd_mask: Tensor  # after PGD on cross-entropy
     robust_mask: Tensor  # after every attack of the ensemble: that PGD, then one on the margin
     steps: int  # number of steps of each PGD
+    schedule: StepSchedule  # of their lengths
 
     @property
     def clean(self) -> float:
@@ -140,6 +162,7 @@ def validate(
     *,
     epsilon: float,
     steps: int,
+    schedule: StepSchedule = "falling",
     batch_size: int = 1000,
 ) -> Validation:
     """Evaluate a model after an epoch: the first level, by which a search prunes.
@@ -149,7 +172,8 @@ def validate(
         images, labels: (N, C, H, W), pixels in [0, 1], and (N,) int64.
         start: (N, C, H, W) initial perturbations of each PGD.
         epsilon: radius of the L-inf ball, pixels in [0, 1].
-        steps: number of steps of each PGD, of length epsilon / 4 (2/255 at 8/255, the custom).
+        steps: number of steps of each PGD.
+        schedule: of their lengths, see `first_step`.
         batch_size: number of images at once; changes speed and memory only.
     """
     masks = torch.zeros(4, len(images), dtype=torch.bool, device=images.device)
@@ -164,14 +188,15 @@ def validate(
                 labels[keep],
                 start[keep],
                 epsilon=epsilon,
-                step=epsilon / 4,
+                step=first_step(epsilon, schedule),
                 steps=steps,
+                schedule=schedule,
                 objective=objective,
             )
             keep = keep[alive]
             masks[place, keep] = True
     clean, fgsm, by_entropy, by_all = masks
-    return Validation(clean, fgsm, by_entropy, by_all, steps)
+    return Validation(clean, fgsm, by_entropy, by_all, steps, schedule)
 
 
 def full_step(model: nn.Module, images: Tensor, labels: Tensor, *, epsilon: float) -> Tensor:

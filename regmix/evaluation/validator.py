@@ -6,8 +6,10 @@ import torch
 from torch import nn
 
 from regmix.config import TrainConfig
+from regmix.engine import Engine
 from regmix.evaluation.apgd_levels import evaluate_finalist, evaluate_trial
 from regmix.evaluation.attack_settings import AttackSettings
+from regmix.evaluation.judged_network import JudgedNetwork, Pairs, foldable, judged
 from regmix.evaluation.pgd_ensemble import (
     Validation,
     correct,
@@ -21,6 +23,9 @@ from regmix.images import Images
 
 WATCHED = 256
 """Number of images on which catastrophic overfitting is looked for: its limits lie far apart."""
+WATCH_STEPS = 5
+"""Falling steps of the PGD that looks for it: as strong as ten of a quarter of the radius, which
+the limits were found with, at half of their cost (`benchmarks/README.md`)."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,23 @@ class SingleStep:
 class Validator:
     """Evaluates models on the same images from the same starts, whatever the trial."""
 
-    def __init__(self, config: TrainConfig, images: Images, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        images: Images,
+        device: torch.device,
+        engine: Engine = Engine(),  # noqa: B008  (frozen)
+    ) -> None:
         """Take the images to the device.
 
         Args:
             config: configuration of the run, for radius, steps, seed and level of evaluation.
             images: validation images.
             device: device of the models.
+            engine: how it is computed.
         """
-        self._config = config
+        self._config, self._engine = config, engine
+        self._folds: Pairs | None = None  # found with the first network: all have its structure
         self.images = torch.from_numpy(images.images).to(device).float() / 255
         self.labels = torch.from_numpy(images.labels).to(device)
         self._start = random_start(self.images, config.eval_epsilon, config.eval_seed)
@@ -53,12 +66,13 @@ class Validator:
         """Evaluate by the first level, as each epoch does on its averaged weights."""
         config = self._config
         return validate(
-            model,
+            self._judged(model),
             self.images,
             self.labels,
             self._start,
             epsilon=config.eval_epsilon,
             steps=config.eval_steps,
+            schedule=config.eval_step_schedule,
         )
 
     def final(self, model: nn.Module, known: Validation) -> FinalEvaluation:
@@ -71,10 +85,11 @@ class Validator:
         config = self._config
         evaluate = evaluate_finalist if config.judgement == "finalist" else evaluate_trial
         settings = AttackSettings(config.eval_epsilon, config.eval_seed)
-        return evaluate(model, self.images, self.labels, self._start, known, settings)
+        network = self._judged(model)
+        return evaluate(network, self.images, self.labels, self._start, known, settings)
 
     def overfitting_check(self, model: nn.Module) -> SingleStep:
-        """Attack the present weights by FGSM and by PGD-10, on at most 256 of the images.
+        """Attack the present weights by FGSM and by a short PGD, on at most 256 of the images.
 
         The radius is that of training, which is what a model overfits to, or the evaluation's
         where that is smaller, since at a large one PGD fools a sound model too.
@@ -82,8 +97,23 @@ class Validator:
         epsilon = min(self._config.train_epsilon, self._config.eval_epsilon)
         images, labels = self.images[self._watched], self.labels[self._watched]
         start = self._start[self._watched] * (epsilon / self._config.eval_epsilon)
-        keep = correct(model, images, labels)
+        network = self._judged(model)
+        keep = correct(network, images, labels)
         x, y = images[keep], labels[keep]
-        single = full_step(model, x, y, epsilon=epsilon)
-        several, _ = pgd(model, x, y, start[keep], epsilon=epsilon, step=epsilon / 4, steps=10)
+        single = full_step(network, x, y, epsilon=epsilon)
+        several, _ = pgd(
+            network,
+            x,
+            y,
+            start[keep],
+            epsilon=epsilon,
+            step=epsilon,
+            steps=WATCH_STEPS,
+            schedule="falling",
+        )
         return SingleStep(int(single.sum()) / len(images), int(several.sum()) / len(images))
+
+    def _judged(self, model: nn.Module) -> JudgedNetwork:
+        if self._folds is None and self._engine.folded:
+            self._folds = foldable(model, self.images)
+        return judged(model, self.images, self._engine, self._folds)

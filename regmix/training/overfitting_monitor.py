@@ -20,7 +20,9 @@ class OverfittingMonitor:
         self.best_epoch, self.best_robust = 0, 0.0
         self.best_weights: dict[str, Tensor] | None = None
 
-    def update(self, epoch: int, single: SingleStep, robust: float, average: nn.Module) -> None:
+    def update(
+        self, epoch: int, single: SingleStep, robust: float | None, average: nn.Module
+    ) -> None:
         """Take in an epoch.
 
         A run that was once overfitted keeps the weights from before for good: of such runs in
@@ -29,7 +31,8 @@ class OverfittingMonitor:
         Args:
             epoch: number of the epoch, from 1.
             single: accuracies of the present weights.
-            robust: validation robust accuracy of the averaged weights, in [0, 1].
+            robust: validation robust accuracy of the averaged weights, in [0, 1]; None where
+                the epoch has no validation, and therefore can't be the best.
             average: averaged model; its weights are copied where they are the best.
         """
         self._drop = self._single.pgd - single.pgd
@@ -40,7 +43,9 @@ class OverfittingMonitor:
         self._best_single = max(self._best_single, single.pgd)
         if self._detected and not self.co_epoch:
             self.co_epoch = epoch
-        if not self.co_epoch and (robust > self.best_robust or not self.best_epoch):
+        if robust is None or self.co_epoch:
+            return
+        if robust > self.best_robust or not self.best_epoch:
             self.best_epoch, self.best_robust = epoch, robust
             self.best_weights = {
                 name: weight.detach().clone() for name, weight in average.state_dict().items()

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from regmix import registry
 from regmix.config import TrainConfig
+from regmix.engine import Engine
 from regmix.errors import InputError, NonFiniteError
 from regmix.evaluation.validator import Validator
 from regmix.finite import constants, overflowed
@@ -33,18 +34,25 @@ from regmix.training.schedules import SCHEDULES
 class RegMixTrainer:
     """Trains one configuration, from a seed to the same numbers each time on a CPU."""
 
-    def __init__(self, config: TrainConfig, data: Split, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: Split,
+        device: torch.device,
+        engine: Engine = Engine(),  # noqa: B008  (frozen)
+    ) -> None:
         """Build model, optimiser, memory and generators.
 
         Args:
             config: configuration of the run.
             data: training and validation images.
             device: device of model, images and memory.
+            engine: how it is computed.
         """
         self.config, self.device, self.epoch, self._step = config, device, 0, 0
         self.images = torch.from_numpy(data.train.images).to(device)
         self.labels = torch.from_numpy(data.train.labels).to(device)
-        self._validator = Validator(config, data.valid, device)
+        self._validator = Validator(config, data.valid, device, engine)
         self.monitor = OverfittingMonitor(config.epochs)
         self.classes = len(data.train.classes)
         self._order = torch.Generator().manual_seed(config.seed)
@@ -109,20 +117,24 @@ class RegMixTrainer:
             loss, initial, final = (sums / len(self.images)).tolist()
             self._check_finite(loss)
             ended = self.epoch == self.config.epochs
+            valid = judged = None
             with self._placed():
-                valid = self._validator.per_epoch(self.average.model)
                 single = self._validator.overfitting_check(self.model.eval())
-                judged = self._validator.final(self.average.model, valid) if ended else None
-            self.monitor.update(self.epoch, single, valid.robust, self.average.model)
+                if ended or self.epoch % self.config.eval_every == 0:
+                    valid = self._validator.per_epoch(self.average.model)
+                if valid and ended:
+                    judged = self._validator.final(self.average.model, valid)
+            robust = valid.robust if valid else None
+            self.monitor.update(self.epoch, single, robust, self.average.model)
             yield EpochMetrics(
                 epoch=self.epoch,
                 train_loss=loss,
                 train_initial=initial,
                 train_final=final,
-                valid_clean=valid.clean,
-                valid_fgsm=valid.fgsm,
-                valid_pgd=valid.pgd,
-                valid_robust=valid.robust,
+                valid_clean=valid.clean if valid else None,
+                valid_fgsm=valid.fgsm if valid else None,
+                valid_pgd=valid.pgd if valid else None,
+                valid_robust=robust,
                 **self.monitor.metrics(),
                 lr=self._optimizer.lr,
                 final=judged,

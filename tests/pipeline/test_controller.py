@@ -99,15 +99,15 @@ def test_a_failure_is_stored_before_the_state_and_found_again_after_a_kill_betwe
 
 
 def test_an_outcome_whose_epoch_was_never_told_is_no_outcome(tmp_path):
-    """The kill came between the two: the epoch comes again, and is decided then."""
+    """The kill came between the two: the epoch comes again, and what was decided holds."""
     dead = controller_at(tmp_path, pruner="halving")
     dead.ask(), dead.ask()
     dead.report(0, epoch_result(1, 0.4))
-    with kill_at_write(3):  # metrics, machine and outcome are stored, the epoch is not
+    with kill_at_write(3):  # machine, outcome and value are stored, the metrics are not
         dead.report(1, epoch_result(1, 0.1))
     living = controller_at(tmp_path, pruner="halving")
     left = living.record.trial(1)
-    assert (left.state, left.values, left.outcome) == ("WAITING", {}, None)
+    assert (left.state, left.known, left.outcome) == ("WAITING", [], None)
     assert [living.ask().resume_epoch for _ in range(2)] == [1, 0]
     assert living.report(1, epoch_result(1, 0.1)).state == "PRUNED"
 
@@ -150,6 +150,28 @@ def test_an_epoch_that_is_told_twice_is_stored_once(tmp_path):
     trial = controller.record.trial(0)
     assert trial.values == {1: 0.3}
     assert trial.latest.valid_robust == 0.3
+
+
+def test_an_epoch_without_a_validation_is_known_and_stops_nobody(tmp_path):
+    controller = controller_at(tmp_path, pruner="halving")
+    controller.ask(), controller.ask()
+    controller.report(0, epoch_result(1, 0.4))
+    assert controller.report(1, epoch_result(1, None, clean=None)) is None
+    trial = controller.record.trial(1)
+    assert (trial.known, trial.values, trial.value, trial.clean) == ([1], {}, None, None)
+    assert controller.report(1, epoch_result(2, 0.1)) is None  # alone at epoch 2
+    assert controller.report(1, epoch_result(3, None, clean=None)) is None
+    again = controller_at(tmp_path).record.trial(1)
+    assert (again.known, again.values, again.value, again.clean) == ([1, 2, 3], {2: 0.1}, 0.1, 0.9)
+
+
+def test_an_overfitted_epoch_without_a_validation_counts_with_the_present_weights(tmp_path):
+    controller = controller_at(tmp_path, pruner="collapse+halving")
+    controller.ask()
+    broken = {"co_detected": True, "raw_fgsm": 0.8, "raw_pgd": 0.01, "clean": None}
+    outcome = controller.report(0, epoch_result(1, None, **broken))
+    assert outcome is not None and outcome.reason.startswith("catastrophic overfitting in epoch 1")
+    assert controller.record.trial(0).values == {1: 0.01}
 
 
 def test_the_last_epoch_told_twice_ends_the_trial_both_times(tmp_path):

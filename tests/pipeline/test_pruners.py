@@ -57,6 +57,17 @@ def rising(height):
     return [height * min(1, epoch / 9) for epoch in range(1, EPOCHS + 1)]
 
 
+@pytest.mark.parametrize(
+    ("epochs", "every", "expected"),
+    [(12, 1, (3, 6)), (12, 3, (3, 6)), (12, 5, (5, 10)), (30, 3, (6, 12, 24)), (30, 4, (8, 16))]
+    + [(110, 3, (24, 48, 96)), (4, 3, (3,)), (2, 3, ())],
+)
+def test_rungs_are_epochs_that_have_a_validation(epochs, every, expected):
+    assert halving(epochs, every).rungs == expected
+    assert pruners.build("collapse+halving", epochs, every).inner.rungs == expected
+    assert hyperband(epochs, every).rungs[0] == expected
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_a_winner_goes_on_and_a_loser_stops_with_a_reason(name):
     study = study_with([rising(0.1 * height) for height in range(1, 22)])

@@ -112,7 +112,7 @@ def test_the_format_is_what_is_documented(tmp_path):
     TrialWriter(live).outcome(1, TrialOutcome("PRUNED", "rank 2 of 2"))
     stored = again(tmp_path).study
     birth = stored.user_attrs["birth"]
-    assert stored.user_attrs == {"format": 3, "birth": birth, "versions": VERSIONS}
+    assert stored.user_attrs == {"format": 4, "birth": birth, "versions": VERSIONS}
     attributes = stored.get_trials()[0].user_attrs
     assert attributes.keys() == {"origin", "config", "epoch_1", "outcome"}
     assert attributes["epoch_1"]["valid_robust"] == 0.25
@@ -228,8 +228,9 @@ def test_an_outcome_counts_only_at_the_epoch_that_it_was_decided_over(tmp_path):
     live = begin(tmp_path).study.ask()
     pruned = TrialOutcome("PRUNED", "rank 2 of 2")
     TrialWriter(live).outcome(2, pruned)
-    live.report(0.5, 1)
+    TrialWriter(live).epoch(metrics(1, 0.5))
     assert again(tmp_path).trial(0).outcome is None
-    live.report(0.5, 2)
+    assert again(tmp_path).trial(0).outcome_of(2) == pruned
+    TrialWriter(live).epoch(metrics(2, 0.5))
     assert again(tmp_path).trial(0).outcome == pruned
     assert TrialRecord(again(tmp_path).study.get_trials()[0]).reason == "rank 2 of 2"

@@ -9,9 +9,9 @@ import optuna
 import pytest
 
 from pipeline.study.events import TrialOutcome
-from pipeline.study.records import TrialRecord
+from pipeline.study.records import TrialRecord, TrialWriter
 from pipeline.study.result_order import Arrival, Lockstep, replay, settle
-from tests.support.controllers import EPOCHS, controller_at, epoch_result, params_of
+from tests.support.controllers import EPOCHS, controller_at, epoch_result, metrics, params_of
 
 TRIALS = 15
 
@@ -137,7 +137,7 @@ def test_the_imagined_machine_is_found_again_from_the_study_alone():
     for epochs, state in ((4, "COMPLETE"), (1, "PRUNED"), (1, "FAIL"), (2, None), (1, None)):
         trial = study.ask()
         for epoch in range(1, epochs + 1):
-            trial.report(0.5, epoch)
+            TrialWriter(trial).epoch(metrics(epoch, 0.5))
         if state:
             value = 0.5 if state == "COMPLETE" else None
             study.tell(trial, value, state=optuna.trial.TrialState[state])

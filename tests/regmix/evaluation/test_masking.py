@@ -165,8 +165,15 @@ def test_half_precision_weights_are_told(linear, kind):
 def test_steps_that_were_too_few_are_told(trained, digit_images):
     # one step of a quarter of the radius is no attack: fifty find what it has missed
     images, labels = digit_images
-    found = look(trained, images, labels, epsilon=0.04, steps=1)
     start = random_start(images, 0.04, seed=0)
+    how = {"epsilon": 0.04, "steps": 1, "schedule": "constant"}
+    found = look(
+        trained,
+        images,
+        labels,
+        epsilon=0.04,
+        known=validate(trained, images, labels, start, **how),
+    )
     alive, after = (
         pgd(trained, images, labels, start, epsilon=0.04, step=0.01, steps=steps)[0]
         & correct(trained, images, labels)
@@ -180,7 +187,9 @@ def test_each_question_has_its_steps(linear, monkeypatch):
     asked = []
 
     def noted(*given, **how):
-        asked.append((how["steps"], how["epsilon"], how["step"], how["objective"]))
+        asked.append(
+            tuple(how[key] for key in ("steps", "epsilon", "step", "schedule", "objective"))
+        )
         return pgd(*given, **how)
 
     model, images, labels, _ = linear
@@ -189,9 +198,9 @@ def test_each_question_has_its_steps(linear, monkeypatch):
     monkeypatch.setattr("regmix.evaluation.masking.pgd", noted)
     look(model, images, labels, epsilon=0.02, known=known)
     assert asked == [
-        (7, 0.02, 0.005, "margin"),
-        (50, 0.02, 0.005, "cross_entropy"),
-        (10, 0.08, 0.02, "cross_entropy"),
+        (7, 0.02, 0.02, "falling", "margin"),  # as the epoch's own
+        (50, 0.02, 0.005, "constant", "cross_entropy"),
+        (10, 0.08, 0.02, "constant", "cross_entropy"),
     ]
 
 
@@ -234,13 +243,10 @@ def test_the_margin_is_asked_of_all_that_were_right(trained, digit_images):
     images, labels = digit_images
     found = look(trained, images, labels, epsilon=0.06, steps=4)
     start = random_start(images, 0.06, seed=0)
+    how = {"epsilon": 0.06, "step": 0.06, "steps": 4, "schedule": "falling"}
+    right = correct(trained, images, labels)
     shares = [
-        (
-            pgd(trained, images, labels, start, epsilon=0.06, step=0.015, steps=4, objective=kind)[
-                0
-            ]
-            & correct(trained, images, labels)
-        )
+        (pgd(trained, images, labels, start, **how, objective=kind)[0] & right)
         .float()
         .mean()
         .item()

