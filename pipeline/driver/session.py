@@ -21,7 +21,7 @@ from pipeline.execution.ray_cluster import (
 )
 from pipeline.problem.plugin_folder import plugin_words
 from pipeline.report import leaderboard
-from pipeline.report.formatting import console
+from pipeline.report.formatting import console, duration
 from pipeline.report.live import LiveView
 from pipeline.study import failures
 from pipeline.study.controller import OUT_OF_TIME, StudyController
@@ -132,7 +132,7 @@ def execute(
     finally:
         interrupt.finish()
         controller.requeue_own()
-        if status == "FINISHED" and not controller.budget.has_time:
+        if status == "FINISHED" and not controller.has_time:
             controller.close_unfinished()
         study.set_seconds(controller.budget.seconds)
         retention.apply()
@@ -159,12 +159,12 @@ def run(
 
 def complete(request: SearchRequest, controller: StudyController) -> int:
     """Show a study that has nothing left to do, bring MLflow up to date, say how to extend it."""
-    if not controller.budget.has_time:
+    if not controller.has_time:
         controller.close_unfinished()
     _show(request, controller)
     study, budget = controller.record, controller.budget
     more = f"--trials {round(2.5 * len(study.trials()))}"
-    if budget.budget < float("inf"):
+    if budget.limited:
         more = f"--budget {math.ceil(2 * max(budget.budget, budget.seconds) / 60)}m"
     if not controller.hopeless:
         print(f"\n{request.study} is complete; to extend it, add {more} to the command", flush=True)
@@ -210,6 +210,19 @@ def _show(request: SearchRequest, controller: StudyController) -> None:
             command("evaluate.py", first, *plugins),
         ]
     leaderboard.show(console(), controller.record, commands)
+    if controller.budget.limited:
+        print(_budget_in_words(controller))
+
+
+def _budget_in_words(controller: StudyController) -> str:
+    """Say what the study spent of its budget, and why it left the rest."""
+    budget = controller.budget
+    spent, left = budget.seconds, max(0.0, budget.budget - budget.seconds)
+    words = f"\nbudget: {duration(spent)} of {duration(budget.budget)} spent"
+    if left and not controller.queue.empty() and not controller.has_time:
+        needed = duration(budget.needed(controller.epochs_of_next))
+        words += f"; {duration(left)} left, too short for another trial, which takes about {needed}"
+    return words
 
 
 def _times(controller: StudyController, concurrency: int) -> str:

@@ -19,7 +19,7 @@ from pipeline.problem.plugin_folder import check_plugins
 from pipeline.problem.problem import SearchProblem
 from pipeline.samplers.grid import grid_of
 from pipeline.study import failures, warm_start
-from pipeline.study.budget import TimeBudget
+from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.contracts import SamplerFactory
 from pipeline.study.controller import StudyController
 from pipeline.study.heartbeat import Heartbeat
@@ -36,6 +36,8 @@ from pipeline.study.storage import (
 )
 from regmix.images import Images
 from regmix.ranges import Value
+
+_RECENT = 12  # trials whose epochs say how long a trial takes, until this session knows it
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def run_study(request: SearchRequest) -> int:
 
 def _done(begun: _Begun) -> bool:
     controller = begun.controller
-    over = controller.queue.empty() or controller.hopeless or not controller.budget.has_time
+    over = controller.queue.empty() or controller.hopeless or not controller.has_time
     return over and not controller.shared
 
 
@@ -209,13 +211,14 @@ def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
     """Build the controller; what an earlier session asked for holds until it is asked anew."""
     extent = study.set_extent(request.trials, request.budget)
     problem, budget = request.problem, extent.get("budget", float("inf"))
+    known = Pace.of(one for trial in study.trials()[-_RECENT:] for one in trial.epochs.values())
     return StudyController(
         study.study,
         problem,
         pruners.build(_pruner(request), problem.config({}).epochs),
         _sampler(request),
         SampledQueue(study.study, _total(request, extent.get("trials"), "budget" in extent)),
-        TimeBudget(budget, before=study.seconds, begun=session.PROCESS_START),
+        TimeBudget(budget, study.seconds, session.PROCESS_START, known),
         control_every=request.control_every,
         min_clean=request.rules.min_clean,
         heartbeat=_heartbeat(request, study),

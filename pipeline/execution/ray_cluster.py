@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.paths import ROOT
-from pipeline.execution import ray_environment
+from pipeline.execution import ray_environment, ray_private
 from pipeline.execution.session_folder import session_folder
 from regmix.cores import usable_cores
 from regmix.errors import InputError, first_line, shown
@@ -77,10 +77,13 @@ def ray_session(request: ClusterRequest, memory: int) -> Iterator[str]:
             ray_environment.of_a_cluster()
         check_answers(request.address)
         import ray
+        import ray.tune  # here, beside the rehearsal: what it takes, workers would wait for later
 
         with contextlib.chdir(ROOT):  # Ray puts this folder first on the path of all workers
             if own is not None:
-                _start(max(usable_cores(), request.concurrency or 1), 2 * memory + (128 << 20), own)
+                cores = max(usable_cores(), request.concurrency or 1)
+                _start(cores, 2 * memory + (128 << 20), own)
+                stack.enter_context(ray_private.plain_actors())
             else:
                 _join(str(request.address))
         try:
@@ -145,14 +148,15 @@ def _start(cores: int, memory: int, folder: Path) -> None:
 
     for last in (False, True):
         try:
-            ray.init(
-                address="local",  # else Ray would join whatever cluster was started here last
-                num_cpus=cores,
-                include_dashboard=False,
-                object_store_memory=memory,
-                _temp_dir=str(folder),
-                **_SILENT,
-            )
+            with ray_private.lean_start():
+                ray.init(
+                    address="local",  # else Ray would join whatever cluster was started here last
+                    num_cpus=cores,
+                    include_dashboard=False,
+                    object_store_memory=memory,
+                    _temp_dir=str(folder),
+                    **_SILENT,
+                )
             return
         except Exception as error:
             # Ray's words for processes that did not come up; what is wrong in a call is ours
