@@ -29,7 +29,7 @@ from pipeline.study.ranking import candidates, count_states
 from pipeline.study.result_order import Arrival, Lockstep
 from pipeline.study.retention import Retention
 from pipeline.tracking.tracker import Tracker
-from regmix.images import Images
+from regmix.images import Split
 from regmix.plugins import Plugins
 
 PROCESS_START = time.monotonic()  # but for Python's own start
@@ -40,7 +40,7 @@ class SessionPlan:
     """How a session runs the trials of its study.
 
     cluster: cluster and share of it for each trial.
-    images: training part of the data.
+    data: images to train on and to compare by, the same for all trials.
     plugins: variants outside of the tool, if any.
     view: where MLflow shows the study.
     lockstep: number of workers of the imagined machine in whose order results count; None takes
@@ -48,7 +48,7 @@ class SessionPlan:
     """
 
     cluster: ClusterRequest
-    images: Images
+    data: Split
     plugins: Plugins | None
     view: View
     lockstep: int | None = None
@@ -80,7 +80,7 @@ def started(plan: SessionPlan) -> Iterator[Session]:
     """
     with (
         Interrupt() as interrupt,
-        ray_session(plan.cluster, plan.images.images.nbytes) as scratch,
+        ray_session(plan.cluster, plan.data.nbytes) as scratch,
     ):
         interrupt.listen()  # Ray took SIGTERM for itself
         interrupt.begin()
@@ -125,7 +125,7 @@ def execute(
                 (tracker, live),
                 bugs,
             )
-            run_trials(tuned, plan.images, plan.plugins, session.scratch)
+            run_trials(tuned, plan.data, plan.plugins, session.scratch)
         status = "FAILED" if controller.failing else "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"

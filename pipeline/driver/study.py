@@ -34,7 +34,7 @@ from pipeline.study.storage import (
     open_study,
     study_folder,
 )
-from regmix.images import Images
+from regmix.images import Images, Split
 from regmix.ranges import Value
 
 _RECENT = 12  # trials whose epochs say how long a trial takes, until this session knows it
@@ -44,11 +44,13 @@ _RECENT = 12  # trials whose epochs say how long a trial takes, until this sessi
 class _Proved:
     """What a study needs, read and proved before it is made.
 
-    images: training part of the data.
+    data: images to train on and to compare by.
+    identity: identity of the training part that they are of.
     enqueued: file -> values of a first trial.
     """
 
-    images: Images
+    data: Split
+    identity: Mapping[str, Any]
     enqueued: Mapping[Path, Mapping[str, Value]]
 
 
@@ -85,12 +87,12 @@ def run_study(request: SearchRequest) -> int:
             return session.complete(request, begun.controller)
         cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
         lockstep = request.rules.deterministic
-        plan = SessionPlan(cluster, proved.images, request.plugins, request.view, lockstep)
+        plan = SessionPlan(cluster, proved.data, request.plugins, request.view, lockstep)
         with contextlib.ExitStack() as stack:
             rehearsal = None
             if begun is None:  # a step of each network, while Ray starts
                 builds = request.problem.builds()
-                rehearsal = stack.enter_context(rehearsed(builds, proved.images, request.plugins))
+                rehearsal = stack.enter_context(rehearsed(builds, proved.data, request.plugins))
             running = stack.enter_context(session.started(plan))
             if rehearsal is not None:
                 rehearsal.check()
@@ -149,9 +151,10 @@ def _prove(request: SearchRequest, study: StudyRecord | None) -> _Proved:
     enqueued = warm_start.read(request.problem, request.enqueue, request.plugins)
     _sampler(request)(0)  # a plug-in may fail at it
     images = _load_images(request.problem)
+    identity = images.identity()
     if study is not None:
-        study.compare("data", images.identity())
-    return _Proved(images, enqueued)
+        study.compare("data", identity)
+    return _Proved(request.problem.config({}).split(images), identity, enqueued)
 
 
 def _load_images(problem: SearchProblem) -> Images:
@@ -169,7 +172,7 @@ def _begin(request: SearchRequest, study: StudyRecord, proved: _Proved, place: P
     study.begin_study(versions())
     for key, identity in _identities(request).items():
         study.hold(key, identity)
-    study.hold("data", proved.images.identity())
+    study.hold("data", proved.identity)
     again: tuple[int, ...] = ()
     if request.retry_failed:
         load = partial(existing_study, request.study, request.storage, place, request.heartbeat)

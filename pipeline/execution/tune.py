@@ -34,7 +34,7 @@ from pipeline.study.events import EpochResult, TrialOutcome
 from pipeline.study.result_order import ResultOrder
 from pipeline.study.retention import Retention
 from regmix.errors import InputError
-from regmix.images import Images
+from regmix.images import Split
 from regmix.plugins import Plugins
 
 
@@ -258,12 +258,12 @@ class StudyScheduler(FIFOScheduler):
         return {}
 
 
-def run_trials(session: TuneSession, images: Images, plugins: Plugins | None, scratch: str) -> None:
+def run_trials(session: TuneSession, data: Split, plugins: Plugins | None, scratch: str) -> None:
     """Run the study's trials until it has all that it shall have.
 
     Args:
         session: the study and how its trials run; call it within `ray_session`.
-        images: the training part of the data, put into Ray's object store once.
+        data: images of all trials, put into Ray's object store once: workers read them there.
         plugins: variants outside of the tool, which workers are given.
         scratch: the folder that `ray_session` yields.
 
@@ -276,7 +276,7 @@ def run_trials(session: TuneSession, images: Images, plugins: Plugins | None, sc
     limit = str(session.resources.concurrency)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = limit  # else starts are serial
     resources = {"cpu": session.resources.cpus, "gpu": session.resources.gpus}
-    actor = tune.with_parameters(TrialActor, images=images, plugins=plugins, code=CODE_DIGEST)
+    actor = tune.with_parameters(TrialActor, data=data, plugins=plugins, code=CODE_DIGEST)
     tuner = tune.Tuner(
         tune.with_resources(actor, resources),
         tune_config=tune.TuneConfig(

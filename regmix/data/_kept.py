@@ -162,7 +162,7 @@ def _read(file: BufferedReader, kind: Kind, digest: "hashlib._Hash") -> NDArray[
     if np.lib.format.read_array_header_1_0(file) != (kind.shape, False, np.dtype(kind.dtype)):
         raise ValueError("another kind")
     array = np.empty(kind.shape, kind.dtype)
-    content = memoryview(array).cast("B")
+    content = array.data.cast("B")
     if file.readinto(content) != len(content):
         raise ValueError("cut")
     digest.update(content)
@@ -174,5 +174,5 @@ def _write(place: Path, arrays: Sequence[NDArray[Any]]) -> None:
     with open(place, "wb") as file:
         for array in map(np.ascontiguousarray, arrays):
             np.save(file, array, allow_pickle=False)
-            digest.update(memoryview(array).cast("B"))
+            digest.update(array.data.cast("B"))
         file.write(digest.digest())

@@ -18,6 +18,7 @@ from regmix.evaluation.pgd_ensemble import (
 )
 from regmix.evaluation.results import FinalEvaluation
 from regmix.images import Images
+from regmix.placed import Placed
 
 WATCHED = 256
 """Number of images on which catastrophic overfitting is looked for: its limits lie far apart."""
@@ -34,7 +35,7 @@ class SingleStep:
 class Validator:
     """Evaluates models on the same images from the same starts, whatever the trial."""
 
-    def __init__(self, config: TrainConfig, images: Images, device: torch.device) -> None:
+    def __init__(self, config: TrainConfig, images: Images | Placed, device: torch.device) -> None:
         """Take the images to the device.
 
         Args:
@@ -43,8 +44,8 @@ class Validator:
             device: device of the models.
         """
         self._config = config
-        self.images = torch.from_numpy(images.images).to(device).float() / 255
-        self.labels = torch.from_numpy(images.labels).to(device)
+        placed = Placed.of(images, device)
+        self.images, self.labels = placed.pixels, placed.labels
         self._start = random_start(self.images, config.eval_epsilon, config.eval_seed)
         count = min(WATCHED, len(images))  # spread evenly: data sets often are sorted by class
         self._watched = torch.linspace(0, len(images) - 1, count).long().to(device)
