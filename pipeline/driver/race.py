@@ -62,7 +62,7 @@ class RaceRequest:
     data_dir: folder of the images, if not where the search found them.
     address: existing Ray cluster.
     concurrency: number of trainings at once.
-    gpus_per_trial: share of a GPU for each training.
+    gpus_per_trial: share of a GPU for each training, or `auto`.
     plugins: variants outside of the tool.
     retry_failed: whether failed trainings of earlier sessions are tried again.
     """
@@ -77,7 +77,7 @@ class RaceRequest:
     data_dir: str | None
     address: str | None
     concurrency: int | None
-    gpus_per_trial: float | None
+    gpus_per_trial: float | str | None
     plugins: Plugins | None
 
     @property

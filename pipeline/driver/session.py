@@ -13,9 +13,10 @@ from pipeline.base.early import INTERRUPTED
 from pipeline.base.signals import Interrupt
 from pipeline.driver.publish import View, publish
 from pipeline.driver.request import SearchRequest
+from pipeline.execution.gpu_share import MeasuredShare, TrialResources
 from pipeline.execution.ray_cluster import (
     ClusterRequest,
-    TrialResources,
+    measured_share,
     plan_resources,
     ray_session,
 )
@@ -61,13 +62,15 @@ class Session:
     plan: what it runs.
     interrupt: Ctrl-C and its like.
     scratch: folder for the files that Ray insists on.
-    resources: what each trial gets.
+    resources: what each trial gets, where that is not measured.
+    share: what measures the share of a GPU of each trial; None where it was given.
     """
 
     plan: SessionPlan
     interrupt: Interrupt
     scratch: str
     resources: TrialResources
+    share: MeasuredShare | None
 
 
 @contextlib.contextmanager
@@ -84,7 +87,8 @@ def started(plan: SessionPlan) -> Iterator[Session]:
     ):
         interrupt.listen()  # Ray took SIGTERM for itself
         interrupt.begin()
-        yield Session(plan, interrupt, scratch, plan_resources(plan.cluster))
+        share = measured_share(plan.cluster)
+        yield Session(plan, interrupt, scratch, plan_resources(plan.cluster), share)
 
 
 def execute(
@@ -124,6 +128,7 @@ def execute(
                 interrupt.requested,
                 (tracker, live),
                 bugs,
+                session.share,
             )
             run_trials(tuned, plan.data, plan.plugins, session.scratch)
         status = "FAILED" if controller.failing else "FINISHED"
@@ -150,7 +155,10 @@ def run(
     status = execute(controller, retention, tracker, session)
     _show(request, controller)
     if controller.budget.first_epoch:
-        print(_times(controller, session.resources.concurrency))
+        given = session.resources if session.share is None else session.share.resources
+        print(_times(controller, given.concurrency))
+    if session.share is not None:
+        print(session.share.in_words())
     if status == "KILLED":
         print(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
         return INTERRUPTED

@@ -10,7 +10,7 @@ from ray import tune
 from pipeline.base.paths import ROOT
 from pipeline.execution.messages import DiskFailure, OtherCode, Reply, WorkerRequest
 from pipeline.problem.environment import CODE_DIGEST, versions
-from pipeline.study.events import EpochResult
+from pipeline.study.events import CardMemory, EpochResult
 from regmix.images import Split
 from regmix.plugins import Plugins, install
 from regmix.training.metrics import EpochMetrics
@@ -60,12 +60,14 @@ class TrialActor(tune.Trainable):
         if self._refusal is not None:
             return self._refusal
         from pipeline.execution.worker import failure
-        from regmix.device import machine
+        from regmix.device import machine, memory
 
         try:
             if self._epochs is None:
                 self._epochs = self._worker.begin(self._request)
-            return EpochResult(next(self._epochs), machine(), versions())
+            metrics, taken = next(self._epochs), memory()
+            used = None if taken is None else CardMemory(*taken)
+            return EpochResult(metrics, machine(), versions(), used)
         except Exception as error:
             self._epochs = None
             try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.base.paths import ROOT
 from pipeline.execution import ray_environment, ray_private
+from pipeline.execution.gpu_share import AUTO, MeasuredShare, TrialResources
 from pipeline.execution.session_folder import session_folder
 from regmix.cores import usable_cores
 from regmix.errors import InputError, first_line, shown
@@ -25,31 +26,12 @@ class ClusterRequest:
 
     address: HOST:PORT of an existing cluster's head, or 'auto'; None starts Ray here.
     concurrency: number of trials at once.
-    gpus_per_trial: share of a GPU for each trial.
+    gpus_per_trial: share of a GPU for each trial; `AUTO` measures it.
     """
 
     address: str | None
     concurrency: int | None
-    gpus_per_trial: float | None
-
-
-@dataclass(frozen=True)
-class TrialResources:
-    """What one trial gets, and how many run at once.
-
-    concurrency: number of trials at once.
-    cpus: cores of a trial.
-    gpus: share of a GPU of a trial; 0 without.
-    """
-
-    concurrency: int
-    cpus: float
-    gpus: float
-
-    @property
-    def threads(self) -> int:
-        """Number of threads that a trial computes with."""
-        return int(self.cpus) if self.gpus else 1
+    gpus_per_trial: float | str | None
 
 
 @contextlib.contextmanager
@@ -203,7 +185,8 @@ def plan_resources(request: ClusterRequest) -> TrialResources:
 
     have = ray.cluster_resources()
     cores, cards = int(have.get("CPU", 0)), have.get("GPU", 0.0)
-    gpus = request.gpus_per_trial if request.gpus_per_trial is not None else float(cards > 0)
+    asked = request.gpus_per_trial
+    gpus = float(cards > 0) if asked is None or asked == AUTO else float(asked)
     fit = min(cores, int(cards / gpus + 1e-9)) if gpus else cores
     if fit < 1:
         raise InputError(
@@ -212,3 +195,17 @@ def plan_resources(request: ClusterRequest) -> TrialResources:
         )
     at_once = min(request.concurrency or fit, fit)
     return TrialResources(at_once, cpus=max(1, cores // at_once) if gpus else 1, gpus=gpus)
+
+
+def measured_share(request: ClusterRequest) -> MeasuredShare | None:
+    """Return what measures the share of each trial; None where none was asked for, or no GPU is."""
+    if request.gpus_per_trial != AUTO:
+        return None
+    import ray
+
+    have = ray.cluster_resources()
+    cores, cards = int(have.get("CPU", 0)), int(have.get("GPU", 0))
+    if not cards:
+        print(f"--gpus-per-trial {AUTO}: Ray has no GPU here, so trials take none", flush=True)
+        return None
+    return MeasuredShare(cores, cards, request.concurrency)
