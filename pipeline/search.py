@@ -73,6 +73,11 @@ def parser() -> cli.Parser:
         help="try the failed trials of earlier sessions again, once their cause is mended",
     )
     result.add_argument(
+        "--mps",
+        action="store_true",
+        help="let trials on a GPU run side by side by NVIDIA's service",
+    )
+    result.add_argument(
         "--sync", action="store_true", help="train nothing; bring MLflow up to date with --study"
     )
     result.add_argument(
@@ -161,6 +166,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
         address=args.address,
         plugins=plugins,
         retry_failed=args.retry_failed,
+        mps=args.mps,
     )
 
 

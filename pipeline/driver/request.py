@@ -63,6 +63,7 @@ class SearchRequest:
     address: existing Ray cluster.
     plugins: variants outside of the tool.
     retry_failed: whether failed trials of earlier sessions are tried again.
+    mps: whether trials shall share GPUs by NVIDIA's service.
     """
 
     problem: SearchProblem
@@ -85,6 +86,7 @@ class SearchRequest:
     address: str | None
     plugins: Plugins | None
     retry_failed: bool = False
+    mps: bool = False
 
     @property
     def view(self) -> View:

@@ -85,7 +85,9 @@ def run_study(request: SearchRequest) -> int:
         begun = None if study is None else _begin(request, study, proved, place)
         if begun is not None and _done(begun):
             return session.complete(request, begun.controller)
-        cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
+        cluster = ClusterRequest(
+            request.address, request.concurrency, request.gpus_per_trial, request.mps
+        )
         lockstep = request.rules.deterministic
         plan = SessionPlan(cluster, proved.data, request.plugins, request.view, lockstep)
         with contextlib.ExitStack() as stack:

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.base.paths import ROOT
 from pipeline.execution import ray_environment, ray_private
 from pipeline.execution.gpu_share import AUTO, MeasuredShare, TrialResources
+from pipeline.execution.mps import mps
 from pipeline.execution.session_folder import session_folder
 from regmix.cores import usable_cores
 from regmix.errors import InputError, first_line, shown
@@ -27,11 +28,13 @@ class ClusterRequest:
     address: HOST:PORT of an existing cluster's head, or 'auto'; None starts Ray here.
     concurrency: number of trials at once.
     gpus_per_trial: share of a GPU for each trial; `AUTO` measures it.
+    mps: whether trials shall share GPUs by NVIDIA's service.
     """
 
     address: str | None
     concurrency: int | None
     gpus_per_trial: float | str | None
+    mps: bool = False
 
 
 @contextlib.contextmanager
@@ -55,7 +58,11 @@ def ray_session(request: ClusterRequest, memory: int) -> Iterator[str]:
         if request.address is None:
             own = stack.enter_context(_folder(ray_environment.for_sockets(), _OWN))
             ray_environment.of_its_own()
+            if request.mps:
+                stack.enter_context(mps(own))
         else:
+            if request.mps:
+                print("--mps: is for a cluster's own nodes to start, so it is left out", flush=True)
             ray_environment.of_a_cluster()
         check_answers(request.address)
         import ray
