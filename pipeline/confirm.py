@@ -23,7 +23,7 @@ from pipeline.driver.publish import View
 from pipeline.driver.race import RaceRequest, run_race
 from pipeline.problem.plugin_folder import load_plugins
 from pipeline.study.storage import find_study
-from regmix.ranges import Bounds, Count, Positive
+from regmix.ranges import Bounds, Count
 from regmix.user_files import absolute
 
 _Seeds = Annotated[int, Bounds(low=1, high=1000)]
@@ -35,7 +35,7 @@ _MEANINGS = {
     "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",
     "--address": "an existing Ray cluster, or auto (default: start Ray on this machine)",
     "--concurrency": "trainings at once (default: what cores or GPU shares allow)",
-    "--gpus-per-trial": "share of a GPU, such as 0.25 (default: 1 with a GPU, else 0)",
+    "--gpus-per-trial": "share of a GPU, such as 0.25, or auto (default: 1 with a GPU, else 0)",
     "--data-dir": "where the images are, if not where the search found them",
     "--plugins": "folder of the plug-ins that the search used",
     "--out": "folder for the confirmed configuration (default: exported)",
@@ -64,7 +64,7 @@ def read(args: argparse.Namespace) -> RaceRequest:
     """
     top, seeds = cli.number("--top", args.top, Count), cli.number("--seeds", args.seeds, _Seeds)
     concurrency = cli.number("--concurrency", args.concurrency, Count | None)
-    gpus_per_trial = cli.number("--gpus-per-trial", args.gpus_per_trial, Positive | None)
+    gpus_per_trial = cli.gpu_share(args.gpus_per_trial)
     runs = absolute(args.runs, "--runs")
     find_study(args.study, args.storage, runs / "studies" / args.study)
     view = View.checked(args.runs, args.storage, args.tracking_uri, new=False)

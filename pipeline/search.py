@@ -34,7 +34,7 @@ from pipeline.problem.problem import RECIPES, SPACES, SearchProblem
 from pipeline.samplers.grid import grid_of
 from pipeline.trial_files.object_store import check_url
 from regmix.errors import InputError, unknown
-from regmix.ranges import Count, Natural, Positive, Seed, UnitInterval
+from regmix.ranges import Count, Natural, Seed, UnitInterval
 
 PRUNER, CONTROL_EVERY, LOCKSTEP, BEAT = "collapse+halving", 12, 4, "60s"
 
@@ -73,6 +73,11 @@ def parser() -> cli.Parser:
         help="try the failed trials of earlier sessions again, once their cause is mended",
     )
     result.add_argument(
+        "--mps",
+        action="store_true",
+        help="let trials on a GPU run side by side by NVIDIA's service",
+    )
+    result.add_argument(
         "--sync", action="store_true", help="train nothing; bring MLflow up to date with --study"
     )
     result.add_argument(
@@ -98,7 +103,8 @@ def _meanings() -> dict[str, str]:
         "--seed": "seed of the sampler and of every trial (default: 0)",
         "--study": "name of the study (default: SPACE-RECIPE)",
         "--concurrency": "trials at once (default: what cores or GPU shares allow)",
-        "--gpus-per-trial": "share of a GPU, such as 0.25 (default: 1 with a GPU, else 0)",
+        "--gpus-per-trial": "share of a GPU, such as 0.25, or auto, which measures it "
+        "(default: 1 with a GPU, else 0)",
         "--sampler": f"how parameters are chosen: {', '.join(samplers.names())} (default: bohb)",
         "--pruner": f"how trials are stopped early: {', '.join(pruners.names())}; A+B puts A round "
         f"B (default: {PRUNER})",
@@ -130,7 +136,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
     seed = cli.number("--seed", args.seed, Seed)
     trials = cli.number("--trials", args.trials, Count | None)
     concurrency = cli.number("--concurrency", args.concurrency, Count | None)
-    gpus_per_trial = cli.number("--gpus-per-trial", args.gpus_per_trial, Positive | None)
+    gpus_per_trial = cli.gpu_share(args.gpus_per_trial)
     control_every = cli.number("--control-every", args.control_every, Natural)
     budget = None if args.budget is None else cli.seconds("--budget", args.budget)
     problem = SearchProblem.load(args.space, args.recipe or _recipe(), cli.overrides(args.set))
@@ -160,6 +166,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
         address=args.address,
         plugins=plugins,
         retry_failed=args.retry_failed,
+        mps=args.mps,
     )
 
 

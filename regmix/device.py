@@ -8,6 +8,19 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def memory() -> tuple[int, int, int] | None:
+    """Return bytes of the device's memory; None on a CPU.
+
+    Returns:
+        the most that this process has reserved; what is taken beside what it has reserved now, by
+        its context and by others; all that there is.
+    """
+    if device().type != "cuda":
+        return None
+    free, card = torch.cuda.mem_get_info()
+    return torch.cuda.max_memory_reserved(), card - free - torch.cuda.memory_reserved(), card
+
+
 def machine() -> dict[str, str | int]:
     """Return what the numbers of a run depend on besides its configuration and versions."""
     where = device()

@@ -127,6 +127,11 @@ class Split:
     train: Images
     valid: Images
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels."""
+        return self.train.images.nbytes + self.valid.images.nbytes
+
 
 def split(images: Images, *, valid: int, train: int | None, seed: int) -> Split:
     """Hold out a stratified part of the training images for validation.

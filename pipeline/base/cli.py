@@ -20,7 +20,7 @@ from regmix.errors import (
     shown,
     unknown,
 )
-from regmix.ranges import check
+from regmix.ranges import Positive, check
 
 PLACE = "command line"
 _LONGEST = 10 * 366 * 24 * 3600  # seconds of a time that may be given, ten years
@@ -168,6 +168,19 @@ def number(option: str, value: object, rule: Any) -> Any:  # noqa: ANN401  (see 
         InputError: where type or range is wrong.
     """
     return None if value is None else check(PLACE, option, value, rule)
+
+
+def gpu_share(text: str | None) -> float | str | None:
+    """Read the share of a GPU for each trial: a number, or `auto`.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if text is None or text == "auto":
+        return text
+    option = "--gpus-per-trial"
+    share: float = number(option, text, Positive)
+    return share
 
 
 def seconds(option: str, text: str) -> float:

@@ -4,6 +4,8 @@ Python itself answers Ctrl-C with a traceback, and gives the number of a stream 
 the next file that is opened. It imports little, so that it comes within milliseconds.
 """
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -19,6 +21,7 @@ def begin() -> None:
         return
     for number in SIGNALS:
         hear(number, _leave)
+    atexit.register(gc.freeze)  # what is left goes with the process: to look through it takes 0.7 s
     for stream in range(3):
         try:
             os.fstat(stream)

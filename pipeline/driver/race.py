@@ -41,7 +41,7 @@ from pipeline.study.storage import (
 )
 from regmix.config import TrainConfig
 from regmix.errors import InputError
-from regmix.images import Images
+from regmix.images import Split
 from regmix.plugins import Plugins
 from regmix.user_files import absolute
 
@@ -62,7 +62,7 @@ class RaceRequest:
     data_dir: folder of the images, if not where the search found them.
     address: existing Ray cluster.
     concurrency: number of trainings at once.
-    gpus_per_trial: share of a GPU for each training.
+    gpus_per_trial: share of a GPU for each training, or `auto`.
     plugins: variants outside of the tool.
     retry_failed: whether failed trainings of earlier sessions are tried again.
     """
@@ -77,7 +77,7 @@ class RaceRequest:
     data_dir: str | None
     address: str | None
     concurrency: int | None
-    gpus_per_trial: float | None
+    gpus_per_trial: float | str | None
     plugins: Plugins | None
 
     @property
@@ -101,7 +101,7 @@ def run_race(request: RaceRequest) -> int:
     source = find_study(request.study, request.storage, folder)
     check_plugins(source.plugins, request.plugins, f"--study {request.study}")
     best = _finalists(source, request)
-    images = _images(_config(best[0], request.data_dir), source)
+    data = _data(_config(best[0], request.data_dir), source)
     place = study_folder(request.runs, f"{request.study}-confirm")
     check_answers(request.address)
     with exclusive(place, request.storage) as claim:
@@ -112,7 +112,7 @@ def run_race(request: RaceRequest) -> int:
             if controller.queue.empty() or controller.hopeless:
                 return _tell(request, source, controller, place, "FINISHED")
         cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
-        with started(SessionPlan(cluster, images, request.plugins, request.view)) as session:
+        with started(SessionPlan(cluster, data, request.plugins, request.view)) as session:
             if race is None:
                 race = open_study(place.name, open_storage(request.storage, place))
                 claim.made = True
@@ -180,13 +180,14 @@ def _config(trial: TrialRecord, data_dir: str | None) -> TrainConfig:
     return TrainConfig.from_flat(flat)
 
 
-def _images(config: TrainConfig, source: StudyRecord) -> Images:
+def _data(config: TrainConfig, source: StudyRecord) -> Split:
+    """Return the images of the search, divided as there: what is measured is never searched."""
     images = load_part(config, "train")
     if images.fingerprint() != source.data["fingerprint"]:
         raise InputError(
             f"--study {source.name}: was searched on other images; give them by --data-dir"
         )
-    return images
+    return config.split(images)
 
 
 def _controller(

@@ -50,7 +50,7 @@ class SearchRequest:
     budget: time for the whole study, seconds.
     seed: seed of the sampler and of every trial.
     concurrency: number of trials at once.
-    gpus_per_trial: share of a GPU for each trial.
+    gpus_per_trial: share of a GPU for each trial, or `auto`.
     sampler: name of the sampler.
     pruner: specification of the pruner, such as 'collapse+halving'.
     control_every: one trial in so many is a control trial; 0 for none.
@@ -63,6 +63,7 @@ class SearchRequest:
     address: existing Ray cluster.
     plugins: variants outside of the tool.
     retry_failed: whether failed trials of earlier sessions are tried again.
+    mps: whether trials shall share GPUs by NVIDIA's service.
     """
 
     problem: SearchProblem
@@ -72,7 +73,7 @@ class SearchRequest:
     budget: float | None
     seed: int
     concurrency: int | None
-    gpus_per_trial: float | None
+    gpus_per_trial: float | str | None
     sampler: str
     pruner: str
     control_every: int
@@ -85,6 +86,7 @@ class SearchRequest:
     address: str | None
     plugins: Plugins | None
     retry_failed: bool = False
+    mps: bool = False
 
     @property
     def view(self) -> View:

@@ -13,15 +13,16 @@ from pipeline.base.early import INTERRUPTED
 from pipeline.base.signals import Interrupt
 from pipeline.driver.publish import View, publish
 from pipeline.driver.request import SearchRequest
+from pipeline.execution.gpu_share import MeasuredShare, TrialResources
 from pipeline.execution.ray_cluster import (
     ClusterRequest,
-    TrialResources,
+    measured_share,
     plan_resources,
     ray_session,
 )
 from pipeline.problem.plugin_folder import plugin_words
 from pipeline.report import leaderboard
-from pipeline.report.formatting import console
+from pipeline.report.formatting import console, duration
 from pipeline.report.live import LiveView
 from pipeline.study import failures
 from pipeline.study.controller import OUT_OF_TIME, StudyController
@@ -29,7 +30,7 @@ from pipeline.study.ranking import candidates, count_states
 from pipeline.study.result_order import Arrival, Lockstep
 from pipeline.study.retention import Retention
 from pipeline.tracking.tracker import Tracker
-from regmix.images import Images
+from regmix.images import Split
 from regmix.plugins import Plugins
 
 PROCESS_START = time.monotonic()  # but for Python's own start
@@ -40,7 +41,7 @@ class SessionPlan:
     """How a session runs the trials of its study.
 
     cluster: cluster and share of it for each trial.
-    images: training part of the data.
+    data: images to train on and to compare by, the same for all trials.
     plugins: variants outside of the tool, if any.
     view: where MLflow shows the study.
     lockstep: number of workers of the imagined machine in whose order results count; None takes
@@ -48,7 +49,7 @@ class SessionPlan:
     """
 
     cluster: ClusterRequest
-    images: Images
+    data: Split
     plugins: Plugins | None
     view: View
     lockstep: int | None = None
@@ -61,13 +62,15 @@ class Session:
     plan: what it runs.
     interrupt: Ctrl-C and its like.
     scratch: folder for the files that Ray insists on.
-    resources: what each trial gets.
+    resources: what each trial gets, where that is not measured.
+    share: what measures the share of a GPU of each trial; None where it was given.
     """
 
     plan: SessionPlan
     interrupt: Interrupt
     scratch: str
     resources: TrialResources
+    share: MeasuredShare | None
 
 
 @contextlib.contextmanager
@@ -80,11 +83,12 @@ def started(plan: SessionPlan) -> Iterator[Session]:
     """
     with (
         Interrupt() as interrupt,
-        ray_session(plan.cluster, plan.images.images.nbytes) as scratch,
+        ray_session(plan.cluster, plan.data.nbytes) as scratch,
     ):
         interrupt.listen()  # Ray took SIGTERM for itself
         interrupt.begin()
-        yield Session(plan, interrupt, scratch, plan_resources(plan.cluster))
+        share = measured_share(plan.cluster)
+        yield Session(plan, interrupt, scratch, plan_resources(plan.cluster), share)
 
 
 def execute(
@@ -124,15 +128,16 @@ def execute(
                 interrupt.requested,
                 (tracker, live),
                 bugs,
+                session.share,
             )
-            run_trials(tuned, plan.images, plan.plugins, session.scratch)
+            run_trials(tuned, plan.data, plan.plugins, session.scratch)
         status = "FAILED" if controller.failing else "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
     finally:
         interrupt.finish()
         controller.requeue_own()
-        if status == "FINISHED" and not controller.budget.has_time:
+        if status == "FINISHED" and not controller.has_time:
             controller.close_unfinished()
         study.set_seconds(controller.budget.seconds)
         retention.apply()
@@ -150,7 +155,10 @@ def run(
     status = execute(controller, retention, tracker, session)
     _show(request, controller)
     if controller.budget.first_epoch:
-        print(_times(controller, session.resources.concurrency))
+        given = session.resources if session.share is None else session.share.resources
+        print(_times(controller, given.concurrency))
+    if session.share is not None:
+        print(session.share.in_words())
     if status == "KILLED":
         print(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
         return INTERRUPTED
@@ -159,12 +167,12 @@ def run(
 
 def complete(request: SearchRequest, controller: StudyController) -> int:
     """Show a study that has nothing left to do, bring MLflow up to date, say how to extend it."""
-    if not controller.budget.has_time:
+    if not controller.has_time:
         controller.close_unfinished()
     _show(request, controller)
     study, budget = controller.record, controller.budget
     more = f"--trials {round(2.5 * len(study.trials()))}"
-    if budget.budget < float("inf"):
+    if budget.limited:
         more = f"--budget {math.ceil(2 * max(budget.budget, budget.seconds) / 60)}m"
     if not controller.hopeless:
         print(f"\n{request.study} is complete; to extend it, add {more} to the command", flush=True)
@@ -210,6 +218,19 @@ def _show(request: SearchRequest, controller: StudyController) -> None:
             command("evaluate.py", first, *plugins),
         ]
     leaderboard.show(console(), controller.record, commands)
+    if controller.budget.limited:
+        print(_budget_in_words(controller))
+
+
+def _budget_in_words(controller: StudyController) -> str:
+    """Say what the study spent of its budget, and why it left the rest."""
+    budget = controller.budget
+    spent, left = budget.seconds, max(0.0, budget.budget - budget.seconds)
+    words = f"\nbudget: {duration(spent)} of {duration(budget.budget)} spent"
+    if left and not controller.queue.empty() and not controller.has_time:
+        needed = duration(budget.needed(controller.epochs_of_next))
+        words += f"; {duration(left)} left, too short for another trial, which takes about {needed}"
+    return words
 
 
 def _times(controller: StudyController, concurrency: int) -> str:

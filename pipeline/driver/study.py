@@ -19,7 +19,7 @@ from pipeline.problem.plugin_folder import check_plugins
 from pipeline.problem.problem import SearchProblem
 from pipeline.samplers.grid import grid_of
 from pipeline.study import failures, warm_start
-from pipeline.study.budget import TimeBudget
+from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.contracts import SamplerFactory
 from pipeline.study.controller import StudyController
 from pipeline.study.heartbeat import Heartbeat
@@ -34,19 +34,23 @@ from pipeline.study.storage import (
     open_study,
     study_folder,
 )
-from regmix.images import Images
+from regmix.images import Images, Split
 from regmix.ranges import Value
+
+_RECENT = 12  # trials whose epochs say how long a trial takes, until this session knows it
 
 
 @dataclass(frozen=True)
 class _Proved:
     """What a study needs, read and proved before it is made.
 
-    images: training part of the data.
+    data: images to train on and to compare by.
+    identity: identity of the training part that they are of.
     enqueued: file -> values of a first trial.
     """
 
-    images: Images
+    data: Split
+    identity: Mapping[str, Any]
     enqueued: Mapping[Path, Mapping[str, Value]]
 
 
@@ -81,14 +85,16 @@ def run_study(request: SearchRequest) -> int:
         begun = None if study is None else _begin(request, study, proved, place)
         if begun is not None and _done(begun):
             return session.complete(request, begun.controller)
-        cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
+        cluster = ClusterRequest(
+            request.address, request.concurrency, request.gpus_per_trial, request.mps
+        )
         lockstep = request.rules.deterministic
-        plan = SessionPlan(cluster, proved.images, request.plugins, request.view, lockstep)
+        plan = SessionPlan(cluster, proved.data, request.plugins, request.view, lockstep)
         with contextlib.ExitStack() as stack:
             rehearsal = None
             if begun is None:  # a step of each network, while Ray starts
                 builds = request.problem.builds()
-                rehearsal = stack.enter_context(rehearsed(builds, proved.images, request.plugins))
+                rehearsal = stack.enter_context(rehearsed(builds, proved.data, request.plugins))
             running = stack.enter_context(session.started(plan))
             if rehearsal is not None:
                 rehearsal.check()
@@ -104,7 +110,7 @@ def run_study(request: SearchRequest) -> int:
 
 def _done(begun: _Begun) -> bool:
     controller = begun.controller
-    over = controller.queue.empty() or controller.hopeless or not controller.budget.has_time
+    over = controller.queue.empty() or controller.hopeless or not controller.has_time
     return over and not controller.shared
 
 
@@ -147,9 +153,10 @@ def _prove(request: SearchRequest, study: StudyRecord | None) -> _Proved:
     enqueued = warm_start.read(request.problem, request.enqueue, request.plugins)
     _sampler(request)(0)  # a plug-in may fail at it
     images = _load_images(request.problem)
+    identity = images.identity()
     if study is not None:
-        study.compare("data", images.identity())
-    return _Proved(images, enqueued)
+        study.compare("data", identity)
+    return _Proved(request.problem.config({}).split(images), identity, enqueued)
 
 
 def _load_images(problem: SearchProblem) -> Images:
@@ -167,7 +174,7 @@ def _begin(request: SearchRequest, study: StudyRecord, proved: _Proved, place: P
     study.begin_study(versions())
     for key, identity in _identities(request).items():
         study.hold(key, identity)
-    study.hold("data", proved.images.identity())
+    study.hold("data", proved.identity)
     again: tuple[int, ...] = ()
     if request.retry_failed:
         load = partial(existing_study, request.study, request.storage, place, request.heartbeat)
@@ -210,13 +217,14 @@ def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
     extent = study.set_extent(request.trials, request.budget)
     problem, budget = request.problem, extent.get("budget", float("inf"))
     config = problem.config({})
+    known = Pace.of(one for trial in study.trials()[-_RECENT:] for one in trial.epochs.values())
     return StudyController(
         study.study,
         problem,
         pruners.build(_pruner(request), config.epochs, config.eval_every),
         _sampler(request),
         SampledQueue(study.study, _total(request, extent.get("trials"), "budget" in extent)),
-        TimeBudget(budget, before=study.seconds, begun=session.PROCESS_START),
+        TimeBudget(budget, study.seconds, session.PROCESS_START, known),
         control_every=request.control_every,
         min_clean=request.rules.min_clean,
         heartbeat=_heartbeat(request, study),

@@ -10,8 +10,8 @@ from ray import tune
 from pipeline.base.paths import ROOT
 from pipeline.execution.messages import DiskFailure, OtherCode, Reply, WorkerRequest
 from pipeline.problem.environment import CODE_DIGEST, versions
-from pipeline.study.events import EpochResult
-from regmix.images import Images
+from pipeline.study.events import CardMemory, EpochResult
+from regmix.images import Split
 from regmix.plugins import Plugins, install
 from regmix.training.metrics import EpochMetrics
 
@@ -23,13 +23,13 @@ class TrialActor(tune.Trainable):
     """
 
     def setup(  # type: ignore[override]
-        self, config: dict[str, Any], images: Images, plugins: Plugins | None, code: str
+        self, config: dict[str, Any], data: Split, plugins: Plugins | None, code: str
     ) -> None:
         """Begin the first trial, if this process runs the driver's code.
 
         Args:
             config: holds the `WorkerRequest`.
-            images: the training part of the data set, shared by Ray.
+            data: images to train on and to compare by, in memory that Ray shares.
             plugins: variants outside of the tool, if any.
             code: digest of the driver's code.
         """
@@ -42,7 +42,7 @@ class TrialActor(tune.Trainable):
             install(plugins)
         from pipeline.execution.worker import Worker
 
-        self._worker = Worker(images, self._request.threads)
+        self._worker = Worker(data, self._request.threads)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial in the same process."""
@@ -60,12 +60,14 @@ class TrialActor(tune.Trainable):
         if self._refusal is not None:
             return self._refusal
         from pipeline.execution.worker import failure
-        from regmix.device import machine
+        from regmix.device import machine, memory
 
         try:
             if self._epochs is None:
                 self._epochs = self._worker.begin(self._request)
-            return EpochResult(next(self._epochs), machine(), versions())
+            metrics, taken = next(self._epochs), memory()
+            used = None if taken is None else CardMemory(*taken)
+            return EpochResult(metrics, machine(), versions(), used)
         except Exception as error:
             self._epochs = None
             try:

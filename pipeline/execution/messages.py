@@ -20,6 +20,7 @@ class WorkerRequest:
     resume_epoch: the last epoch that the study knows; 0 for a new trial.
     files_uri: place of the trials' files, see `pipeline.trial_files.open_files`.
     threads: number of threads to compute with.
+    cpus, gpus: cores and share of a GPU that Ray gives its process.
     """
 
     number: int
@@ -27,6 +28,8 @@ class WorkerRequest:
     resume_epoch: int
     files_uri: str
     threads: int
+    cpus: float = 1
+    gpus: float = 0
 
     @property
     def epochs(self) -> int:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.paths import ROOT
-from pipeline.execution import ray_environment
+from pipeline.execution import ray_environment, ray_private
+from pipeline.execution.gpu_share import AUTO, MeasuredShare, TrialResources
+from pipeline.execution.mps import mps
 from pipeline.execution.session_folder import session_folder
 from regmix.cores import usable_cores
 from regmix.errors import InputError, first_line, shown
@@ -25,31 +27,14 @@ class ClusterRequest:
 
     address: HOST:PORT of an existing cluster's head, or 'auto'; None starts Ray here.
     concurrency: number of trials at once.
-    gpus_per_trial: share of a GPU for each trial.
+    gpus_per_trial: share of a GPU for each trial; `AUTO` measures it.
+    mps: whether trials shall share GPUs by NVIDIA's service.
     """
 
     address: str | None
     concurrency: int | None
-    gpus_per_trial: float | None
-
-
-@dataclass(frozen=True)
-class TrialResources:
-    """What one trial gets, and how many run at once.
-
-    concurrency: number of trials at once.
-    cpus: cores of a trial.
-    gpus: share of a GPU of a trial; 0 without.
-    """
-
-    concurrency: int
-    cpus: float
-    gpus: float
-
-    @property
-    def threads(self) -> int:
-        """Number of threads that a trial computes with."""
-        return int(self.cpus) if self.gpus else 1
+    gpus_per_trial: float | str | None
+    mps: bool = False
 
 
 @contextlib.contextmanager
@@ -73,14 +58,21 @@ def ray_session(request: ClusterRequest, memory: int) -> Iterator[str]:
         if request.address is None:
             own = stack.enter_context(_folder(ray_environment.for_sockets(), _OWN))
             ray_environment.of_its_own()
+            if request.mps:
+                stack.enter_context(mps(own))
         else:
+            if request.mps:
+                print("--mps: is for a cluster's own nodes to start, so it is left out", flush=True)
             ray_environment.of_a_cluster()
         check_answers(request.address)
         import ray
+        import ray.tune  # here, beside the rehearsal: what it takes, workers would wait for later
 
         with contextlib.chdir(ROOT):  # Ray puts this folder first on the path of all workers
             if own is not None:
-                _start(max(usable_cores(), request.concurrency or 1), 2 * memory + (128 << 20), own)
+                cores = max(usable_cores(), request.concurrency or 1)
+                _start(cores, 2 * memory + (128 << 20), own)
+                stack.enter_context(ray_private.plain_actors())
             else:
                 _join(str(request.address))
         try:
@@ -145,14 +137,15 @@ def _start(cores: int, memory: int, folder: Path) -> None:
 
     for last in (False, True):
         try:
-            ray.init(
-                address="local",  # else Ray would join whatever cluster was started here last
-                num_cpus=cores,
-                include_dashboard=False,
-                object_store_memory=memory,
-                _temp_dir=str(folder),
-                **_SILENT,
-            )
+            with ray_private.lean_start():
+                ray.init(
+                    address="local",  # else Ray would join whatever cluster was started here last
+                    num_cpus=cores,
+                    include_dashboard=False,
+                    object_store_memory=memory,
+                    _temp_dir=str(folder),
+                    **_SILENT,
+                )
             return
         except Exception as error:
             # Ray's words for processes that did not come up; what is wrong in a call is ours
@@ -199,7 +192,8 @@ def plan_resources(request: ClusterRequest) -> TrialResources:
 
     have = ray.cluster_resources()
     cores, cards = int(have.get("CPU", 0)), have.get("GPU", 0.0)
-    gpus = request.gpus_per_trial if request.gpus_per_trial is not None else float(cards > 0)
+    asked = request.gpus_per_trial
+    gpus = float(cards > 0) if asked is None or asked == AUTO else float(asked)
     fit = min(cores, int(cards / gpus + 1e-9)) if gpus else cores
     if fit < 1:
         raise InputError(
@@ -208,3 +202,17 @@ def plan_resources(request: ClusterRequest) -> TrialResources:
         )
     at_once = min(request.concurrency or fit, fit)
     return TrialResources(at_once, cpus=max(1, cores // at_once) if gpus else 1, gpus=gpus)
+
+
+def measured_share(request: ClusterRequest) -> MeasuredShare | None:
+    """Return what measures the share of each trial; None where none was asked for, or no GPU is."""
+    if request.gpus_per_trial != AUTO:
+        return None
+    import ray
+
+    have = ray.cluster_resources()
+    cores, cards = int(have.get("CPU", 0)), int(have.get("GPU", 0))
+    if not cards:
+        print(f"--gpus-per-trial {AUTO}: Ray has no GPU here, so trials take none", flush=True)
+        return None
+    return MeasuredShare(cores, cards, request.concurrency)

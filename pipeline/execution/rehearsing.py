@@ -15,7 +15,7 @@ from typing import IO
 from pipeline.base.paths import ROOT
 from regmix.config import TrainConfig
 from regmix.errors import InputError
-from regmix.images import Images
+from regmix.images import Split
 from regmix.plugins import Plugins
 
 
@@ -44,20 +44,20 @@ class Rehearsal:
 
 @contextlib.contextmanager
 def rehearsed(
-    configs: Sequence[TrainConfig], images: Images, plugins: Plugins | None
+    configs: Sequence[TrainConfig], data: Split, plugins: Plugins | None
 ) -> Iterator[Rehearsal]:
     """Begin to train each configuration for one step; at the end the process is gone.
 
     Args:
         configs: configurations that differ in what they are built of.
-        images: training part of the data.
+        data: images of the study.
         plugins: variants outside of the tool, if any.
     """
     asked = {
         "configs": [config.flat() for config in configs],
-        "shape": images.images.shape[1:],
-        "classes": len(images.classes),
-        "train_images": len(configs[0].split(images).train),
+        "shape": data.train.images.shape[1:],
+        "classes": len(data.train.classes),
+        "train_images": len(data.train),
         "plugins": None if plugins is None else asdict(plugins),
     }
     with tempfile.TemporaryFile() as typed, tempfile.TemporaryFile() as said:

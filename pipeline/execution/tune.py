@@ -20,6 +20,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from pipeline.execution.actor import TrialActor
+from pipeline.execution.gpu_share import MeasuredShare, TrialResources
 from pipeline.execution.messages import (
     DiskFailure,
     OtherCode,
@@ -27,14 +28,13 @@ from pipeline.execution.messages import (
     TrialFailure,
     WorkerRequest,
 )
-from pipeline.execution.ray_cluster import TrialResources
 from pipeline.problem.environment import CODE_DIGEST
 from pipeline.study.controller import DIED, RETRIES, StudyController, TrialListener
 from pipeline.study.events import EpochResult, TrialOutcome
 from pipeline.study.result_order import ResultOrder
 from pipeline.study.retention import Retention
 from regmix.errors import InputError
-from regmix.images import Images
+from regmix.images import Split
 from regmix.plugins import Plugins
 
 
@@ -45,10 +45,11 @@ class TuneSession:
     controller: the study.
     order: order in which results reach the study.
     retention: rule for the files of its trials.
-    resources: resources of each trial.
+    resources: resources of each trial, where they are not measured.
     stop: event that is set from outside to end early.
     listeners: views that are told of every change of a trial.
     bugs: number of a trial -> traceback, of trials that met a bug.
+    share: what measures the share of a GPU of each trial; None where it was given.
     """
 
     controller: StudyController
@@ -58,6 +59,7 @@ class TuneSession:
     stop: Event
     listeners: Sequence[TrialListener] = ()
     bugs: dict[int, str] = field(default_factory=dict)
+    share: MeasuredShare | None = None
     out_of_time: bool = False
     error: OSError | InputError | None = None  # which no trial is to blame for; Ray would wrap it
     _numbers: dict[str, int] = field(default_factory=dict)  # Ray's trial id -> study's number
@@ -94,7 +96,12 @@ class TuneSession:
     @property
     def full(self) -> bool:
         """Whether as many trials run as shall run at once."""
-        return len(self._numbers) >= self.resources.concurrency
+        return len(self._numbers) >= self._given.concurrency
+
+    @property
+    def _given(self) -> TrialResources:
+        """What a trial that begins now gets."""
+        return self.resources if self.share is None else self.share.resources
 
     @property
     def idle(self) -> bool:
@@ -106,13 +113,16 @@ class TuneSession:
         request = self.order.suggest()
         if request is None:
             return None
+        given = self._given
         self._numbers[trial_id] = request.number
         return WorkerRequest(
             number=request.number,
             config=request.config.flat(),
             resume_epoch=request.resume_epoch,
             files_uri=self.retention.files.uri,
-            threads=self.resources.threads,
+            threads=given.threads,
+            cpus=given.cpus,
+            gpus=given.gpus,
         )
 
     def take(self, trial_id: str, reply: Reply) -> bool:
@@ -130,8 +140,13 @@ class TuneSession:
         if isinstance(reply, OtherCode):
             raise _other_code(reply)
         if isinstance(reply, TrialFailure):
+            if self.share is not None and reply.kind == "out of memory":
+                self.share.ran_out(number)
             self._take_failure(number, reply)
-        elif reply.metrics.epoch not in self.controller.record.trial(number).known:
+            return number in self._outcomes
+        if self.share is not None:
+            self.share.report(number, reply)
+        if reply.metrics.epoch not in self.controller.record.trial(number).known:
             self._settle(number, reply)  # else its checkpoint was lost
         return number in self._outcomes
 
@@ -168,6 +183,8 @@ class TuneSession:
         if self.error is not None:  # no fault of the trial: the study has it still to do
             return
         number = self._numbers[trial_id]
+        if self.share is not None:
+            self.share.leave(number)
         if number not in self._outcomes:
             if reply is None:
                 self._retry(number, DIED)
@@ -258,12 +275,18 @@ class StudyScheduler(FIFOScheduler):
         return {}
 
 
-def run_trials(session: TuneSession, images: Images, plugins: Plugins | None, scratch: str) -> None:
+def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """Return what a trial asks Ray for; only trials that ask for the same share an actor."""
+    request: WorkerRequest = config["request"]
+    return tune.PlacementGroupFactory([{"CPU": request.cpus, "GPU": request.gpus}])
+
+
+def run_trials(session: TuneSession, data: Split, plugins: Plugins | None, scratch: str) -> None:
     """Run the study's trials until it has all that it shall have.
 
     Args:
         session: the study and how its trials run; call it within `ray_session`.
-        images: the training part of the data, put into Ray's object store once.
+        data: images of all trials, put into Ray's object store once: workers read them there.
         plugins: variants outside of the tool, which workers are given.
         scratch: the folder that `ray_session` yields.
 
@@ -273,12 +296,11 @@ def run_trials(session: TuneSession, images: Images, plugins: Plugins | None, sc
         KeyboardInterrupt: after the session's `stop` was set.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    limit = str(session.resources.concurrency)
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = limit  # else starts are serial
-    resources = {"cpu": session.resources.cpus, "gpu": session.resources.gpus}
-    actor = tune.with_parameters(TrialActor, images=images, plugins=plugins, code=CODE_DIGEST)
+    limit = session.resources.concurrency if session.share is None else session.share.largest
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(limit)  # else starts are serial
+    actor = tune.with_parameters(TrialActor, data=data, plugins=plugins, code=CODE_DIGEST)
     tuner = tune.Tuner(
-        tune.with_resources(actor, resources),
+        tune.with_resources(actor, _resources),
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(session),
             scheduler=StudyScheduler(session),

@@ -13,7 +13,8 @@ from pipeline.trial_files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, TrialFiles, 
 from regmix.config import TrainConfig
 from regmix.device import device
 from regmix.errors import NonFiniteError, first_line, of_memory
-from regmix.images import Images, Split
+from regmix.images import Split
+from regmix.placed import PlacedSplit
 from regmix.training import checkpoint
 from regmix.training.metrics import EpochMetrics
 from regmix.training.trainer import RegMixTrainer
@@ -22,11 +23,11 @@ from regmix.training.trainer import RegMixTrainer
 class Worker:
     """Runs one trial after the other; nothing of one is left to the next."""
 
-    def __init__(self, images: Images, threads: int) -> None:
-        """Keep the training part of the data, and compute with so many threads."""
+    def __init__(self, data: Split, threads: int) -> None:
+        """Keep the study's images, and compute with so many threads."""
         torch.set_num_threads(threads)
         torch.backends.cudnn.benchmark = True
-        self._images, self._splits = images, dict[str, Split]()
+        self._data: Split | PlacedSplit = data
 
     def begin(self, request: WorkerRequest) -> Iterator[EpochMetrics]:
         """Return the epochs that the study does not know, each after its checkpoint is safe."""
@@ -39,7 +40,9 @@ class Worker:
     def _run(
         self, config: TrainConfig, files: TrialFiles, request: WorkerRequest
     ) -> Iterator[EpochMetrics]:
-        trainer, number = RegMixTrainer(config, self._split(config), device()), request.number
+        if isinstance(self._data, Split):  # once, but where a lack of memory is a trial's failure
+            self._data = PlacedSplit.of(self._data, device())
+        trainer, number = RegMixTrainer(config, self._data, device()), request.number
         history: list[dict[str, Any]] = []
         content = files.read(number, CHECKPOINT)
         state = None if content is None else checkpoint.unpack(content)
@@ -56,12 +59,6 @@ class Worker:
             whole = {"trainer": trainer.state_dict(), "history": history}
             files.write(number, CHECKPOINT, checkpoint.pack(whole))
             yield metrics
-
-    def _split(self, config: TrainConfig) -> Split:
-        key = f"{config.valid_images} {config.train_images} {config.split_seed}"
-        if key not in self._splits:
-            self._splits[key] = config.split(self._images)
-        return self._splits[key]
 
 
 def _write_weights(files: TrialFiles, number: int, trainer: RegMixTrainer) -> None:

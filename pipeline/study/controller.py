@@ -103,6 +103,20 @@ class StudyController:
         running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return any(trial.number not in self._live for trial in running)
 
+    @property
+    def has_time(self) -> bool:
+        """Whether the trial that is next can end by the budget: a shorter rest is left unused."""
+        return not self.budget.limited or self.budget.fits(self.epochs_of_next)
+
+    @property
+    def epochs_of_next(self) -> int:
+        """Number of epochs that the trial which is next has to do."""
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        first = TrialRecord(waiting[0]) if waiting else None
+        if first is None or not first.begun:
+            return self.problem.config({}).epochs
+        return first.total_epochs - first.last_epoch
+
     def drain_changes(self) -> list[TrialRecord]:
         """Return copies of the trials that changed since the last call, in their present state."""
         numbers, self._changed = list(self._changed), {}
@@ -166,7 +180,7 @@ class StudyController:
         self.queue.refill()
         trials = self.record.trials()
         waiting = [trial for trial in trials if trial.state == "WAITING"]
-        if self.hopeless or not self.budget.has_time:
+        if self.hopeless or not self.has_time:
             return None
         if self.queue.empty():
             self._take_over()
@@ -198,7 +212,7 @@ class StudyController:
         An epoch that was known before a kill is not stored twice.
         """
         metrics = result.metrics
-        self.budget.record_epoch(metrics.seconds)
+        self.budget.record_epoch(metrics)
         known = self.record.trial(number)
         if metrics.epoch in known.known:
             return known.outcome

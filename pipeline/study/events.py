@@ -26,17 +26,33 @@ class TrialRequest:
 
 
 @dataclass(frozen=True)
+class CardMemory:
+    """Memory of a GPU, bytes.
+
+    peak: the most that the trial's process has had for its tensors.
+    others: all that is taken beside what that process has for them now: contexts, neighbours.
+    card: all that there is.
+    """
+
+    peak: int
+    others: int
+    card: int
+
+
+@dataclass(frozen=True)
 class EpochResult:
     """An epoch that a worker has trained, and where.
 
     metrics: what was measured.
     machine: device and threads, see `regmix.device.machine`.
     versions: versions and digest of the code, see `pipeline.problem.environment.versions`.
+    memory: memory of its GPU after the epoch; None without a GPU. No study stores it.
     """
 
     metrics: EpochMetrics
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
+    memory: CardMemory | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regmix.cores import usable_cores
+from regmix.data._kept import Kept, Kind
 from regmix.data._memory import check_memory
 from regmix.errors import InputError, first_line
 from regmix.images import is_grey
@@ -84,10 +85,12 @@ def is_unread_image(path: Path) -> bool:
     )
 
 
-def decode(paths: Sequence[Path]) -> Decoded:
-    """Read image files of one size.
+def decode(root: Path, part: str, paths: Sequence[Path]) -> Decoded:
+    """Read image files of one size; what was read is kept until one of them changes.
 
     Args:
+        root: folder of the data set.
+        part: name of the part that they are.
         paths: files of the images, at least one.
 
     Raises:
@@ -96,7 +99,22 @@ def decode(paths: Sequence[Path]) -> Decoded:
     """
     with _silent():
         size = image_size(paths[0])
-    check_memory(paths[0].parent, (len(paths), 3, size[1], size[0]))
+    shape = (len(paths), 3, size[1], size[0])
+    check_memory(paths[0].parent, shape)
+    kept = Kept.place(root, part, paths)
+    known = kept.load([Kind(shape, np.uint8), Kind((len(paths), 2), np.bool_)])
+    if known is not None:
+        pixels, flags = known
+        return Decoded(pixels, flags[:, 0], int(flags[:, 1].sum()))
+    pixels, grey, turned = _decoded(paths, size)
+    kept.store([pixels, np.stack([grey, turned], axis=1)])
+    return Decoded(pixels, grey, int(turned.sum()))
+
+
+def _decoded(
+    paths: Sequence[Path], size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return pixels (N, 3, H, W), and which images are grey and which were turned, (N,)."""
     pixels = np.empty((len(paths), 3, size[1], size[0]), np.uint8)
     grey, turned = np.empty(len(paths), np.bool_), np.empty(len(paths), np.bool_)
 
@@ -106,12 +124,20 @@ def decode(paths: Sequence[Path]) -> Decoded:
         pixels[place], grey[place] = one, is_grey(one)
 
     _for_each(read, len(paths))
-    return Decoded(pixels, grey, int(turned.sum()))
+    return pixels, grey, turned
 
 
-def check_sizes(paths: Sequence[Path], size: tuple[int, int]) -> None:
-    """Raise InputError where an image has another size (W, H); their pixels stay unread."""
+def check_sizes(root: Path, part: str, paths: Sequence[Path], size: tuple[int, int]) -> None:
+    """Raise InputError where an image has another size (W, H); their pixels stay unread.
+
+    That all of them have it is kept until one of them changes.
+    """
+    kept, expected = Kept.place(root, f"sizes-of-{part}", paths), np.array(size)
+    known = kept.load([Kind.of(expected)])
+    if known is not None and np.array_equal(known[0], expected):
+        return
     _for_each(lambda place: check_size(paths[place], image_size(paths[place]), size), len(paths))
+    kept.store([expected])
 
 
 def check_size(path: Path, found: tuple[int, int], size: tuple[int, int]) -> None:

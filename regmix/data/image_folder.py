@@ -37,9 +37,9 @@ def image_folder(part: PartName, *, data_dir: str = "") -> Images:
             f"{sorted({*train.classes} ^ {*test.classes})[:5]}; add the missing ones"
         )
     own, other = (train, test) if part == "train" else (test, train)
-    found = decode(own.paths)
+    found = decode(root, part, own.paths)
     height, width = found.pixels.shape[2:]
-    check_sizes(other.paths, (width, height))
+    check_sizes(root, "test" if part == "train" else "train", other.paths, (width, height))
     grey = bool(found.grey.all()) if part == "train" else all_grey(train.paths)
     if grey and not found.grey.all():
         odd = own.paths[int(np.argmin(found.grey))]

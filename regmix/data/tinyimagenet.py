@@ -35,7 +35,9 @@ def tinyimagenet(part: PartName, *, data_dir: str = "") -> Images:
         root = root / _ARCHIVE
     classes = _classes(root / "wnids.txt")
     paths, labels = _train(root, classes) if part == "train" else _val(root, classes)
-    images = decode(paths).pixels  # grey ones, of which there are some, have equal channels
+    images = decode(
+        root, part, paths
+    ).pixels  # grey ones, of which there are some, have equal channels
     if images.shape[1:] != (3, 64, 64):
         height, width = images.shape[2:]
         raise InputError(f"{paths[0]}: must be 64x64 pixels, but is {width}x{height}; {_ANEW}")

@@ -20,6 +20,7 @@ from regmix.evaluation.pgd_ensemble import (
 )
 from regmix.evaluation.results import FinalEvaluation
 from regmix.images import Images
+from regmix.placed import Placed
 
 WATCHED = 256
 """Number of images on which catastrophic overfitting is looked for: its limits lie far apart."""
@@ -42,7 +43,7 @@ class Validator:
     def __init__(
         self,
         config: TrainConfig,
-        images: Images,
+        images: Images | Placed,
         device: torch.device,
         engine: Engine = Engine(),  # noqa: B008  (frozen)
     ) -> None:
@@ -56,8 +57,8 @@ class Validator:
         """
         self._config, self._engine = config, engine
         self._folds: Pairs | None = None  # found with the first network: all have its structure
-        self.images = torch.from_numpy(images.images).to(device).float() / 255
-        self.labels = torch.from_numpy(images.labels).to(device)
+        placed = Placed.of(images, device)
+        self.images, self.labels = placed.pixels, placed.labels
         self._start = random_start(self.images, config.eval_epsilon, config.eval_seed)
         count = min(WATCHED, len(images))  # spread evenly: data sets often are sorted by class
         self._watched = torch.linspace(0, len(images) - 1, count).long().to(device)

@@ -20,6 +20,7 @@ from regmix.finite import constants, overflowed
 from regmix.images import Split
 from regmix.interfaces import AttackResult
 from regmix.normalization import Normalized
+from regmix.placed import Placed, PlacedSplit
 from regmix.ranges import NonNegative, check
 from regmix.training.augment import Crop, crop_flip
 from regmix.training.averaging import Average
@@ -37,7 +38,7 @@ class RegMixTrainer:
     def __init__(
         self,
         config: TrainConfig,
-        data: Split,
+        data: Split | PlacedSplit,
         device: torch.device,
         engine: Engine = Engine(),  # noqa: B008  (frozen)
     ) -> None:
@@ -45,13 +46,13 @@ class RegMixTrainer:
 
         Args:
             config: configuration of the run.
-            data: training and validation images.
+            data: training and validation images; placed ones are not copied again.
             device: device of model, images and memory.
             engine: how it is computed.
         """
         self.config, self.device, self.epoch, self._step = config, device, 0, 0
-        self.images = torch.from_numpy(data.train.images).to(device)
-        self.labels = torch.from_numpy(data.train.labels).to(device)
+        train = Placed.of(data.train, device)
+        self.images, self.labels = train.images, train.labels
         self._validator = Validator(config, data.valid, device, engine)
         self.monitor = OverfittingMonitor(config.epochs)
         self.classes = len(data.train.classes)

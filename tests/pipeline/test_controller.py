@@ -3,7 +3,7 @@
 import pytest
 from optuna.trial import TrialState
 
-from pipeline.study.budget import TimeBudget
+from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.events import EpochResult, TrialOutcome
 from pipeline.study.records import ComputedOn
 from tests.support.controllers import (
@@ -261,21 +261,64 @@ def test_a_trial_that_is_nearly_complete_when_the_budget_ends_may_reach_its_end(
     for epoch in (1, 2):
         assert controller.report(0, epoch_result(epoch, 0.4, seconds=10.0)) is None
     budget.before = 3605.0
-    assert not budget.has_time and not budget.exhausted
+    assert not controller.has_time and not budget.exhausted
     assert controller.report(0, epoch_result(3, 0.4, seconds=10.0)) is None
     assert controller.report(0, epoch_result(4, 0.4, seconds=10.0)) == TrialOutcome("COMPLETE")
     budget.before = 3708.0
     assert budget.exhausted
 
 
-def test_no_trial_begins_that_could_not_report_an_epoch_within_the_budget(tmp_path):
-    controller = controller_at(tmp_path, budget=TimeBudget(budget=100.0))
+def test_no_trial_begins_that_could_not_end_within_the_budget(tmp_path, monkeypatch):
+    """A further trial takes three epochs of 10 s and a last one of 25 s, which judges it."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    controller = controller_at(tmp_path, budget=TimeBudget(budget=100.0, begun=0.0))
     controller.ask()
-    controller.report(0, epoch_result(1, 0.4, seconds=60.0))
-    controller.budget.before = 30.0
-    assert controller.ask() is not None
-    controller.budget.before = 50.0
+    for epoch in range(1, 5):
+        now[0] += 10
+        outcome = controller.report(0, epoch_result(epoch, 0.4, seconds=10 if epoch < 4 else 25))
+    controller.tell(0, outcome)
+    assert controller.budget.needed(4) == 55
+    assert controller.ask().number == 1  # at 40 s
+    now[0] = 46
+    assert not controller.has_time and controller.ask() is None
+
+
+def test_a_trial_goes_on_only_where_its_epochs_that_are_left_fit(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    budget = TimeBudget(budget=100.0, begun=0.0)
+    controller = controller_at(tmp_path, budget=budget)
+    controller.ask()
+    for epoch in (1, 2):
+        controller.report(0, epoch_result(epoch, 0.4, seconds=10.0))
+    now[0] = 79
+    controller.requeue_orphans()
+    assert controller.ask().resume_epoch == 2  # two epochs are left, 20 s
+    assert controller.ask() is None  # a new trial has four
+    now[0] = 80
+    controller.requeue_orphans()
     assert controller.ask() is None
+
+
+def test_without_a_limit_or_a_known_pace_a_trial_begins(tmp_path):
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    free = controller_at(tmp_path / "a")
+    free.ask()
+    free.report(0, epoch_result(1, 0.4, seconds=1e9))
+    assert free.ask() is not None
+    assert controller_at(tmp_path / "b", budget=TimeBudget(budget=5.0)).ask() is not None
+
+
+def test_a_new_session_knows_the_pace_of_the_study():
+    first = [metrics(epoch, 0.4, seconds=10.0) for epoch in (1, 2)]
+    budget = TimeBudget(budget=100.0, before=70.0, earlier=Pace.of(first))
+    assert budget.fits(2) and not budget.fits(3)
+    budget.record_epoch(metrics(1, 0.4, seconds=5.0))  # on another machine
+    assert budget.fits(4)
+    ended = Pace.of([metrics(4, 0.4, seconds=30.0)])
+    assert (ended.needed(1), ended.needed(2)) == (30.0, 60.0)
+    assert Pace().needed(4) == 0
 
 
 def test_what_was_begun_is_closed_when_the_budget_is_used_up_and_what_was_not_waits(tmp_path):

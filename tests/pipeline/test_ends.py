@@ -19,7 +19,7 @@ LINES = {"{name}: interrupted", "interrupted at once; nothing is lost: the same 
 EARLY = [  # modules, at whose import the signal comes: from the first line on
     ("search", "argparse", "SIGINT"),
     ("search", "optuna", "SIGTERM"),
-    ("search", "sklearn.datasets", "SIGINT"),
+    ("search", "ray.tune", "SIGINT"),
     ("search", "ray", "SIGHUP"),
     ("confirm", "numpy", "SIGINT"),
     ("export", "pipeline.base.cli", "SIGTERM"),

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import resource
 import signal
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from pipeline.execution import ray_cluster, ray_environment
 from pipeline.execution.session_folder import session_folder, sweep
+from regmix.cores import usable_cores
 from regmix.errors import InputError
 from tests.support.processes import ROOT, free_port, start, wait_for
 from tests.support.studies import search_arguments, states
@@ -188,6 +190,11 @@ def test_it_listens_on_loopback_alone_is_not_joined_and_goes_after_a_kill(tmp_pa
     driver = psutil.Process(search.pid)
     family = driver.children(recursive=True)
     assert any(process.name() == "raylet" for process in family)
+    lines = {process.pid: " ".join(process.cmdline()) for process in family}
+    for unused in ("monitor.py", "log_monitor.py", "dashboard/dashboard.py"):
+        assert not [line for line in lines.values() if unused in line]
+    ready = [line for line in lines.values() if re.match("ray::(?!.*Agent)", line)]
+    assert len(ready) == usable_cores(), "the trial did not take a process that Ray had ready"
     assert listening(driver) == {"127.0.0.1"}
     (own,) = {
         Path(word.partition("=")[2])

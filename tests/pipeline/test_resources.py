@@ -32,6 +32,20 @@ def test_gpu_shares_decide_how_many_trials_run_at_once(gpus, tmp_path):
     assert "Ray has 2 cores and 1 GPUs, too few for one trial" in whole.one_line
 
 
+@pytest.mark.process(seconds=13)
+def test_a_share_that_is_measured_changes_while_the_search_goes(gpus, tmp_path):
+    """The first trial has the card alone; then two try it, in other actors with other shares."""
+    options = ("--address", gpus, "--gpus-per-trial", "auto", "--pruner", "none")
+    result = run("search", *search_arguments(tmp_path, *options, trials=5))
+    assert result.code == 0, result.err
+    trials = states(tmp_path)
+    assert [trial.state for trial in trials.values()] == ["COMPLETE"] * 5
+    assert most_at_once([trials[0], trials[1]]) == 1 or trials[1].frozen.datetime_start
+    assert "trials on a GPU at once: " in result.out
+    assert "memory not measured; epochs an hour on a card: " in result.out
+    assert " with 1, " in result.out and " with 2" in result.out
+
+
 def most_at_once(trials):
     """Return how many trials overlapped in time, at most."""
     begun = [(trial.frozen.datetime_start, 1) for trial in trials]

@@ -221,6 +221,7 @@ def test_a_budget_that_is_used_up_ends_the_study_with_every_trial_closed(tmp_pat
     )
     result = run("search", *typed)
     assert result.code == 0, result.err
+    assert "budget: 0:" in result.out and " of 0:12 spent" in result.out
     trials = agree(tmp_path, result.out)
     assert all(trial.ended for trial in trials.values())
     again = call("search", *typed)

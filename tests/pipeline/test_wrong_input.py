@@ -57,6 +57,7 @@ def write(path, text):
         (["--study", "../x"], "--study: must be letters, digits"),
         (["--seed", "-1"], "--seed must lie in [0, 9.22337e+18], but is"),
         (["--gpus-per-trial", "0"], "--gpus-per-trial must be above 0"),
+        (["--gpus-per-trial", "some"], "--gpus-per-trial must be a"),
         (["--data-dir", "images"], "the data set 'digits' needs none"),
         (["--storage", "sqlite:////nowhere/at/all.db"], "can't be opened (unable to open"),
         (["--storage", "nosuch://x:secret@y/z"], "--storage nosuch://x:***@y/z: can't be opened"),

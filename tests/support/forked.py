@@ -25,7 +25,6 @@ LIBRARIES = [
     "ray.tune.impl.tuner_internal",
     "mlflow.store.tracking.sqlalchemy_store",
     "optuna.visualization",
-    "sklearn.datasets",
 ]
 
 

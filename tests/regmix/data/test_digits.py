@@ -1,6 +1,8 @@
 from collections import Counter
+from importlib.util import find_spec
 
 import numpy as np
+import pytest
 from sklearn.datasets import load_digits
 
 from regmix.data.digits import digits
@@ -43,3 +45,16 @@ def test_the_test_part_holds_every_class_in_proportion():
 def test_the_division_never_changes():
     assert digits("test").fingerprint() == digits("test").fingerprint()
     assert digits("test").fingerprint() != digits("train").fingerprint()
+
+
+@pytest.mark.parametrize("shipped", ["sklearn", "no such package"])
+def test_it_is_read_without_scikit_learns_code_unless_its_file_lies_elsewhere(monkeypatch, shipped):
+    """The loader takes a command most of a second; what is read is the same by both ways."""
+    asked = []
+    monkeypatch.setattr("regmix.data.digits.find_spec", lambda _: find_spec(shipped))
+    monkeypatch.setattr(
+        "sklearn.datasets.load_digits", lambda **how: asked.append(how) or load_digits(**how)
+    )
+    assert digits("train").fingerprint() == "cf2b2932fe55eb00"
+    assert digits("test").fingerprint() == "a221bcf1d965d79f"
+    assert bool(asked) == (shipped != "sklearn")
