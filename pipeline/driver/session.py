@@ -45,6 +45,7 @@ class SessionPlan:
     view: where MLflow shows the study.
     lockstep: number of workers of the imagined machine in whose order results count; None takes
         them as they arrive.
+    checkpoint_seconds: finished work that a kill may take from a trial, at most.
     """
 
     cluster: ClusterRequest
@@ -52,6 +53,7 @@ class SessionPlan:
     plugins: Plugins | None
     view: View
     lockstep: int | None = None
+    checkpoint_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,11 @@ def execute(
     Returns:
         FINISHED, FAILED or KILLED.
     """
+    from pipeline.execution.orderly_stop import OrderlyStop
     from pipeline.execution.tune import TuneSession, run_trials  # after Ray's environment
 
-    study, status, bugs = controller.record, "FAILED", dict[int, str]()
+    study, status = controller.record, "FAILED"
+    bugs, differing = dict[int, str](), set[int]()
     plan, interrupt = session.plan, session.interrupt
     space, total = tuple(controller.problem.space.ranges), controller.queue.total
     try:
@@ -122,8 +126,10 @@ def execute(
                 retention,
                 session.resources,
                 interrupt.requested,
+                OrderlyStop(plan.checkpoint_seconds),
                 (tracker, live),
                 bugs,
+                differing,
             )
             run_trials(tuned, plan.images, plan.plugins, session.scratch)
         status = "FAILED" if controller.failing else "FINISHED"
@@ -137,6 +143,8 @@ def execute(
         study.set_seconds(controller.budget.seconds)
         retention.apply()
         publish(tracker, study, status, plan.view)
+    if differing:
+        print(_differing(differing), file=sys.stderr)
     for number, trace in list(bugs.items())[:1]:
         print(f"trial {number} failed by an error in the code:\n{trace}", file=sys.stderr)
     return status
@@ -220,4 +228,12 @@ def _times(controller: StudyController, concurrency: int) -> str:
     return (
         f"\nfirst epoch after {first:.0f} s, end after {whole:.0f} s; "
         f"{share:.0%} of the time of {concurrency} parallel trials went into epochs"
+    )
+
+
+def _differing(numbers: set[int]) -> str:
+    shown = ", ".join(map(str, sorted(numbers)[:5])) + ", ..." * (len(numbers) > 5)
+    return (
+        f"trained again after a kill, epochs of trial{'s' * (len(numbers) > 1)} {shown} came to "
+        "other numbers than before, as on a GPU, or by another machine or version; the first count"
     )

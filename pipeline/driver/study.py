@@ -83,7 +83,14 @@ def run_study(request: SearchRequest) -> int:
             return session.complete(request, begun.controller)
         cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
         lockstep = request.rules.deterministic
-        plan = SessionPlan(cluster, proved.images, request.plugins, request.view, lockstep)
+        plan = SessionPlan(
+            cluster,
+            proved.images,
+            request.plugins,
+            request.view,
+            lockstep,
+            request.checkpoint_seconds,
+        )
         with contextlib.ExitStack() as stack:
             rehearsal = None
             if begun is None:  # a step of each network, while Ray starts

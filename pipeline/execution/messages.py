@@ -20,6 +20,7 @@ class WorkerRequest:
     resume_epoch: the last epoch that the study knows; 0 for a new trial.
     files_uri: place of the trials' files, see `pipeline.trial_files.open_files`.
     threads: number of threads to compute with.
+    checkpoint_seconds: finished work that a kill may take from the trial, at most.
     """
 
     number: int
@@ -27,6 +28,7 @@ class WorkerRequest:
     resume_epoch: int
     files_uri: str
     threads: int
+    checkpoint_seconds: float
 
     @property
     def epochs(self) -> int:

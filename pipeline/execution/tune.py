@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any
 
@@ -27,6 +27,7 @@ from pipeline.execution.messages import (
     TrialFailure,
     WorkerRequest,
 )
+from pipeline.execution.orderly_stop import OrderlyStop
 from pipeline.execution.ray_cluster import TrialResources
 from pipeline.problem.environment import CODE_DIGEST
 from pipeline.study.controller import DIED, RETRIES, StudyController, TrialListener
@@ -36,6 +37,7 @@ from pipeline.study.retention import Retention
 from regmix.errors import InputError
 from regmix.images import Images
 from regmix.plugins import Plugins
+from regmix.training.metrics import EpochMetrics
 
 
 @dataclass
@@ -47,8 +49,10 @@ class TuneSession:
     retention: rule for the files of its trials.
     resources: resources of each trial.
     stop: event that is set from outside to end early.
+    stopping: what has workers write their checkpoints before they end.
     listeners: views that are told of every change of a trial.
     bugs: number of a trial -> traceback, of trials that met a bug.
+    differing: numbers of trials that repeated epochs after a kill, and got other metrics.
     """
 
     controller: StudyController
@@ -56,8 +60,10 @@ class TuneSession:
     retention: Retention
     resources: TrialResources
     stop: Event
+    stopping: OrderlyStop
     listeners: Sequence[TrialListener] = ()
     bugs: dict[int, str] = field(default_factory=dict)
+    differing: set[int] = field(default_factory=set)
     out_of_time: bool = False
     error: OSError | InputError | None = None  # which no trial is to blame for; Ray would wrap it
     _numbers: dict[str, int] = field(default_factory=dict)  # Ray's trial id -> study's number
@@ -113,6 +119,7 @@ class TuneSession:
             resume_epoch=request.resume_epoch,
             files_uri=self.retention.files.uri,
             threads=self.resources.threads,
+            checkpoint_seconds=self.stopping.seconds,
         )
 
     def take(self, trial_id: str, reply: Reply) -> bool:
@@ -131,9 +138,29 @@ class TuneSession:
             raise _other_code(reply)
         if isinstance(reply, TrialFailure):
             self._take_failure(number, reply)
-        elif reply.metrics.epoch not in self.controller.record.trial(number).values:
-            self._settle(number, reply)  # else its checkpoint was lost
+        elif reply.metrics.epoch in self.controller.record.trial(number).values:
+            self._compare(number, reply.metrics)  # its checkpoint is older than a kill
+        else:
+            self._settle(number, reply)
         return number in self._outcomes
+
+    def _compare(self, number: int, again: EpochMetrics) -> None:
+        """Hold an epoch that was trained again against what the study knows, which counts."""
+        known = self.controller.record.trial(number).metrics(again.epoch)
+        if replace(again, seconds=known.seconds) != known:
+            self.differing.add(number)
+
+    def save(self) -> None:
+        """Let every trial write what it has finished, before its worker ends.
+
+        Raises:
+            OSError: where a worker's disk refused.
+        """
+        for trial_id, failure in self.stopping.save():
+            if isinstance(failure, DiskFailure):
+                raise OSError(failure.errno, "disk", failure.filename)
+            if failure.traceback:
+                self.bugs.setdefault(self._numbers[trial_id], failure.traceback)
 
     def _take_failure(self, number: int, failure: TrialFailure) -> None:
         if failure.traceback:
@@ -174,6 +201,7 @@ class TuneSession:
             else:
                 self.take(trial_id, reply)
         del self._numbers[trial_id]
+        self.stopping.forget(trial_id)
         if self._outcomes.pop(number, None):
             self._retain()
 
@@ -244,6 +272,7 @@ class StudyScheduler(FIFOScheduler):
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Return STOP where the study has ended the trial."""
+        self._session.stopping.note(trial.trial_id, result["unsaved"])
         self._session.stop_if_requested()
         with self._session.event():
             ended = self._session.take(trial.trial_id, result["reply"])
@@ -251,6 +280,7 @@ class StudyScheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Choose as FIFO does; Ray calls this in every round, so an interrupt is seen soon."""
+        self._session.stopping.trials = tune_controller.get_live_trials
         self._session.stop_if_requested()
         return super().choose_trial_to_run(tune_controller)
 
@@ -270,7 +300,7 @@ def run_trials(session: TuneSession, images: Images, plugins: Plugins | None, sc
     Raises:
         OSError: where the disk is full.
         InputError: where a worker runs other code than this process.
-        KeyboardInterrupt: after the session's `stop` was set.
+        KeyboardInterrupt: after the session's `stop` was set, and what trials had was written.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     limit = str(session.resources.concurrency)
@@ -290,7 +320,8 @@ def run_trials(session: TuneSession, images: Images, plugins: Plugins | None, sc
     try:
         tuner.fit()
     except KeyboardInterrupt:
-        if not session.out_of_time:
+        if not session.out_of_time:  # else no trial goes on
+            session.save()
             raise
     except Exception:
         if session.error is not None:  # as it was, not as Ray wrapped it

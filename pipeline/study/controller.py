@@ -198,10 +198,10 @@ class StudyController:
         An epoch that was known before a kill is not stored twice.
         """
         metrics = result.metrics
-        self.budget.record_epoch(metrics.seconds)
         known = self.record.trial(number)
         if metrics.epoch in known.values:
             return known.outcome
+        self.budget.record_epoch(metrics.seconds)
         live, write = self._live[number], TrialWriter(self._live[number])
         value = comparable(metrics)
         outcome = self._decide(known.with_epoch(metrics, value))
