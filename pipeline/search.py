@@ -36,7 +36,8 @@ from pipeline.trial_files.object_store import check_url
 from regmix.errors import InputError, unknown
 from regmix.ranges import Count, Natural, Seed, UnitInterval
 
-PRUNER, CONTROL_EVERY, LOCKSTEP, BEAT = "collapse+halving", 12, 4, "60s"
+PRUNER, CONTROL_EVERY, LOCKSTEP = "collapse+halving", 12, 4
+BEAT, CHECKPOINT = "60s", "60s"
 
 
 def parser() -> cli.Parser:
@@ -44,7 +45,7 @@ def parser() -> cli.Parser:
     result = cli.Parser("search.py", __doc__)
     result.add_values(_meanings())
     result.set_defaults(space="wamr", seed=0, sampler="bohb", pruner=PRUNER, runs=paths.RUNS)
-    result.set_defaults(objective="robust", heartbeat=BEAT)
+    result.set_defaults(objective="robust", heartbeat=BEAT, checkpoint_every=CHECKPOINT)
     result.add_argument(
         "--control-every",
         default=CONTROL_EVERY,
@@ -113,6 +114,8 @@ def _meanings() -> dict[str, str]:
         "--storage": "the study's database URL or journal file (default: a journal in --runs)",
         "--checkpoints": "s3://bucket/folder or another object store, for machines that share no "
         "folder (default: in --runs)",
+        "--checkpoint-every": "how much finished work a kill may take from a trial, such as 2m; 0s "
+        f"for none (default: {CHECKPOINT})",
         "--heartbeat": "interval between the beats of a driver that shares a database; three "
         f"missed ones mean that it is dead (default: {BEAT})",
         "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",
@@ -161,6 +164,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
         enqueue=tuple(Path(file) for file in args.enqueue),
         storage=view.storage,
         checkpoints=checkpoints,
+        checkpoint_seconds=cli.seconds("--checkpoint-every", args.checkpoint_every, zero=True),
         heartbeat=max(1, round(cli.seconds("--heartbeat", args.heartbeat))),
         tracking_uri=view.uri,
         address=args.address,

@@ -183,15 +183,20 @@ def gpu_share(text: str | None) -> float | str | None:
     return share
 
 
-def seconds(option: str, text: str) -> float:
+def seconds(option: str, text: str, *, zero: bool = False) -> float:
     """Read a duration such as 90s, 30m or 2h.
+
+    Args:
+        option: option as it is typed, such as '--budget'.
+        text: the duration as it was typed.
+        zero: whether 0s means something.
 
     Raises:
         InputError: for another form, none at all, or more than ten years.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh])", text)
     found = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
-    if not 0 < found <= _LONGEST:
+    if not (0 < found <= _LONGEST or (zero and match and not found)):
         most = ", at most ten years" if found else ""
         raise InputError(
             f"{PLACE}: {option} must be a time such as 90s, 30m or 2h{most}, but is {shown(text)}"

@@ -58,6 +58,7 @@ class SearchRequest:
     enqueue: exported configurations to begin with.
     storage: database URL or journal file of the study.
     checkpoints: URL of an object store for the trials' files.
+    checkpoint_seconds: finished work that a kill may take from a trial, at most.
     heartbeat: interval between the beats of a driver on a database, seconds.
     tracking_uri: MLflow's database or server.
     address: existing Ray cluster.
@@ -81,6 +82,7 @@ class SearchRequest:
     enqueue: tuple[Path, ...]
     storage: str | None
     checkpoints: str | None
+    checkpoint_seconds: float
     heartbeat: int
     tracking_uri: str
     address: str | None

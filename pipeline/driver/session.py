@@ -46,6 +46,7 @@ class SessionPlan:
     view: where MLflow shows the study.
     lockstep: number of workers of the imagined machine in whose order results count; None takes
         them as they arrive.
+    checkpoint_seconds: finished work that a kill may take from a trial, at most.
     """
 
     cluster: ClusterRequest
@@ -53,6 +54,7 @@ class SessionPlan:
     plugins: Plugins | None
     view: View
     lockstep: int | None = None
+    checkpoint_seconds: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,11 @@ def execute(
     Returns:
         FINISHED, FAILED or KILLED.
     """
+    from pipeline.execution.orderly_stop import OrderlyStop
     from pipeline.execution.tune import TuneSession, run_trials  # after Ray's environment
 
-    study, status, bugs = controller.record, "FAILED", dict[int, str]()
+    study, status = controller.record, "FAILED"
+    bugs, differing = dict[int, str](), set[int]()
     plan, interrupt = session.plan, session.interrupt
     space, total = tuple(controller.problem.space.ranges), controller.queue.total
     try:
@@ -126,9 +130,11 @@ def execute(
                 retention,
                 session.resources,
                 interrupt.requested,
+                OrderlyStop(plan.checkpoint_seconds),
                 (tracker, live),
                 bugs,
                 session.share,
+                differing,
             )
             run_trials(tuned, plan.data, plan.plugins, session.scratch)
         status = "FAILED" if controller.failing else "FINISHED"
@@ -142,6 +148,8 @@ def execute(
         study.set_seconds(controller.budget.seconds)
         retention.apply()
         publish(tracker, study, status, plan.view)
+    if differing:
+        print(_differing(differing), file=sys.stderr)
     for number, trace in list(bugs.items())[:1]:
         print(f"trial {number} failed by an error in the code:\n{trace}", file=sys.stderr)
     return status
@@ -241,4 +249,12 @@ def _times(controller: StudyController, concurrency: int) -> str:
     return (
         f"\nfirst epoch after {first:.0f} s, end after {whole:.0f} s; "
         f"{share:.0%} of the time of {concurrency} parallel trials went into epochs"
+    )
+
+
+def _differing(numbers: set[int]) -> str:
+    shown = ", ".join(map(str, sorted(numbers)[:5])) + ", ..." * (len(numbers) > 5)
+    return (
+        f"trained again after a kill, epochs of trial{'s' * (len(numbers) > 1)} {shown} came to "
+        "other numbers than before, as on a GPU, or by another machine or version; the first count"
     )

@@ -89,7 +89,14 @@ def run_study(request: SearchRequest) -> int:
             request.address, request.concurrency, request.gpus_per_trial, request.mps
         )
         lockstep = request.rules.deterministic
-        plan = SessionPlan(cluster, proved.data, request.plugins, request.view, lockstep)
+        plan = SessionPlan(
+            cluster,
+            proved.data,
+            request.plugins,
+            request.view,
+            lockstep,
+            request.checkpoint_seconds,
+        )
         with contextlib.ExitStack() as stack:
             rehearsal = None
             if begun is None:  # a step of each network, while Ray starts

@@ -3,17 +3,26 @@
 import socket
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from pipeline.base.paths import ROOT
-from pipeline.execution.messages import DiskFailure, OtherCode, Reply, WorkerRequest
+from pipeline.execution.messages import (
+    DiskFailure,
+    OtherCode,
+    Reply,
+    TrialFailure,
+    WorkerRequest,
+)
 from pipeline.problem.environment import CODE_DIGEST, versions
 from pipeline.study.events import CardMemory, EpochResult
 from regmix.images import Split
 from regmix.plugins import Plugins, install
 from regmix.training.metrics import EpochMetrics
+
+if TYPE_CHECKING:
+    from pipeline.execution.worker import TrialRun
 
 
 class TrialActor(tune.Trainable):
@@ -46,37 +55,61 @@ class TrialActor(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another trial in the same process."""
-        self._epochs: Iterator[EpochMetrics] | None = None
+        self._run: TrialRun | None = None
+        self._epochs: Iterator[EpochMetrics] = iter(())
         self._request: WorkerRequest = new_config["request"]
         return True
 
     def step(self) -> dict[str, Any]:
-        """Run one epoch; return the `Reply`, and whether it is the last one."""
+        """Run one epoch; return the `Reply`, whether it is the last one, and `unsaved`.
+
+        That is whether there is finished work that `save` alone would write.
+        """
         reply = self._reply()
         goes_on = isinstance(reply, EpochResult) and reply.metrics.epoch < self._request.epochs
-        return {"reply": reply, "done": not goes_on}
+        unsaved = self._run is not None and self._run.unsaved
+        return {"reply": reply, "done": not goes_on, "unsaved": unsaved}
 
     def _reply(self) -> Reply:
         if self._refusal is not None:
             return self._refusal
-        from pipeline.execution.worker import failure
         from regmix.device import machine, memory
 
         try:
-            if self._epochs is None:
-                self._epochs = self._worker.begin(self._request)
+            if self._run is None:
+                self._run = self._worker.begin(self._request)
+                self._epochs = self._run.epochs()
             metrics, taken = next(self._epochs), memory()
             used = None if taken is None else CardMemory(*taken)
             return EpochResult(metrics, machine(), versions(), used)
         except Exception as error:
-            self._epochs = None
-            try:
-                return failure(error, traceback.format_exc())
-            except OSError as disk:
-                return DiskFailure(disk.errno or 0, str(disk.filename or ""))
+            self._run, self._epochs = None, iter(())
+            return _failure(error)
+
+    def keep(self) -> TrialFailure | DiskFailure | None:
+        """Write what no checkpoint has, since the session ends; Ray calls it between two steps.
+
+        Returns:
+            None where it is written, or there is nothing to write.
+        """
+        try:
+            if self._run is not None:
+                self._run.save()
+        except Exception as error:
+            return _failure(error)
+        return None
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Keep nothing by way of Ray: checkpoints are files of the study."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:  # noqa: ANN401
         """Load nothing by way of Ray."""
+
+
+def _failure(error: Exception) -> TrialFailure | DiskFailure:
+    from pipeline.execution.worker import failure
+
+    try:
+        return failure(error, traceback.format_exc())
+    except OSError as disk:
+        return DiskFailure(disk.errno or 0, str(disk.filename or ""))

@@ -21,6 +21,7 @@ class WorkerRequest:
     files_uri: place of the trials' files, see `pipeline.trial_files.open_files`.
     threads: number of threads to compute with.
     cpus, gpus: cores and share of a GPU that Ray gives its process.
+    checkpoint_seconds: finished work that a kill may take from the trial, at most.
     """
 
     number: int
@@ -28,6 +29,7 @@ class WorkerRequest:
     resume_epoch: int
     files_uri: str
     threads: int
+    checkpoint_seconds: float
     cpus: float = 1
     gpus: float = 0
 

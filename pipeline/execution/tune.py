@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any
 
@@ -28,6 +28,7 @@ from pipeline.execution.messages import (
     TrialFailure,
     WorkerRequest,
 )
+from pipeline.execution.orderly_stop import OrderlyStop
 from pipeline.problem.environment import CODE_DIGEST
 from pipeline.study.controller import DIED, RETRIES, StudyController, TrialListener
 from pipeline.study.events import EpochResult, TrialOutcome
@@ -36,6 +37,7 @@ from pipeline.study.retention import Retention
 from regmix.errors import InputError
 from regmix.images import Split
 from regmix.plugins import Plugins
+from regmix.training.metrics import EpochMetrics
 
 
 @dataclass
@@ -47,9 +49,11 @@ class TuneSession:
     retention: rule for the files of its trials.
     resources: resources of each trial, where they are not measured.
     stop: event that is set from outside to end early.
+    stopping: what has workers write their checkpoints before they end.
     listeners: views that are told of every change of a trial.
     bugs: number of a trial -> traceback, of trials that met a bug.
     share: what measures the share of a GPU of each trial; None where it was given.
+    differing: numbers of trials that repeated epochs after a kill, and got other metrics.
     """
 
     controller: StudyController
@@ -57,9 +61,11 @@ class TuneSession:
     retention: Retention
     resources: TrialResources
     stop: Event
+    stopping: OrderlyStop
     listeners: Sequence[TrialListener] = ()
     bugs: dict[int, str] = field(default_factory=dict)
     share: MeasuredShare | None = None
+    differing: set[int] = field(default_factory=set)
     out_of_time: bool = False
     error: OSError | InputError | None = None  # which no trial is to blame for; Ray would wrap it
     _numbers: dict[str, int] = field(default_factory=dict)  # Ray's trial id -> study's number
@@ -123,6 +129,7 @@ class TuneSession:
             threads=given.threads,
             cpus=given.cpus,
             gpus=given.gpus,
+            checkpoint_seconds=self.stopping.seconds,
         )
 
     def take(self, trial_id: str, reply: Reply) -> bool:
@@ -146,9 +153,29 @@ class TuneSession:
             return number in self._outcomes
         if self.share is not None:
             self.share.report(number, reply)
-        if reply.metrics.epoch not in self.controller.record.trial(number).known:
-            self._settle(number, reply)  # else its checkpoint was lost
+        if reply.metrics.epoch in self.controller.record.trial(number).known:
+            self._compare(number, reply.metrics)  # its checkpoint is older than a kill
+        else:
+            self._settle(number, reply)
         return number in self._outcomes
+
+    def _compare(self, number: int, again: EpochMetrics) -> None:
+        """Hold an epoch that was trained again against what the study knows, which counts."""
+        known = self.controller.record.trial(number).metrics(again.epoch)
+        if replace(again, seconds=known.seconds) != known:
+            self.differing.add(number)
+
+    def save(self) -> None:
+        """Let every trial write what it has finished, before its worker ends.
+
+        Raises:
+            OSError: where a worker's disk refused.
+        """
+        for trial_id, failure in self.stopping.save():
+            if isinstance(failure, DiskFailure):
+                raise OSError(failure.errno, "disk", failure.filename)
+            if failure.traceback:
+                self.bugs.setdefault(self._numbers[trial_id], failure.traceback)
 
     def _take_failure(self, number: int, failure: TrialFailure) -> None:
         if failure.traceback:
@@ -191,6 +218,7 @@ class TuneSession:
             else:
                 self.take(trial_id, reply)
         del self._numbers[trial_id]
+        self.stopping.forget(trial_id)
         if self._outcomes.pop(number, None):
             self._retain()
 
@@ -261,6 +289,7 @@ class StudyScheduler(FIFOScheduler):
         self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]
     ) -> str:
         """Return STOP where the study has ended the trial."""
+        self._session.stopping.note(trial.trial_id, result["unsaved"])
         self._session.stop_if_requested()
         with self._session.event():
             ended = self._session.take(trial.trial_id, result["reply"])
@@ -268,6 +297,7 @@ class StudyScheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
         """Choose as FIFO does; Ray calls this in every round, so an interrupt is seen soon."""
+        self._session.stopping.trials = tune_controller.get_live_trials
         self._session.stop_if_requested()
         return super().choose_trial_to_run(tune_controller)
 
@@ -293,7 +323,7 @@ def run_trials(session: TuneSession, data: Split, plugins: Plugins | None, scrat
     Raises:
         OSError: where the disk is full.
         InputError: where a worker runs other code than this process.
-        KeyboardInterrupt: after the session's `stop` was set.
+        KeyboardInterrupt: after the session's `stop` was set, and what trials had was written.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     limit = session.resources.concurrency if session.share is None else session.share.largest
@@ -312,7 +342,8 @@ def run_trials(session: TuneSession, data: Split, plugins: Plugins | None, scrat
     try:
         tuner.fit()
     except KeyboardInterrupt:
-        if not session.out_of_time:
+        if not session.out_of_time:  # else no trial goes on
+            session.save()
             raise
     except Exception:
         if session.error is not None:  # as it was, not as Ray wrapped it

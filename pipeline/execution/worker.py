@@ -6,8 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pipeline.base.paths import DISK_ERRORS
+from pipeline.execution.checkpoints import CheckpointWriter
 from pipeline.execution.messages import TrialFailure, WorkerRequest
 from pipeline.trial_files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, TrialFiles, open_files
 from regmix.config import TrainConfig
@@ -29,44 +31,103 @@ class Worker:
         torch.backends.cudnn.benchmark = True
         self._data: Split | PlacedSplit = data
 
-    def begin(self, request: WorkerRequest) -> Iterator[EpochMetrics]:
-        """Return the epochs that the study does not know, each after its checkpoint is safe."""
+    def begin(self, request: WorkerRequest) -> "TrialRun":
+        """Return a trial at its beginning, or as its last checkpoint has it."""
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # so that a small trial doesn't keep a large one's memory
         config = TrainConfig.from_flat(request.config)
-        return self._run(config, open_files(request.files_uri), request)
-
-    def _run(
-        self, config: TrainConfig, files: TrialFiles, request: WorkerRequest
-    ) -> Iterator[EpochMetrics]:
         if isinstance(self._data, Split):  # once, but where a lack of memory is a trial's failure
             self._data = PlacedSplit.of(self._data, device())
-        trainer, number = RegMixTrainer(config, self._data, device()), request.number
-        history: list[dict[str, Any]] = []
-        content = files.read(number, CHECKPOINT)
+        return TrialRun(RegMixTrainer(config, self._data, device()), request)
+
+
+class TrialRun:
+    """One trial: its epochs, and the checkpoint that lies behind them.
+
+    Study and checkpoint may each know more epochs than the other. What the checkpoint alone knows
+    is told without being trained; what the study alone knows is trained again and told too, so that
+    the driver can compare the two; it doesn't count twice.
+    """
+
+    def __init__(self, trainer: RegMixTrainer, request: WorkerRequest) -> None:
+        """Take up the checkpoint, if there is a sound one.
+
+        Args:
+            trainer: trainer of the trial's configuration, at its beginning.
+            request: the trial.
+        """
+        self._trainer, self._request = trainer, request
+        self._files = open_files(request.files_uri)
+        self._history: list[dict[str, Any]] = []
+        content = self._files.read(request.number, CHECKPOINT)
         state = None if content is None else checkpoint.unpack(content)
         del content
         if state is not None:
-            trainer.load_state_dict(state["trainer"])
-            history = state["history"]
-        for known in history[request.resume_epoch :]:  # a kill came before their report
-            yield EpochMetrics.from_dict(known)
-        for metrics in trainer.epochs():
-            history.append(asdict(metrics))
-            if metrics.epoch == config.epochs:
-                _write_weights(files, number, trainer)
-            whole = {"trainer": trainer.state_dict(), "history": history}
-            files.write(number, CHECKPOINT, checkpoint.pack(whole))
+            self._history = state["history"]
+            if state["trainer"] is not None:
+                trainer.load_state_dict(state["trainer"])
+        self._begun, self._due = len(self._history), False  # epochs in the last checkpoint
+        self._writer = CheckpointWriter(self._files, request.number, request.checkpoint_seconds)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether finished epochs are in no checkpoint, and go into none when the trial goes on."""
+        return self._begun < len(self._history) and not self._due
+
+    def epochs(self) -> Iterator[EpochMetrics]:
+        """Yield the epochs that study or checkpoint lack, each when no file is being written.
+
+        A checkpoint that is due is begun when the caller goes on: a trial that is stopped with its
+        epoch needs none.
+        """
+        try:
+            for known in self._history[self._request.resume_epoch :]:  # a kill came before
+                yield EpochMetrics.from_dict(known)
+            if len(self._history) < self._request.epochs:
+                yield from self._trained()
+        finally:
+            self._writer.close()
+
+    def _trained(self) -> Iterator[EpochMetrics]:
+        for metrics in self._trainer.epochs():
+            self._history.append(asdict(metrics))
+            self._writer.finish()
+            ended = metrics.epoch == self._request.epochs
+            if ended:
+                self._end()
+            self._due = not ended and self._writer.due(metrics.seconds)
             yield metrics
+            if self._due:
+                self._begin(self._trainer.state_dict())
+
+    def save(self) -> None:
+        """Write what is in no checkpoint, and wait for it; call it between two epochs."""
+        if self._begun < len(self._history):
+            self._begin(self._trainer.state_dict())
+        self._writer.finish()
+
+    def _begin(self, trainer: dict[str, Any] | None) -> None:
+        self._begun, self._due = len(self._history), False
+        self._writer.begin({"trainer": trainer, "history": self._history})
+
+    def _end(self) -> None:
+        """Write the averaged weights, and the best ones where they are of an earlier epoch.
+
+        The checkpoint holds the epochs alone then: a kill may have them told again, not trained.
+        """
+        trainer, number = self._trainer, self._request.number
+        _write(self._files, number, WEIGHTS, trainer.average.model.state_dict())
+        best = trainer.monitor.earlier_best(trainer.epoch)
+        if best is not None:
+            _write(self._files, number, BEST_WEIGHTS, best)
+        self._begin(None)
+        self._writer.finish()
 
 
-def _write_weights(files: TrialFiles, number: int, trainer: RegMixTrainer) -> None:
-    """Write the averaged weights, and the best ones where they are of an earlier epoch."""
-    files.write(number, WEIGHTS, checkpoint.pack_weights(trainer.average.model.state_dict()))
-    best = trainer.monitor.earlier_best(trainer.epoch)
-    if best is not None:
-        files.write(number, BEST_WEIGHTS, checkpoint.pack_weights(best))
+def _write(files: TrialFiles, number: int, name: str, weights: dict[str, Tensor]) -> None:
+    content = checkpoint.pack_weights(weights)
+    files.write(number, name, lambda stream: stream.write(content))
 
 
 def failure(error: Exception, trace: str) -> TrialFailure:

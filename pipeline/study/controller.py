@@ -212,10 +212,10 @@ class StudyController:
         An epoch that was known before a kill is not stored twice.
         """
         metrics = result.metrics
-        self.budget.record_epoch(metrics)
         known = self.record.trial(number)
         if metrics.epoch in known.known:
             return known.outcome
+        self.budget.record_epoch(metrics)
         live, write = self._live[number], TrialWriter(self._live[number])
         value, outcome = comparable(metrics), known.outcome_of(metrics.epoch)
         outcome = outcome or self._decide(

@@ -101,7 +101,7 @@ class Lockstep:
         return ended
 
     def forget(self, number: int) -> None:
-        """Drop what is held: the worker's checkpoint brings it again."""
+        """Drop what is held: the worker brings it again, from its checkpoint or trained anew."""
         self._held.pop(number, None)
 
     def _fill(self) -> None:

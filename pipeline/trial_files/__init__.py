@@ -1,8 +1,8 @@
 """Files of trials, by a trial's number and a name: on a disk or in an object store."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from pipeline.trial_files.disk import DiskFiles
 from pipeline.trial_files.object_store import ObjectStoreFiles
@@ -28,8 +28,8 @@ class TrialFiles(Protocol):
     def read(self, number: int, name: str) -> bytes | None:
         """Return a file's content, None where there is none."""
 
-    def write(self, number: int, name: str, content: bytes | memoryview) -> None:
-        """Write a file, or leave the old one whole."""
+    def write(self, number: int, name: str, fill: Callable[[IO[bytes]], object]) -> None:
+        """Let a function fill a file, or leave the old one whole."""
 
     def remove(self, number: int, name: str) -> None:
         """Remove a file that may not be there."""

@@ -2,9 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from regmix import atomic
 from regmix.user_files import regular_file
@@ -46,13 +47,13 @@ class DiskFiles:
         except FileNotFoundError:  # another driver removes files too
             return None
 
-    def write(self, number: int, name: str, content: bytes | memoryview) -> None:
+    def write(self, number: int, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         """Write under another name, then rename; what a kill left half written goes."""
         path = self._path(number, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         for half in path.parent.glob(f".{name}-*"):
             half.unlink(missing_ok=True)
-        atomic.write(path, lambda temporary: temporary.write_bytes(content))
+        atomic.write(path, lambda temporary: _fill(temporary, fill))
 
     def remove(self, number: int, name: str) -> None:
         """Remove a file, and the folder with the last one."""
@@ -63,3 +64,8 @@ class DiskFiles:
 
     def _path(self, number: int, name: str) -> Path:
         return self.root / f"{number:04d}" / name
+
+
+def _fill(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
+    with path.open("wb") as stream:
+        fill(stream)

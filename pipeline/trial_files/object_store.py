@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from pipeline.base.address import within_seconds
 from regmix.errors import InputError, first_line, masked, shown
@@ -64,13 +64,13 @@ class ObjectStoreFiles:
 
         return self._checked(get)
 
-    def write(self, number: int, name: str, content: bytes | memoryview) -> None:
-        """Put an object."""
+    def write(self, number: int, name: str, fill: Callable[[IO[bytes]], object]) -> None:
+        """Put an object, in parts as it comes."""
 
         def put() -> None:
             files, path = self._object(number, name)
             with files.open_output_stream(path) as stream:
-                stream.write(content)
+                fill(stream)
 
         self._checked(put)
 
@@ -157,7 +157,7 @@ def check_url(url: str) -> str:
 
 
 def _probe(store: ObjectStoreFiles) -> None:
-    store.write(0, _PROBE, b"x")
+    store.write(0, _PROBE, lambda stream: stream.write(b"x"))
     store.remove(0, _PROBE)
 
 

@@ -3,10 +3,11 @@
 Nothing that could execute is ever read.
 """
 
+import copy
 import io
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from regmix import atomic
 from regmix.errors import InputError, cut, first_line
 from regmix.finite import constants, overflowed
+from regmix.training import codebook
 from regmix.user_files import regular_file
 
 # What torch raises depends on which byte of a file is wrong.
@@ -29,19 +31,67 @@ _DAMAGED = (
 )
 
 
+def copied(state: Any) -> Any:  # noqa: ANN401  (tensors, numbers, text, containers of them)
+    """Return a copy of a state on the CPU, which training on does not change.
+
+    The copy is what is written, so it is made as small as it can be without a loss: see
+    `codebook.encode`. It is the only one: `dump` writes it as it lies in memory.
+    """
+    if isinstance(state, Tensor):
+        coded = codebook.encode(state) if state.dtype == torch.float16 else None
+        return state.detach().to("cpu", copy=True) if coded is None else coded
+    if isinstance(state, dict):
+        result = copy.copy(state)  # a model's state_dict carries versions of its modules
+        result.update((key, copied(value)) for key, value in state.items())
+        return result
+    return type(state)(map(copied, state)) if isinstance(state, list | tuple) else state
+
+
+def dump(state: dict[str, Any], stream: IO[bytes]) -> None:
+    """Write what `copied` returned to a stream.
+
+    Raises:
+        OSError: where the stream refuses; torch alone would hide which error it was.
+    """
+    sink = _Sink(stream)
+    torch.save(state, sink)  # type: ignore[arg-type]  # all that it asks of a file
+    if sink.error is not None:
+        raise sink.error
+
+
+class _Sink:
+    """A stream whose first error is kept, since torch's writer would turn it into another one."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.error: Exception | None = None
+
+    def write(self, content: memoryview) -> int:
+        if self.error is None:
+            try:
+                self._stream.write(content)
+            except Exception as error:
+                self.error = error
+        return len(content)
+
+    def flush(self) -> None:
+        """Leave that to whoever closes the stream."""
+
+
 def pack(state: dict[str, Any]) -> memoryview:
     """Return tensors, numbers, text and containers of them as the content of a file."""
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    dump(copied(state), buffer)
     return buffer.getbuffer()
 
 
 def unpack(content: bytes) -> dict[str, Any] | None:
-    """Return what `pack` took, on the CPU; None where the content is damaged."""
+    """Return what `copied` took, on the CPU; None where the content is damaged."""
     try:
         state: dict[str, Any] = torch.load(
             io.BytesIO(content), map_location="cpu", weights_only=True
         )
+        state = codebook.decoded(state)
     except _DAMAGED:
         return None
     return state

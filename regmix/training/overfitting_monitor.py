@@ -47,9 +47,7 @@ class OverfittingMonitor:
             return
         if robust > self.best_robust or not self.best_epoch:
             self.best_epoch, self.best_robust = epoch, robust
-            self.best_weights = {
-                name: weight.detach().clone() for name, weight in average.state_dict().items()
-            }
+            self.best_weights = _copied(average)
 
     def earlier_best(self, epoch: int) -> dict[str, Tensor] | None:
         """Return the best weights where they are of an earlier epoch than this last one."""
@@ -67,21 +65,30 @@ class OverfittingMonitor:
             "best_robust": self.best_robust,
         }
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that a resumed run needs."""
+    def state_dict(self, epoch: int) -> dict[str, Any]:
+        """Return all that a run needs that is resumed after this epoch.
+
+        The best weights are left out where they are those of this epoch: the average has them.
+        """
         return {
             "single": (self._single.fgsm, self._single.pgd),
             "best_single": self._best_single,
             "co_epoch": self.co_epoch,
             "best_epoch": self.best_epoch,
             "best_robust": self.best_robust,
-            "best_weights": self.best_weights,
+            "best_weights": self.earlier_best(epoch),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
+    def load_state_dict(self, state: dict[str, Any], average: nn.Module) -> None:
+        """Take over what `state_dict` returned, with the averaged model of the same epoch."""
         self._single = SingleStep(*state["single"])
         self._best_single = state["best_single"]
         self.co_epoch = state["co_epoch"]
         self.best_epoch, self.best_robust = state["best_epoch"], state["best_robust"]
         self.best_weights = state["best_weights"]
+        if self.best_epoch and self.best_weights is None:
+            self.best_weights = _copied(average)
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in model.state_dict().items()}

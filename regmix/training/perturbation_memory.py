@@ -9,6 +9,7 @@ from regmix.projection import project
 from regmix.training.augment import Crop
 
 _LARGEST = 6e4  # fp16 ends at 65504
+_SLICE = 1 << 22  # elements that are drawn at once: 16 MiB
 
 
 class PerturbationMemory:
@@ -60,14 +61,21 @@ class PerturbationMemory:
         self.perturbation = torch.zeros((count, *shape), **kind)  # type: ignore[call-overload]
         self.momentum = torch.zeros((count, *shape), **kind)  # type: ignore[call-overload]
 
+    def resets(self, epoch: int) -> bool:
+        """Tell whether the epoch, counted from 0, begins with a reset: the history ends there."""
+        return epoch % self.reset_interval == 0
+
     def begin_epoch(self, epoch: int, generator: torch.Generator) -> None:
-        """Reset where the epoch, counted from 0, is a multiple of the interval."""
-        if epoch % self.reset_interval:
+        """Reset where the epoch, counted from 0, is a multiple of the interval.
+
+        Corners are drawn for some images at a time, since random numbers take twice the room of the
+        memory's. On a CPU they are the numbers of one draw.
+        """
+        if not self.resets(epoch):
             return
-        corners = torch.rand(
-            self.perturbation.shape, generator=generator, device=self.perturbation.device
-        )
-        self.perturbation.copy_(self.epsilon * (corners - 0.5).sign())
+        for part in self.perturbation.split(max(1, _SLICE // self.perturbation[:1].numel())):
+            corners = torch.rand(part.shape, generator=generator, device=part.device)
+            part.copy_(corners.sub_(0.5).sign_().mul_(self.epsilon))
         self.momentum.zero_()
 
     def recall(self, index: Tensor, crop: Crop | None = None) -> Tensor:

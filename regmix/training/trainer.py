@@ -281,17 +281,23 @@ class RegMixTrainer:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a later process needs to go on as if it had never stopped."""
+        """Return all that a later process needs to go on as if it had never stopped.
+
+        Its tensors are the run's own: copy them before it goes on, see `checkpoint.copied`. A
+        memory that the next epoch resets is left out: the generator's state has what comes.
+        """
+        memory = self._memory
+        kept = memory.state_dict() if memory and not memory.resets(self.epoch) else None
         return {
             "epoch": self.epoch,
             "model": self.model.state_dict(),
             "average": self.average.model.state_dict(),
             "average_updates": self.average.updates,
             "optimizer": self._optimizer.state_dict(),
-            "memory": self._memory.state_dict() if self._memory else None,
+            "memory": kept,
             "order": self._order.get_state(),
             "noise": self._noise.get_state(),
-            "monitor": self.monitor.state_dict(),
+            "monitor": self.monitor.state_dict(self.epoch),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -301,11 +307,11 @@ class RegMixTrainer:
         self.average.model.load_state_dict(state["average"])
         self.average.updates = state["average_updates"]
         self._optimizer.load_state_dict(state["optimizer"])
-        if self._memory:
+        if self._memory and state["memory"] is not None:
             self._memory.load_state_dict(state["memory"])
         self._order.set_state(state["order"].cpu())
         self._noise.set_state(state["noise"].cpu())
-        self.monitor.load_state_dict(state["monitor"])
+        self.monitor.load_state_dict(state["monitor"], self.average.model)
 
 
 def build_model(config: TrainConfig, channels: int, classes: int) -> nn.Module:

@@ -13,7 +13,7 @@ from tests.support.controllers import MACHINE, VERSIONS, epoch_result, metrics, 
 
 CONFIG = problem_of().config({})
 MESSAGES = [
-    WorkerRequest(3, CONFIG.flat(), 2, "s3://bucket/folder", 2),
+    WorkerRequest(3, CONFIG.flat(), 2, "s3://bucket/folder", 2, 60.0),
     EpochResult(metrics(4, 0.5), MACHINE, VERSIONS),
     OtherCode("here", "clone", "0f"),
     epoch_result(1, 0.25, co_detected=True),

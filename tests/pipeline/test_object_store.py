@@ -11,6 +11,7 @@ from pipeline.trial_files import object_store, open_files
 from pipeline.trial_files.disk import DiskFiles
 from pipeline.trial_files.object_store import check_url, subfolder
 from regmix.errors import InputError
+from tests.support.files import holding
 from tests.support.killing import arguments, check
 from tests.support.processes import call, free_port, next_trial, run, start
 from tests.support.studies import states
@@ -45,9 +46,9 @@ def test_files_are_written_read_listed_and_removed(files):
     assert list(files.list()) == []
     assert files.read(3, "weights") is None
     files.remove(3, "weights")  # nothing happens
-    files.write(3, "weights", b"first")
-    files.write(3, "weights", memoryview(b"second"))
-    files.write(12345, "checkpoint.pt", b"")
+    files.write(3, "weights", holding(b"first"))
+    files.write(3, "weights", holding(memoryview(b"second")))
+    files.write(12345, "checkpoint.pt", holding(b""))
     assert files.read(3, "weights") == b"second"
     assert files.read(12345, "checkpoint.pt") == b""
     assert files.read(4, "weights") is None
@@ -61,16 +62,16 @@ def test_files_are_written_read_listed_and_removed(files):
 
 def test_large_contents_come_back_as_they_were(files):
     content = os.urandom(20 << 20)  # several parts of an upload
-    files.write(0, "weights", content)
+    files.write(0, "weights", holding(content))
     assert files.read(0, "weights") == content
 
 
 def test_on_a_disk_halves_of_a_killed_write_are_listed_and_go_with_the_next_one(tmp_path):
     files = DiskFiles(tmp_path)
-    files.write(1, "checkpoint.pt", b"whole")
+    files.write(1, "checkpoint.pt", holding(b"whole"))
     (tmp_path / "0001" / ".checkpoint.pt-abc").write_bytes(b"ha")
     assert (1, ".checkpoint.pt-abc") in files.list()
-    files.write(1, "checkpoint.pt", b"next")
+    files.write(1, "checkpoint.pt", holding(b"next"))
     assert list(files.list()) == [(1, "checkpoint.pt")]
     files.remove(1, "checkpoint.pt")
     assert not (tmp_path / "0001").exists()
@@ -78,8 +79,8 @@ def test_on_a_disk_halves_of_a_killed_write_are_listed_and_go_with_the_next_one(
 
 def test_two_drivers_may_tidy_one_place_at_once(files):
     for number in (1, 2, 3):
-        files.write(number, "checkpoint.pt", b"")
-        files.write(number, "weights", b"")
+        files.write(number, "checkpoint.pt", holding(b""))
+        files.write(number, "weights", holding(b""))
     other = open_files(files.uri)
     listing = files.list()
     seen = [next(listing)]
@@ -94,7 +95,7 @@ def test_two_drivers_may_tidy_one_place_at_once(files):
 
 def test_a_copy_beside_the_folders_of_trials_is_nobody_s(tmp_path):
     files = DiskFiles(tmp_path)
-    files.write(1, "weights", b"")
+    files.write(1, "weights", holding(b""))
     (tmp_path / "0001 copy").mkdir()
     (tmp_path / "0001 copy" / "weights").write_bytes(b"")
     assert list(files.list()) == [(1, "weights")]

@@ -7,6 +7,7 @@ from pipeline.study.retention import Retention, files_of
 from pipeline.trial_files import BEST_WEIGHTS, CHECKPOINT, WEIGHTS, open_files
 from pipeline.trial_files.object_store import StoreUnavailableError
 from tests.support.controllers import controller_at, epoch_result, finish
+from tests.support.files import holding
 
 ALL = (WEIGHTS, BEST_WEIGHTS, CHECKPOINT)
 
@@ -28,7 +29,7 @@ def train(controller, files, *robust):
     for value in robust:
         request = controller.ask()
         for name in ALL:
-            files.write(request.number, name, b"x")
+            files.write(request.number, name, holding(b"x"))
         finish(controller, request, value)
 
 
@@ -47,7 +48,7 @@ def test_what_is_still_to_do_keeps_all_and_what_failed_or_was_pruned_nothing(con
     for request in requests:
         controller.report(request.number, epoch_result(1, 0.2))
         for name in ALL:
-            files.write(request.number, name, b"x")
+            files.write(request.number, name, holding(b"x"))
     pruned, failed, waiting, running = (request.number for request in requests)
     controller.tell(pruned, TrialOutcome("PRUNED", "rank 2 of 2"))
     controller.tell(failed, TrialOutcome("FAIL", "diverged"))
@@ -72,7 +73,7 @@ def test_a_trial_that_violates_a_constraint_keeps_less_than_a_candidate(tmp_path
     train(controller, files, 0.1)
     for robust, clean in ((0.6, 0.7), (0.4, 0.9)):
         request = controller.ask()
-        files.write(request.number, WEIGHTS, b"x")
+        files.write(request.number, WEIGHTS, holding(b"x"))
         finish(controller, request, robust, clean=clean)
     Retention(controller.record, files, keep_best=1).apply()
     assert left(files).keys() == {0, 2}

@@ -176,9 +176,20 @@ def closed(runs, printed, before):
     """Prove that a stopped search has closed all of its runs truthfully; return its trials."""
     assert "the same command continues wamr-digits" in printed
     trials = kept(before, agree(runs, printed))
+    for number, trial in trials.items():
+        if trial.values and not trial.ended:  # what an epoch had told, its trial wrote when asked
+            assert written(runs, number) >= trial.last_epoch
     found = {trial.state for trial in trials.values()}
     assert "RUNNING" not in found and "WAITING" in found
     return trials
+
+
+def written(runs, number):
+    """Return how many epochs a trial's checkpoint has."""
+    from regmix.training import checkpoint
+
+    (file,) = runs.glob(f"studies/*/trials/{number:04d}/checkpoint.pt")
+    return len(checkpoint.unpack(file.read_bytes())["history"])
 
 
 def kept(before, after):

@@ -64,8 +64,8 @@ def test_all_trials_of_a_worker_train_on_the_same_memory(shared, tmp_path, monke
     worker = Worker(shared, 1)
     for number, seed in enumerate((0, 1)):
         config = PROBLEM.with_seed(seed).config({})
-        request = WorkerRequest(number, config.flat(), 0, str(tmp_path), 1)
-        assert len(list(worker.begin(request))) == 1
+        request = WorkerRequest(number, config.flat(), 0, str(tmp_path), 1, 60.0)
+        assert len(list(worker.begin(request).epochs())) == 1
     first, second = made
     assert lies_in(first.images, shared.train.images) and lies_in(first.labels, shared.train.labels)
     assert first.images.data_ptr() == second.images.data_ptr()

@@ -7,6 +7,7 @@ it lies within the search however quick the machine is.
 second number is the seed of the first one.
 """
 
+import json
 import os
 import random
 import signal
@@ -24,12 +25,13 @@ TARGETS = ("driver", "worker", "raylet", "gcs_server")
 HOOK = Path(__file__).parent / "counting"  # a sitecustomize that counts checkpoints
 EPOCHS = 6
 MOMENTS = [(0, 0), *8 * [(0, 0.97)], (0.97, 1)]  # the start, what is between, and the end
+RULES = ("0s", "0.5s", "60s")  # checkpoints after each epoch, by time, and as a rule none at all
 AGAIN = 6  # starts of the command, after which a search is called stuck
 
 
-def arguments(place):
+def arguments(place, every=RULES[0]):
     more = ("--deterministic", "3", "--concurrency", "2", "--control-every", "4")
-    return search_arguments(place, *more, trials=9, epochs=EPOCHS)
+    return search_arguments(place, *more, "--checkpoint-every", every, trials=9, epochs=EPOCHS)
 
 
 def counting(place):
@@ -70,17 +72,18 @@ def kill(driver, target):
     return False
 
 
-def resume(place, code, printed):
+def resume(place, code, printed, every=RULES[0]):
     """Type the same command until it is done; return what it printed last.
 
     Args:
         place: folder of the search.
         code, printed: how it ended the last time.
+        every: one of RULES.
     """
     for _ in range(AGAIN):
         if code == 0:
             return printed
-        result = run("search", *arguments(place), environment=counting(place))
+        result = run("search", *arguments(place, every), environment=counting(place))
         code, printed = result.code, result.out + result.err
     raise AssertionError(f"after {AGAIN} starts: {printed}")
 
@@ -97,7 +100,7 @@ def wait_until(process, place, size):
         time.sleep(0.005)
 
 
-def killed(place, target, size, delay):
+def killed(place, target, size, delay, every):
     """Search, kill once, and continue to the end; return whether the kill hit, and the last words.
 
     Args:
@@ -105,15 +108,27 @@ def killed(place, target, size, delay):
         target: one of TARGETS.
         size: size of the journal, bytes, from which on it is killed; 0 for its beginning.
         delay: so many seconds after that.
+        every: one of RULES.
     """
-    process = start("search", *arguments(place), environment=counting(place))
+    process = start("search", *arguments(place, every), environment=counting(place))
     wait_until(process, place, size)
     time.sleep(delay)
     hit = kill(process, target)
     out, err = process.communicate(timeout=300)
     if target == "worker":  # a search outlives its workers
         assert process.returncode == 0, out + err
-    return hit, resume(place, process.returncode, out)
+    return hit, resume(place, process.returncode, out + err, every)
+
+
+def told(place):
+    """Return how often the study was told each epoch: (trial, epoch) -> count."""
+    counts: dict[tuple[int, int], int] = {}
+    journal = place / "studies" / "wamr-digits" / "journal.log"
+    for line in map(json.loads, journal.read_text().splitlines()):
+        if "intermediate_value" in line:
+            epoch = line["trial_id"], line["step"]
+            counts[epoch] = counts.get(epoch, 0) + 1
+    return counts
 
 
 def check(place, printed, expected, *, repeated=1):
@@ -123,6 +138,8 @@ def check(place, printed, expected, *, repeated=1):
     """
     assert outcome(place) == expected
     agree(place, printed)  # nothing RUNNING, nothing twice, in study, MLflow and table
+    assert set(told(place).values()) == {1}, "an epoch was told twice"
+    assert "trained again after a kill" not in printed, "an epoch came to other numbers"
     for number, count in saved(place).items():
         row = expected[number]
         # a worker may run ahead to the end
@@ -155,16 +172,17 @@ def main(count=50, first=0):
             random.seed(seed)
             target = "driver" if random.random() < 0.5 else random.choice(TARGETS[1:])
             share, delay = random.uniform(*random.choice(MOMENTS)), random.uniform(0, 0.5)
+            every = random.choice(RULES)
             place = Path(folder) / str(seed)
             place.mkdir()
             try:
-                hit, printed = killed(place, target, share * whole, delay)
+                hit, printed = killed(place, target, share * whole, delay, every)
                 check(place, printed, expected)
                 word, good = "as undisturbed", good + 1
             except AssertionError as error:
                 hit, word = True, f"FAILED: {str(error)[:2000]}"
             hits += hit
-            moment = f"{target:10s} at {share:4.0%} and {delay:.2f} s"
+            moment = f"{target:10s} at {share:4.0%} and {delay:.2f} s, {every:>4s}"
             print(f"{seed:3d} {moment}, {hit=}: {word}", flush=True)
     print(f"{good} of {count} ended as the undisturbed search; {hits} kills hit")
     return 0 if good == count else 1

@@ -136,14 +136,19 @@ def test_a_monitor_goes_on_from_its_state_as_if_it_had_never_stopped(seen):
     epochs = [*SOUND[:3], (HEALTHY, 0.5), (BROKEN, 0.9), (HEALTHY, 0.8)]
     whole, said = monitored(*epochs)
     first, _ = monitored(*epochs[:seen])
-    content = bytes(pack(first.state_dict()))
+    content = bytes(pack(first.state_dict(seen)))
     monitor = OverfittingMonitor(20)
-    monitor.load_state_dict(unpack(content))
+    monitor.load_state_dict(unpack(content), model(seen))
     for epoch, (single, robust) in list(enumerate(epochs, 1))[seen:]:
         monitor.update(epoch, single, robust, model(epoch))
         assert monitor.metrics() == said[epoch - 1]
     assert monitor.co_epoch == whole.co_epoch == 5
     assert torch.equal(monitor.best_weights["weight"], whole.best_weights["weight"])
+
+
+def test_the_best_weights_are_in_a_state_only_where_the_average_has_others():
+    assert monitored(*SOUND[:3])[0].state_dict(3)["best_weights"] is None
+    assert monitored(*SOUND)[0].state_dict(4)["best_weights"]["weight"].item() == 3
 
 
 # A run that really breaks down: digits in two greys, hardly further apart than twice the radius.

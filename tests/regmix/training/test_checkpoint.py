@@ -1,3 +1,5 @@
+import errno
+import io
 import pickle
 
 import pytest
@@ -20,6 +22,26 @@ def test_a_state_comes_back_as_it_was():
     weights = state.pop("weights")
     torch.testing.assert_close(weights, STATE["weights"], rtol=0, atol=0)
     assert state == {key: value for key, value in STATE.items() if key != "weights"}
+
+
+class Refusing(io.RawIOBase):
+    """A file on a disk that is full after so many bytes."""
+
+    def __init__(self, room):
+        self.room = room
+
+    def write(self, content):
+        self.room -= len(content)
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return len(content)
+
+
+@pytest.mark.parametrize("room", [0, 100, 1000])
+def test_a_full_disk_is_told_as_what_it_is(room):
+    with pytest.raises(OSError, match="No space left") as told:
+        checkpoint.dump(STATE, Refusing(room))
+    assert told.value.errno == errno.ENOSPC
 
 
 def test_content_cut_short_anywhere_is_no_state():

@@ -3,8 +3,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regmix.training import perturbation_memory
 from regmix.training.augment import Crop
 from regmix.training.perturbation_memory import PerturbationMemory
+from tests.support.regmix.allocations import largest
 
 # Powers of two throughout, so that half precision and hand computation are both exact.
 EPSILON, STEP = 0.25, 0.125
@@ -113,6 +115,24 @@ def test_corners_follow_from_the_generator():
         corners.append(memory.recall(torch.arange(20)))
     assert torch.equal(corners[0], corners[1])
     assert not torch.equal(corners[0], corners[2])
+
+
+@pytest.mark.parametrize("slice_", [1, 5, 7, 16, 1 << 22])
+def test_corners_drawn_in_slices_are_those_of_one_draw(monkeypatch, slice_):
+    monkeypatch.setattr(perturbation_memory, "_SLICE", slice_)
+    memory, shape = build(count=37, shape=(3, 2, 1)), (37, 3, 2, 1)
+    generator, other = (torch.Generator().manual_seed(4) for _ in range(2))
+    for _ in range(2):
+        memory.begin_epoch(0, generator)
+        corners = EPSILON * (torch.rand(shape, generator=other) - 0.5).sign()
+        assert torch.equal(memory.perturbation, corners.half())
+    assert torch.equal(generator.get_state(), other.get_state())
+
+
+def test_a_reset_makes_no_copy_of_the_memory():
+    memory = build(count=3000, shape=(3, 32, 32))
+    made = largest(lambda: memory.begin_epoch(0, torch.Generator().manual_seed(0)))
+    assert made[0] <= 4 * perturbation_memory._SLICE < memory.perturbation.nbytes
 
 
 @given(epsilon=st.floats(1e-4, 1), seed=st.integers(0, 2**32))

@@ -1,4 +1,5 @@
 import copy
+import io
 
 import pytest
 import torch
@@ -57,6 +58,51 @@ def test_a_state_handed_over_in_memory_serves_both_sides(build, changes):
     assert ahead == behind == timeless(whole.epochs())[2:]
     same(borrower.state_dict(), whole.state_dict())
     same(lender.state_dict(), whole.state_dict())
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2, 3, 4])
+def test_a_checkpoint_before_a_reset_has_no_memory_and_one_between_has_codes(build, epoch):
+    options = {"loss": "regmix", "initialization": "history", "reset_interval": 2, "epochs": 5}
+    whole, stopped, resumed = (build(**options) for _ in range(3))
+    expected = timeless(whole.epochs())
+    list(stopped.epochs(until=epoch))
+    content = bytes(checkpoint.pack(stopped.state_dict()))
+    assert (checkpoint.unpack(content)["memory"] is None) == (epoch % 2 == 0)
+    written = checkpoint.copied(stopped.state_dict())["memory"]
+    if written is not None:
+        assert written["perturbation"]["codes of fp16"].dtype == torch.uint8
+    del stopped
+    resumed.load_state_dict(checkpoint.unpack(content))
+    assert timeless(resumed.epochs()) == expected[epoch:]
+    same(resumed.state_dict(), whole.state_dict())
+
+
+def test_the_best_weights_come_back_from_the_average_where_they_are_its_own(build):
+    one, other = build(epochs=5), build(epochs=5)
+    for _ in one.epochs():
+        if one.monitor.best_epoch == one.epoch:
+            break
+    state = one.state_dict()
+    assert state["monitor"]["best_weights"] is None
+    other.load_state_dict(checkpoint.unpack(bytes(checkpoint.pack(state))))
+    best = one.monitor.best_weights
+    torch.testing.assert_close(other.monitor.best_weights, best, rtol=0, atol=0)
+    for average in other.average.model.state_dict().values():
+        average.zero_()
+    torch.testing.assert_close(other.monitor.best_weights, best, rtol=0, atol=0)
+
+
+def test_a_copy_of_a_state_is_not_changed_by_what_is_trained_after_it(build):
+    trainer, other = build(epochs=5), build(epochs=5)
+    list(trainer.epochs(until=1))
+    kept = checkpoint.copied(trainer.state_dict())
+    before = bytes(checkpoint.pack(trainer.state_dict()))
+    ahead = timeless(trainer.epochs())
+    buffer = io.BytesIO()
+    checkpoint.dump(kept, buffer)
+    assert buffer.getvalue() == before
+    other.load_state_dict(checkpoint.unpack(before))
+    assert timeless(other.epochs()) == ahead
 
 
 def test_a_finished_run_stays_finished(build):
