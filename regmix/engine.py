@@ -11,6 +11,8 @@ class Engine:
     folded: whether batch norm is folded into the convolutions of a network that is judged.
     channels_last: whether weights and images lie in memory with their channels last.
     flat: whether weights, gradients, velocity and average lie in one buffer each.
+    look_every: number of training steps between two looks at whether they were finite; None is
+        each step on a CPU, where that costs no wait, and 50 elsewhere.
     graphs: whether the training step is captured as a CUDA graph, where there is a card.
     """
 
@@ -18,4 +20,9 @@ class Engine:
     folded: bool = True
     channels_last: bool = True
     flat: bool = True
+    look_every: int | None = None
     graphs: bool = True
+
+
+ENGINE = Engine()
+"""What every run computes with."""

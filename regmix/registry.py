@@ -133,6 +133,11 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(sorted(_kinds[kind].own() | plugged))
 
 
+def is_plugin(kind: str, name: str) -> bool:
+    """Return whether a variant comes from a plug-in folder."""
+    return f"{_kinds[kind].folder.name}/{name}.py" in _plugins.files
+
+
 def options(kind: str, name: str) -> Mapping[str, Option]:
     """Return the options of a variant, in the order in which they are written.
 
@@ -165,7 +170,7 @@ def module(kind: str, name: str) -> ModuleType:
     """
     options(kind, name)
     known = _kinds[kind]
-    if f"{known.folder.name}/{name}.py" in _plugins.files:
+    if is_plugin(kind, name):
         return _plugins.load(known.folder.name, name)
     return importlib.import_module(f"{known.package}.{name}")
 

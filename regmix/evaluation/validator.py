@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from regmix.config import TrainConfig
-from regmix.engine import Engine
+from regmix.engine import ENGINE, Engine
 from regmix.evaluation.apgd_levels import evaluate_finalist, evaluate_trial
 from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.judged_network import JudgedNetwork, Pairs, foldable, judged
@@ -45,7 +45,7 @@ class Validator:
         config: TrainConfig,
         images: Images | Placed,
         device: torch.device,
-        engine: Engine = Engine(),  # noqa: B008  (frozen)
+        engine: Engine = ENGINE,
     ) -> None:
         """Take the images to the device.
 

@@ -15,9 +15,12 @@ class Crop:
     columns: Tensor  # (N, W), descending where the crop is mirrored
 
     def take(self, images: Tensor) -> Tensor:
-        """Return the crops (N, C, H, W) of `images` (N, C, H, W), zero outside of them."""
+        """Return the crops (N, C, H, W) of `images` (N, C, H, W), zero outside of them.
+
+        Their channels are the last in memory.
+        """
         # with the channels between the indices, the indexed dimensions come first: (N, H, W, C)
-        return _pad(images)[self._pixels()].permute(0, 3, 1, 2).contiguous()
+        return _pad(images)[self._pixels()].permute(0, 3, 1, 2)
 
     def put(self, crops: Tensor, images: Tensor) -> Tensor:
         """Return `images` with `crops` back in their places: the inverse of `take`.

@@ -1,12 +1,11 @@
 """The moving average of a model's weights, which is what is evaluated."""
 
-import copy
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from regmix.finite import constants
+from regmix.training.layout import Layout
 
 Rule = Literal["growing", "constant", "pgk"]
 
@@ -25,49 +24,64 @@ class Average:
     """
 
     def __init__(
-        self, model: nn.Module, decay: float, rule: Rule = "growing", threshold: float = 0.82
+        self, trained: Layout, decay: float, rule: Rule = "growing", threshold: float = 0.82
     ) -> None:
-        """Start from the model's present weights.
+        """Start from the present weights of a network.
 
         Args:
-            model: network that will be trained; it is copied.
+            trained: layout of the network that will be trained; the network is copied.
             decay: weight of the old average, in [0, 1); 0 follows the model.
             rule: rule for the decay over time.
             threshold: limit for `pgk`, in (0, 1]; 0.82 on CIFAR-10, 0.9 on its other data sets.
         """
         self.decay, self.rule, self.threshold, self.updates = decay, rule, threshold, 0
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self._infinite = constants(model).keys()  # of which no mean can be taken
+        self._theirs, self._mine = trained, trained.twin()
+        self.model = self._mine.network
+        self._decay, self._threshold, self._growth = (
+            torch.full((), value, dtype=torch.float64, device=trained.device)
+            for value in (decay, threshold, 1.0)
+        )
 
-    @torch.no_grad()
-    def update(self, model: nn.Module, correct: Tensor | None = None) -> None:
+    def update(self, correct: Tensor | None = None, sound: Tensor | None = None) -> None:
         """Move towards the model: average <- d average + (1 - d) model.
 
         Args:
-            model: network that is trained.
             correct: (2,) numbers of the batch's images that were classified correctly at the
                 initial and at the final perturbation; only `pgk` needs them.
+            sound: () bool on the device; where it is False, nothing is moved. None is True.
         """
-        weight = 1 - self._present_decay(correct)
-        mine, theirs = self.model.state_dict(), model.state_dict()
-        real = [
-            name
-            for name, tensor in mine.items()
-            if tensor.is_floating_point() and name not in self._infinite
-        ]
-        torch._foreach_lerp_([mine[n] for n in real], [theirs[n] for n in real], weight)
-        for name in mine.keys() - set(real):  # counters, such as BN's number of batches
-            mine[name].copy_(theirs[name])
+        self.prepare()
+        self.move(correct, sound)
+
+    def prepare(self) -> None:
+        """Count an update, and tell the device how far it may go: before each `move`."""
+        if self.rule != "constant":
+            self._growth.fill_(self._limit())
         self.updates += 1
 
-    def _present_decay(self, correct: Tensor | None) -> float:
-        decay = self.decay
-        if self.rule == "constant":
-            return decay
-        if self.rule == "pgk":
-            assert correct is not None, "the trainer counts them"
-            initial, final = correct.tolist()
-            ratio = final / max(initial, 1)  # there may be none
-            if ratio >= self.threshold:
-                decay = 0.99999 * ratio / self.threshold
-        return min(decay, (self.updates + 1) / (self.updates + 10))
+    def _limit(self) -> float:
+        return (self.updates + 1) / (self.updates + 10)
+
+    @torch.no_grad()
+    def move(self, correct: Tensor | None = None, sound: Tensor | None = None) -> None:
+        """Do what `update` says, on the device alone."""
+        mine, theirs = self._mine, self._theirs
+        mine.gather()
+        theirs.gather()
+        weight = 1 - torch.minimum(self._present_decay(correct), self._growth)
+        if sound is not None:
+            weight = torch.where(sound, weight, 0)
+        for own, other in zip(mine.real, theirs.real, strict=True):
+            own.lerp_(other, weight.to(own.dtype))
+        for own, other in zip(mine.counters.pieces, theirs.counters.pieces, strict=True):
+            own.copy_(other if sound is None else torch.where(sound, other, own))
+
+    def _present_decay(self, correct: Tensor | None) -> Tensor:
+        """Return () the decay before its growth is looked at."""
+        if self.rule != "pgk":
+            return self._decay
+        assert correct is not None, "the trainer counts them"
+        initial, final = correct.double()
+        ratio = final / initial.clamp_min(1)  # there may be none
+        weak = 0.99999 * ratio / self._threshold
+        return torch.where(ratio >= self._threshold, weak, self._decay)

@@ -28,3 +28,16 @@ def smallest_batch(count: int, size: int) -> int:
     """
     left = count % size
     return min(count, left if left > 1 else size)
+
+
+def rows(images: Tensor, index: Tensor) -> Tensor:
+    """Return the images at `index` (N,), in memory as all of them are: `images[index]`, but faster.
+
+    Args:
+        images: (M, C, H, W), contiguous or with their channels last.
+        index: (N,) int64.
+    """
+    if images.stride(1) == 1:  # also where there is one channel, which counts as both
+        last = images.permute(0, 2, 3, 1).index_select(0, index)
+        return last.permute(0, 3, 1, 2)
+    return images.index_select(0, index)

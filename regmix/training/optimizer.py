@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
+from regmix.training.buffers import Buffers
+
 
 class MomentumSGD:
     """v <- momentum v + gradient + weight_decay w, then w <- w - lr v (Sutskever et al., 2013).
@@ -16,7 +18,13 @@ class MomentumSGD:
     """
 
     def __init__(
-        self, weights: Iterable[nn.Parameter], *, lr: float, momentum: float, weight_decay: float
+        self,
+        weights: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        buffers: Buffers | None = None,
     ) -> None:
         """Begin at rest.
 
@@ -25,31 +33,87 @@ class MomentumSGD:
             lr: step size, above 0; may be set anew before each step.
             momentum: share of the velocity that is kept, in [0, 1).
             weight_decay: factor of the weights in the gradient, at least 0.
+            buffers: those of the weights among them that are trained; by default each weight is
+                moved by itself.
         """
-        self.lr, self._momentum, self._weight_decay = lr, momentum, weight_decay
+        self._momentum, self._weight_decay = momentum, weight_decay
         self._weights = list(weights)
-        self._velocity = [torch.zeros_like(weight) for weight in self._weights]
+        trained = [weight for weight in self._weights if weight.requires_grad]
+        self._trained = Buffers(trained, flat=False) if buffers is None else buffers
+        self._pace, self._gradients = self._trained.zeros(), self._trained.zeros()
+        pace = dict(zip(map(id, self._trained.tensors), self._pace.tensors, strict=True))
+        self._velocity = [
+            pace[id(weight)] if id(weight) in pace else torch.zeros_like(weight)
+            for weight in self._weights
+        ]
+        device = next((weight.device for weight in self._weights), None)
+        self._rate, self._kept, self._decay = (
+            torch.full((), value, dtype=torch.float64, device=device)
+            for value in (lr, momentum, weight_decay)
+        )
+        self.lr = lr
+
+    @property
+    def lr(self) -> float:
+        """Step size; on the device too, where a captured step reads it."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = value
+        self._rate.fill_(value)
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Move each weight that has a gradient."""
-        moved = [
-            (weight, weight.grad, velocity)
-            for weight, velocity in zip(self._weights, self._velocity, strict=True)
-            if weight.grad is not None
-        ]
-        weights, gradients, velocities = map(list, zip(*moved, strict=True))
-        sgd(
-            weights,
-            gradients,
-            velocities,
-            lr=self.lr,
-            momentum=self._momentum,
-            weight_decay=self._weight_decay,
-            dampening=0,
-            nesterov=False,
-            maximize=False,
-        )
+    def step(self, sound: Tensor | None = None) -> None:
+        """Move each weight that has a gradient.
+
+        Args:
+            sound: () bool on the device; where it is False, nothing is moved. None is True.
+        """
+        trained = self._trained
+        present = [weight.grad for weight in trained.tensors if weight.grad is not None]
+        if len(trained.pieces) < len(trained.tensors) == len(present):
+            torch._foreach_copy_(self._gradients.tensors, present)
+            self._move(trained.pieces, self._gradients.pieces, self._pace.pieces, sound)
+            return
+        weights, velocities = list[Tensor](), list[Tensor]()
+        for weight, velocity in zip(self._weights, self._velocity, strict=True):
+            if weight.grad is not None:
+                weights.append(weight)
+                velocities.append(velocity)
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        self._move(weights, gradients, velocities, sound)
+
+    def _move(
+        self,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        velocities: list[Tensor],
+        sound: Tensor | None,
+    ) -> None:
+        if sound is None:
+            sgd(
+                weights,
+                gradients,
+                list(velocities),
+                lr=self.lr,
+                momentum=self._momentum,
+                weight_decay=self._weight_decay,
+                dampening=0,
+                nesterov=False,
+                maximize=False,
+            )
+            return
+        # the same arithmetic with numbers of the device, which leave all as it is where not sound
+        rate, decay = (torch.where(sound, number, 0) for number in (self._rate, self._decay))
+        kept = torch.where(sound, self._kept, 1)
+        for weight, gradient, velocity in zip(weights, gradients, velocities, strict=True):
+            moving = torch.where(sound, gradient, 0)
+            if self._weight_decay:
+                moving = torch.addcmul(moving, weight, decay)
+            if self._momentum:
+                moving = velocity.mul_(kept).add_(moving)
+            weight.addcmul_(moving, rate, value=-1)
 
     def state_dict(self) -> dict[str, list[Tensor]]:
         """Return the velocities, one for each weight, as they are and not copied."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from regmix.projection import project
 from regmix.training.augment import Crop
+from regmix.training.batches import rows
 
 _LARGEST = 6e4  # fp16 ends at 65504
 _SLICE = 1 << 22  # elements that are drawn at once: 16 MiB
@@ -42,6 +43,7 @@ class PerturbationMemory:
         momentum_rule: Literal["norm", "sign", "success"],
         reset_interval: int,
         device: torch.device,
+        channels_last: bool = False,
     ) -> None:
         """Make room for a data set.
 
@@ -53,13 +55,18 @@ class PerturbationMemory:
             momentum_rule: rule for the new part of the momentum.
             reset_interval: number of epochs between two resets.
             device: device of both buffers.
+            channels_last: whether they, and what is recalled, have their channels last in memory.
         """
         self.epsilon, self.step = epsilon, step
         self.momentum_decay, self.momentum_rule = momentum_decay, momentum_rule
         self.reset_interval = reset_interval
-        kind = {"dtype": torch.float16, "device": device}
-        self.perturbation = torch.zeros((count, *shape), **kind)  # type: ignore[call-overload]
-        self.momentum = torch.zeros((count, *shape), **kind)  # type: ignore[call-overload]
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self.perturbation, self.momentum = (
+            torch.empty(
+                (count, *shape), dtype=torch.float16, device=device, memory_format=self._format
+            ).zero_()
+            for _ in range(2)
+        )
 
     def resets(self, epoch: int) -> bool:
         """Tell whether the epoch, counted from 0, begins with a reset: the history ends there."""
@@ -93,6 +100,7 @@ class PerturbationMemory:
         *,
         correct: Tensor,
         crop: Crop | None = None,
+        sound: Tensor | None = None,
     ) -> None:
         """Update momentum and perturbations from a batch.
 
@@ -104,12 +112,13 @@ class PerturbationMemory:
             correct: (2,) numbers of images that were classified correctly at the initial and at
                 the final perturbation.
             crop: crop of the batch, here and in `recall`, if the history follows the images.
+            sound: () bool on the device; where it is False, nothing is kept. None is True.
         """
         old = self._read(self.momentum, index, crop)
         momentum = self._normalized_gradient(gradient, correct) + self.momentum_decay * old
         moved = project(start + self.step * momentum.sign(), images, self.epsilon)
-        self._write(self.momentum, index, crop, momentum.clamp(-_LARGEST, _LARGEST))
-        self._write(self.perturbation, index, crop, moved)
+        self._write(self.momentum, index, crop, momentum.clamp(-_LARGEST, _LARGEST), sound)
+        self._write(self.perturbation, index, crop, moved, sound)
 
     def finite(self) -> bool:
         """Return whether both buffers hold finite numbers alone; the sign of NaN would be 0."""
@@ -129,12 +138,20 @@ class PerturbationMemory:
         return scaled * weight
 
     def _read(self, buffer: Tensor, index: Tensor, crop: Crop | None) -> Tensor:
-        stored = buffer[index].float()
-        return crop.take(stored) if crop else stored
+        stored = rows(buffer, index).float()
+        return crop.take(stored).contiguous(memory_format=self._format) if crop else stored
 
-    def _write(self, buffer: Tensor, index: Tensor, crop: Crop | None, values: Tensor) -> None:
-        whole = crop.put(values, buffer[index].float()) if crop else values
-        buffer[index] = whole.half()
+    def _write(
+        self,
+        buffer: Tensor,
+        index: Tensor,
+        crop: Crop | None,
+        values: Tensor,
+        sound: Tensor | None,
+    ) -> None:
+        whole = crop.put(values, rows(buffer, index).float()) if crop else values
+        stored = whole.half()
+        buffer[index] = stored if sound is None else torch.where(sound, stored, buffer[index])
 
     def state_dict(self) -> dict[str, Any]:
         """Return both buffers."""

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 import regmix.attacks.fgsm
 from regmix.config import TrainConfig
 from regmix.data.digits import digits
+from regmix.engine import ENGINE, Engine
 from regmix.images import Images, Split, split
 from regmix.models.small_cnn import small_cnn
 from regmix.training.trainer import RegMixTrainer
@@ -60,8 +61,8 @@ def tiny_split() -> Split:
 def build(configure: Callable[..., TrainConfig], tiny_split: Split) -> Callable[..., RegMixTrainer]:
     """Builds the trainer of a changed tiny configuration."""
 
-    def with_changes(**changes: object) -> RegMixTrainer:
-        return RegMixTrainer(configure(**changes), tiny_split, torch.device("cpu"))
+    def with_changes(engine: Engine = ENGINE, **changes: object) -> RegMixTrainer:
+        return RegMixTrainer(configure(**changes), tiny_split, torch.device("cpu"), engine)
 
     return with_changes
 

@@ -152,13 +152,13 @@ def test_a_run_that_overflows_in_its_last_step_fails_too(build, lr, batches, los
 
 def test_a_gradient_that_is_lost_is_found_before_the_update(build, monkeypatch):
     trainer = build(initialization="zero")
-    attack = trainer._attack
+    attack = trainer._update._attack
 
     def lost(*given, **options):
         found = attack(*given, **options)
         return found._replace(gradient=found.gradient * math.nan)
 
-    monkeypatch.setattr(trainer, "_attack", lost)
+    monkeypatch.setattr(trainer._update, "_attack", lost)
     before = trainer.model[0].weight.detach().clone()
     with pytest.raises(NonFiniteError, match="the attack is not finite in epoch 1, step 1"):
         list(trainer.epochs())

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from regmix.training.averaging import Average
+from regmix.training.layout import Layout
 
 
 def network():
@@ -24,11 +25,11 @@ def train_step(model, seed):
 @pytest.mark.parametrize("decay", [0.0, 0.15, 0.9, 0.999])
 def test_it_is_the_recurrence_with_a_growing_decay(decay):
     model = network()
-    average = Average(model, decay)
+    average = Average(Layout(model, flat=True), decay)
     expected = {k: v.double() for k, v in model.state_dict().items() if v.is_floating_point()}
     for step in range(12):
         train_step(model, step)
-        average.update(model)
+        average.update()
         d = min(decay, (step + 1) / (step + 10))
         for name, old in expected.items():
             expected[name] = d * old + (1 - d) * model.state_dict()[name].double()
@@ -39,27 +40,27 @@ def test_it_is_the_recurrence_with_a_growing_decay(decay):
 
 def test_counters_are_copied():
     model = network()
-    average = Average(model, 0.9)
+    average = Average(Layout(model, flat=True), 0.9)
     for step in range(5):
         train_step(model, step)
-        average.update(model)
+        average.update()
     assert average.model.state_dict()["1.num_batches_tracked"] == 5
 
 
 def test_without_decay_it_follows_the_model_exactly():
     model = network()
-    average = Average(model, 0.0)
+    average = Average(Layout(model, flat=True), 0.0)
     for step in range(3):
         train_step(model, step)
-        average.update(model)
+        average.update()
         torch.testing.assert_close(average.model.state_dict(), model.state_dict(), rtol=0, atol=0)
 
 
 def test_what_is_evaluated_is_in_eval_mode_and_has_no_gradient():
     model = network().train()
-    average = Average(model, 0.9)
+    average = Average(Layout(model, flat=True), 0.9)
     train_step(model, 0)
-    average.update(model)
+    average.update()
     assert not any(module.training for module in average.model.modules())
     assert not any(weight.requires_grad for weight in average.model.parameters())
     assert model.training
@@ -68,16 +69,16 @@ def test_what_is_evaluated_is_in_eval_mode_and_has_no_gradient():
 
 def test_updating_leaves_the_model_as_it_was():
     model = network()
-    average = Average(model, 0.9)
+    average = Average(Layout(model, flat=True), 0.9)
     train_step(model, 0)
     before = copy.deepcopy(model.state_dict())
-    average.update(model)
+    average.update()
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
 def test_training_on_does_not_move_it():
     model = network()
-    average = Average(model, 0.0)
+    average = Average(Layout(model, flat=True), 0.0)
     before = copy.deepcopy(average.model.state_dict())
     train_step(model, 0)
     torch.testing.assert_close(average.model.state_dict(), before, rtol=0, atol=0)
@@ -85,17 +86,16 @@ def test_training_on_does_not_move_it():
 
 def decays(average, counts):
     """The decay of each update, read off a single weight that goes from 0 towards 1."""
-    model = nn.Linear(1, 1, bias=False)
-    with torch.no_grad():
-        model.weight.fill_(1.0)
     for correct in counts:
         average.model.weight.zero_()
-        average.update(model, torch.tensor(correct))
+        average.update(torch.tensor(correct))
         yield 1 - average.model.weight.item()
 
 
 def one_weight(decay, *rule):
-    return Average(nn.Linear(1, 1, bias=False), decay, *rule)
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    return Average(Layout(model, flat=False), decay, *rule)
 
 
 def test_a_constant_decay_is_the_same_from_the_first_update_on():

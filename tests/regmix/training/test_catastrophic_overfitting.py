@@ -7,6 +7,7 @@ from torch import nn
 
 from regmix.config import TrainConfig
 from regmix.data.digits import digits
+from regmix.engine import Engine
 from regmix.evaluation.pgd_ensemble import random_start, validate
 from regmix.evaluation.validator import SingleStep
 from regmix.images import Images, split
@@ -154,7 +155,8 @@ def test_the_best_weights_are_in_a_state_only_where_the_average_has_others():
 # A run that really breaks down: digits in two greys, hardly further apart than twice the radius.
 # From weights of sound training (noise as start, a smaller radius) single steps from zero at a
 # high rate break down within a few epochs, now and then, and which epoch it is hangs on the last
-# bits of the arithmetic. So there are several runs to find a breakdown in.
+# bits of the arithmetic. So there are several runs to find a breakdown in, with an engine whose
+# arithmetic is the same as when they were chosen.
 
 RUN = {
     "width": 16,
@@ -168,6 +170,7 @@ RUN = {
 }
 SOUND_RUN = {**RUN, "initialization": "random", "eval_epsilon": 0.09, "eval_steps": 1}
 SINGLE_STEPS = {**RUN, "initialization": "zero", "step_ratio": 1.0, "lr": 0.3}
+CONTIGUOUS = Engine(channels_last=False)
 CANDIDATES = [(0.12, 2), (0.11, 3), (0.12, 0), (0.11, 1), (0.12, 1), (0.12, 3)]
 
 
@@ -185,11 +188,13 @@ def broken():
     data = split(Images(pixels, whole.labels, whole.classes), valid=200, train=400, seed=0)
     rooms = {"data": "digits", "model": "small_cnn", "attack": "fgsm", "loss": "plain"}
     constant = {**rooms, "schedule": "constant"}
-    sound = RegMixTrainer(TrainConfig.from_flat({**constant, **SOUND_RUN}), data, CPU)
+    sound = RegMixTrainer(
+        TrainConfig.from_flat({**constant, **SOUND_RUN}), data, CPU, engine=CONTIGUOUS
+    )
     list(sound.epochs(until=9))
     for epsilon, seed in CANDIDATES:
         chosen = {**constant, **SINGLE_STEPS, "eval_epsilon": epsilon, "seed": seed}
-        trainer = RegMixTrainer(TrainConfig.from_flat(chosen), data, CPU)
+        trainer = RegMixTrainer(TrainConfig.from_flat(chosen), data, CPU, engine=CONTIGUOUS)
         trainer.model.load_state_dict(sound.model.state_dict())
         epochs = []
         for metrics in trainer.epochs(until=8):

@@ -65,7 +65,7 @@ def mirrored_every_other_epoch(monkeypatch):
         epochs.append(1)
         return Crop(rows.expand(count, -1), columns.expand(count, -1))
 
-    monkeypatch.setattr("regmix.training.trainer.crop_flip", crop_flip)
+    monkeypatch.setattr("regmix.training.inputs.crop_flip", crop_flip)
 
 
 @pytest.mark.parametrize("align", [True, False])

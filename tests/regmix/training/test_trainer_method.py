@@ -162,7 +162,7 @@ def test_the_rate_follows_the_schedule_step_by_step(build, monkeypatch, schedule
     monkeypatch.setattr(
         trainer._optimizer,
         "step",
-        lambda: (rates.append(trainer._optimizer.lr), step()),
+        lambda sound: (rates.append(trainer._optimizer.lr), step(sound)),
     )
     last = [metrics.lr for metrics in trainer.epochs()]
     expected = [0.3 * SCHEDULES[schedule](n / 15) for n in range(15)]  # 3 batches an epoch
