@@ -2,8 +2,8 @@
 
     python -P benchmarks/measures/trial_of_a_checkout.py ROOT
 
-Reads `[space, parameters, changes]` as JSON, a line each, and prints a line with what `judge` returns. It
-uses only what older checkouts have too.
+Reads `[space, parameters, changes]` as JSON, a line each, and prints a line with what `judge`
+returns. It uses only what older checkouts have too.
 """
 
 import json
