@@ -35,17 +35,25 @@ from regmix.errors import InputError, unknown
 from regmix.ranges import Positive, PositiveUnitInterval
 
 RESULTS = Path(__file__).parent / "results"
-# Name -> what measures it, and its share of the time on a CPU and on a card.
-PARTS: dict[str, tuple[Part, float, float]] = {
-    "step": (steps.measure, 5, 3),
-    "memory": (footprint.measure_memory, 2, 1),
-    "checkpoint": (footprint.measure_checkpoints, 1, 0.5),
-    "judge": (judging.measure, 5, 1),
-    "trial": (whole_trials.measure, 4, 1),
-    "packing": (packing.measure, 2, 3),
-    "reach": (time_to_robust.measure, 2, 5),
-    "end-to-end": (end_to_end.measure, 2, 7),
-    "against": (checkouts.measure, 8, 2),
+PARTS: dict[str, Part] = {
+    "step": steps.measure,
+    "memory": footprint.measure_memory,
+    "checkpoint": footprint.measure_checkpoints,
+    "judge": judging.measure,
+    "trial": whole_trials.measure,
+    "packing": packing.measure,
+    "reach": time_to_robust.measure,
+    "end-to-end": end_to_end.measure,
+    "against": checkouts.measure,
+}
+SHARES = {  # of the time, on a CPU and on a card; 1 each for what is not named
+    "step": (6, 3),
+    "judge": (5, 1),
+    "trial": (4, 1),
+    "packing": (1, 3),
+    "reach": (1, 5),
+    "end-to-end": (1, 7),
+    "against": (8, 1),
 }
 _MINUTES = {"cpu": 5.0, "cuda": 9.5}
 
@@ -60,11 +68,11 @@ def measure(
         parts: names, in the order in which they are measured.
         minutes: time for all of them; what one leaves goes to those after it.
     """
-    shares = [PARTS[name][2 if setting.card else 1] for name in parts]
+    shares = [SHARES.get(name, (1, 1))[setting.card] for name in parts]
     whole = Budget(60 * minutes)
     for place, name in enumerate(parts):
         part = Budget(max(whole.left, 0.0) * shares[place] / sum(shares[place:]))
-        yield name, PARTS[name][0](setting, part)
+        yield name, PARTS[name](setting, part)
 
 
 def main(argv: Sequence[str]) -> int:

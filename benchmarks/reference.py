@@ -36,8 +36,9 @@ class PlainTraining:
         self.images = torch.from_numpy(data.images).to(device)
         self.labels = torch.from_numpy(data.labels).to(device)
         self.classes = len(data.classes)
-        network = build_model(config, self.images.shape[1], self.classes)
-        self.model = network.to(device, memory_format=torch.contiguous_format).train()
+        self.model = build_model(config, self.images.shape[1], self.classes).to(device).train()
+        for weight in self.model.parameters():
+            weight.data = weight.data.contiguous()
         self.average = copy.deepcopy(self.model).eval()
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),

@@ -22,7 +22,7 @@ from benchmarks.measures import (
     time_to_robust,
     whole_trials,
 )
-from benchmarks.measures.cases import DIGITS, Batches, random_images
+from benchmarks.measures.cases import ALL_OFF, DIGITS, Batches, ours, plain, random_images
 from benchmarks.measures.clock import interleaved, ratio
 from benchmarks.measures.configurations import config, drawn
 from benchmarks.measures.grouped import GroupedTraining, grouped
@@ -76,9 +76,17 @@ def test_a_step_is_measured_in_each_way(loss, monkeypatch):
 
 
 def test_a_clean_term_costs_three_passes_more():
-    counted = [steps._counted(CPU, TINY, loss, "fp32") for loss in ("wamr", "regmix")]
+    data, counted = random_images(TINY.shape, 8), []
+    for loss in ("wamr", "regmix"):
+        counted.append(peak.flops(ours(TINY.config(loss), data, CPU.device, ALL_OFF)))
     # 7 and 10 passes: but the first layer's gradient for pixels is asked for in the attack alone
     assert 1.3 < counted[1] / counted[0] < 1.6
+
+
+def test_the_plain_step_computes_more_than_ours():
+    config_, data = TINY.config("wamr"), random_images(TINY.shape, 8)
+    least = peak.flops(ours(config_, data, CPU.device, ALL_OFF))
+    assert peak.flops(plain(config_, data, CPU.device)) > 1.1 * least  # 8 passes and 7
 
 
 def test_memory_and_checkpoints():
@@ -262,7 +270,8 @@ def test_one_command_writes_rows_and_prints_tables(tmp_path, monkeypatch, capsys
         yield {"x": 1, "left": budget.seconds}
         yield {"x": 2, "left": budget.seconds}
 
-    monkeypatch.setattr(engine, "PARTS", {"one": (part, 1, 9), "two": (part, 3, 9)})
+    monkeypatch.setattr(engine, "PARTS", {"one": part, "two": part})
+    monkeypatch.setattr(engine, "SHARES", {"two": (3, 9)})
     assert engine.main(["--device", "cpu", "--minutes", "1", "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "## one" in shown and shown.count("| x | left |") == 2
@@ -271,6 +280,10 @@ def test_one_command_writes_rows_and_prints_tables(tmp_path, monkeypatch, capsys
     assert written[1]["left"] == pytest.approx(15, abs=1)
     assert written[3]["left"] == pytest.approx(60, abs=1)  # what the first part left is its own
     assert {"device", "torch", "date"} <= written[0].keys()
+
+
+def test_shares_are_of_parts():
+    assert engine.SHARES.keys() <= engine.PARTS.keys()
 
 
 @pytest.mark.parametrize(

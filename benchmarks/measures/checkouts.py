@@ -73,7 +73,7 @@ def summary(rows: list[tuple[Row, Row]]) -> Row:
     there, here = ([row[place] for row in rows] for place in range(2))
     faster = ratio([row["seconds"] for row in there], [row["seconds"] for row in here])
     robust = [[row["robust"] for row in group] for group in (there, here)]
-    low, high = interval(*robust)
+    low, high = interval(robust[0], robust[1])
     return {
         "configurations": len(rows),
         "CPU s there": statistics.mean(row["seconds"] for row in there),

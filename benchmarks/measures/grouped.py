@@ -136,7 +136,7 @@ class GroupedTraining:
 
     @property
     def _classes(self) -> int:
-        return int(self.model[-1].weight.shape[1])  # type: ignore[union-attr, index]
+        return int(self.model[-1].weight.shape[1])  # type: ignore[index]
 
     def _losses(self, final: Tensor, initial: Tensor, target: Tensor) -> Tensor:
         """Return (B,) the loss of each network, weighed as its configuration says."""

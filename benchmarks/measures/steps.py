@@ -12,7 +12,15 @@ from benchmarks.measures.peak import flops, product_rate
 from benchmarks.measures.setting import Budget, Row, Setting
 from regmix.engine import Engine
 
-_SWITCHES = ("channels_last", "flat", "graphs")  # those of the training step
+# Name of what is left out -> values of an engine without it; of what a training step has.
+_SWITCHES: dict[str, dict[str, Any]] = {
+    "channels_last": {"channels_last": False},
+    "flat": {"flat": False},
+}
+_ON_A_CARD: dict[str, dict[str, Any]] = {
+    "graphs": {"graphs": False},
+    "late looks": {"graphs": False, "look_every": 1},
+}
 _LEAST_SECONDS = 0.1  # of one timing, which holds as many steps as that takes
 _IMAGES = 2048
 
@@ -44,14 +52,19 @@ def measure_case(
         budget: time for all ways together.
         case, loss, precision: what is trained.
         rate: FLOP/s of a matrix product in that precision.
+
+    The share of that rate is of the FLOPs that our step counts: the least that the loss needs.
     """
     ways = dict(_ways(setting, case, loss, precision))
+    counted = flops(ways.get("all off", ways["engine"])) / case.batch
     count = _steps(setting, ways["plain"])
     found = interleaved(
-        setting.device, {name: _repeated(step, count) for name, step in ways.items()}, budget
+        setting.device,
+        {name: _repeated(step, count) for name, step in ways.items()},
+        budget,
+        warm_up=len(ways) > 2,  # two of them are warm by now
     )
     images = case.batch * count
-    counted = _counted(setting, case, loss, precision)
     for name, times in found.items():
         faster = ratio(found["plain"], times)
         each = statistics.median(times)
@@ -79,10 +92,8 @@ def _ways(
     yield "engine", ours(config, data, device, Engine())
     if not setting.card and case.model["model"] != "small_cnn":
         return  # seconds for each step of a core: the small networks tell the switches apart
-    for switch in _SWITCHES:
-        if switch != "graphs" or setting.card:
-            engine = replace(Engine(), **{switch: False})
-            yield f"without {switch}", ours(config, data, device, engine)
+    for name, values in {**_SWITCHES, **(_ON_A_CARD if setting.card else {})}.items():
+        yield f"without {name}", ours(config, data, device, replace(Engine(), **values))
     yield "all off", ours(config, data, device, ALL_OFF)
 
 
@@ -98,10 +109,3 @@ def _repeated(step: Callable[[], Any], count: int) -> Callable[[], None]:
             step()
 
     return run
-
-
-def _counted(setting: Setting, case: Case, loss: str, precision: str) -> float:
-    """Return the FLOPs that our step spends on an image: the least that the loss needs."""
-    data = random_images(case.shape, case.batch)
-    step = ours(case.config(loss, precision=precision), data, setting.device, ALL_OFF)
-    return flops(step) / case.batch
