@@ -8,7 +8,7 @@ PYTHON_BIN := .venv/bin/python
 READY := .venv/.installed
 BENCH_READY := .venv/.installed-bench
 
-.PHONY: search test test-fast test-kill test-fuzz test-oracles ui check bench bench-search
+.PHONY: search test test-fast test-kill test-fuzz test-oracles ui check bench bench-engine bench-search
 .DEFAULT_GOAL := search
 
 search: $(READY)
@@ -41,6 +41,10 @@ check: $(READY)
 
 bench: $(READY)
 	@$(PYTHON_BIN) benchmarks/overhead.py $(ARGS)
+
+# On a card where there is one; real images by ARGS="--data-dir FOLDER"
+bench-engine: $(READY)
+	@$(PYTHON_BIN) benchmarks/engine.py $(ARGS)
 
 # onnxruntime is only fetched where there is a surrogate to run by it.
 bench-search: $(READY) $(if $(wildcard $(LCBENCH)/model.onnx),$(BENCH_READY))

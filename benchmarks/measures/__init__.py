@@ -1,0 +1,1 @@
+"""What `benchmarks/engine.py` measures, one part in each file."""

@@ -1,0 +1,108 @@
+"""Parts `memory` and `checkpoint`: the most memory that a training takes, the bytes that it writes.
+
+`python -m benchmarks.measures.footprint ours|plain CASE LOSS IMAGES` trains for two steps in a
+process of its own, since a process's peak is never taken back, and prints a row as JSON.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.measures.cases import DIGITS, Case, cases, ours, plain, random_images
+from benchmarks.measures.clock import seconds
+from benchmarks.measures.setting import Budget, Row, Setting, skipped
+from regmix.engine import Engine
+from regmix.images import Split
+from regmix.training.checkpoint import pack
+from regmix.training.trainer import RegMixTrainer
+
+_ROOT = Path(__file__).resolve().parents[2]
+_STEPS = 2
+_NETWORKS = 3  # the fourth is as large as the third
+_MB = 1e6
+
+
+def images_of(case: Case) -> int:
+    """Return how many images a real training of the case has."""
+    return 997 if case is DIGITS else 48_000
+
+
+def measure_memory(setting: Setting, budget: Budget) -> Iterator[Row]:
+    """Yield a row for each network and each of the two implementations."""
+    for case in cases(setting.card)[:_NETWORKS]:
+        for who in ("plain", "engine"):
+            if budget.left <= 0:
+                yield skipped(f"{case.name}, {who}", "its time was up")
+                continue
+            words = [who, case.name, "regmix", str(images_of(case)), setting.device.type]
+            yield _in_own_process(words)
+
+
+def _in_own_process(words: Sequence[str]) -> Row:
+    command = [sys.executable, "-m", "benchmarks.measures.footprint", *words]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True)
+    row: Row = json.loads(done.stdout)
+    return row
+
+
+def footprint(who: str, case: Case, loss: str, images: int, device: torch.device) -> Row:
+    """Train for two steps, and return the peak of this process's memory, or of the card's.
+
+    Args:
+        who: `plain` or `engine`.
+        case, loss: what is trained.
+        images: number of training images that are held.
+        device: device of the training.
+    """
+    before = _peak(device)
+    config, data = case.config(loss), random_images(case.shape, images)
+    step = plain(config, data, device) if who == "plain" else ours(config, data, device, Engine())
+    for _ in range(_STEPS):
+        step()
+    row = {"case": case.name, "batch": case.batch, "loss": loss, "images": images, "way": who}
+    return {**row, "peak MB": _peak(device) / _MB, "before it MB": before / _MB}
+
+
+def _peak(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure_checkpoints(setting: Setting, budget: Budget) -> Iterator[Row]:
+    """Yield a row for each network: bytes of a checkpoint after a step, and the time to pack it."""
+    for case in cases(setting.card)[:_NETWORKS]:
+        if budget.left <= 0:
+            yield skipped(case.name, "its time was up")
+            continue
+        yield checkpoint(case, images_of(case), setting.device)
+
+
+def checkpoint(case: Case, images: int, device: torch.device) -> Row:
+    """Return the bytes of a checkpoint; see `measure_checkpoints`."""
+    data = random_images(case.shape, images)
+    config = case.config("regmix", epochs=30)
+    trainer = RegMixTrainer(config, Split(data, data.take(np.arange(8))), device)
+    trainer.train_batch(torch.arange(8, device=device))
+    content = pack(trainer.state_dict())
+    spent = seconds(device, lambda: pack(trainer.state_dict()))
+    return {"case": case.name, "images": images, "MB": len(content) / _MB, "packed in s": spent}
+
+
+def main(words: Sequence[str]) -> int:
+    """Print the row of one training."""
+    who, name, loss, images, device = words
+    torch.set_num_threads(1)
+    case = next(one for one in cases(device == "cuda") if one.name == name)
+    print(json.dumps(footprint(who, case, loss, int(images), torch.device(device))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
