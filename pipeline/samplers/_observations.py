@@ -66,7 +66,7 @@ class Observations:
             new = set(trial.intermediate_values)
         else:
             known, self._trials[number] = self._trials[number], trial
-            if _tells_the_same(known, trial):
+            if optuna_private.tells_the_same(known, trial):
                 return
             new = trial.intermediate_values.keys() - known.intermediate_values.keys()
         for epoch in new:
@@ -167,14 +167,3 @@ class Observations:
         below = np.sort(np.concatenate(best))
         state[below] = _NONE
         return below, np.flatnonzero(state != _NONE)[-MOST:]
-
-
-def _tells_the_same(one: FrozenTrial, other: FrozenTrial) -> bool:
-    """Tell whether nothing changed that is learned from: a trial's parts are never changed."""
-    return (
-        one.state == other.state
-        and one.values == other.values
-        and one.params is other.params
-        and one.intermediate_values is other.intermediate_values
-        and one.system_attrs is other.system_attrs
-    )

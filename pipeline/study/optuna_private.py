@@ -6,8 +6,10 @@ that breaks one of these fails `tests/pipeline/test_controller.py`, `test_heartb
 `test_trial_index.py` or `test_parzen.py`.
 """
 
+import copy
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,23 +47,42 @@ def unseen(
         known: the trials that were seen so far.
         unfinished: numbers of those that had not ended.
     """
+    trials = _by_number(storage, study_id)
+    found = [trials[number] for number in [*unfinished, *range(len(known), len(trials))]]
+    return [one for one in found if one.number >= len(known) or one is not known[one.number]]
+
+
+def _by_number(storage: BaseStorage, study_id: int) -> Mapping[int, FrozenTrial]:
+    """Return all trials as a storage has them now; they are neither copied nor looked at."""
     inside = cast(Any, storage)
     if isinstance(storage, JournalStorage):
         with inside._thread_lock:
             inside._sync_with_backend()
-            if study_id not in inside._replay_result._studies:
-                raise KeyError("Record does not exist.")
-            ids = inside._replay_result._study_id_to_trial_ids[study_id]
-            count, find = len(ids), lambda number: inside._replay_result._trials[ids[number]]
-    elif isinstance(storage, _CachedStorage):
+            read = inside._replay_result
+            read.get_study(study_id)  # there is none of this id: KeyError
+            return _Journal(read._study_id_to_trial_ids[study_id], read._trials)
+    if isinstance(storage, _CachedStorage):
         inside._read_trials_from_remote_storage(study_id)
-        trials = inside._studies[study_id].trials
-        count, find = len(trials), lambda number: trials[number]
-    else:
-        every = storage.get_all_trials(study_id, deepcopy=False)
-        count, find = len(every), lambda number: every[number]
-    found = [find(number) for number in [*unfinished, *range(len(known), count)]]
-    return [one for one in found if one.number >= len(known) or one is not known[one.number]]
+        cached: Mapping[int, FrozenTrial] = inside._studies[study_id].trials
+        return cached
+    return dict(enumerate(storage.get_all_trials(study_id, deepcopy=False)))
+
+
+@dataclass(frozen=True)
+class _Journal(Mapping[int, FrozenTrial]):
+    """The trials of a study in a journal of several."""
+
+    ids: Sequence[int]
+    trials: Mapping[int, FrozenTrial]
+
+    def __getitem__(self, number: int) -> FrozenTrial:
+        return self.trials[self.ids[number]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.ids)))
 
 
 def put_back(study: Study, trial: FrozenTrial) -> None:
@@ -184,6 +205,29 @@ def best_draw(
     gains = inside._compute_acquisition_func(draws, good, bad)
     chosen = inside._compare(draws, gains)
     return {name: one.to_external_repr(chosen[name]) for name, one in space.items()}
+
+
+def tells_the_same(one: FrozenTrial, other: FrozenTrial) -> bool:
+    """Tell whether nothing changed that a sampler learns from.
+
+    Parts that are the same object say the same: a storage of Optuna's puts new ones in their place.
+    """
+    return (
+        one.state == other.state
+        and one.values == other.values
+        and one.params is other.params
+        and one.intermediate_values is other.intermediate_values
+        and one.system_attrs is other.system_attrs
+    )
+
+
+def copied(trial: FrozenTrial) -> FrozenTrial:
+    """Return a copy with parts of its own, but for what the records store."""
+    result = copy.copy(trial)
+    result.params, result.distributions = dict(trial.params), dict(trial.distributions)
+    result.system_attrs = dict(trial.system_attrs)
+    result.intermediate_values = dict(trial.intermediate_values)
+    return result
 
 
 def in_other_state(

@@ -266,10 +266,8 @@ class TrialRecord:
 
         What lies under an attribute is never changed: a new value takes its place.
         """
-        result = copy.copy(self.frozen)
-        result.params, result.distributions = dict(result.params), dict(result.distributions)
-        result.user_attrs, result.system_attrs = dict(result.user_attrs), dict(result.system_attrs)
-        result.intermediate_values = dict(result.intermediate_values)
+        result = optuna_private.copied(self.frozen)
+        result.user_attrs = dict(self.frozen.user_attrs)
         return TrialRecord(result)
 
     def as_waiting(self) -> "TrialRecord":

@@ -1,7 +1,9 @@
 """Many runs at once are the rows that MLflow's client writes one after the other."""
 
 import contextlib
+import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,12 @@ def study(tmp_path_factory):
     controller.tell(8, TrialOutcome("FAIL", "diverged"))
     controller.retry(9, "its worker process died")
     return controller.record
+
+
+@pytest.fixture(scope="module")
+def at_once(study, tmp_path_factory):
+    """The study in a new database, all runs at once."""
+    return shown(study, tmp_path_factory.mktemp("shown") / "one")
 
 
 def shown(study, folder):
@@ -65,8 +73,7 @@ def _plain(text, ids, folder):
     return text.replace(str(folder), "")
 
 
-def test_the_rows_are_those_of_mlflows_own_client(study, tmp_path, monkeypatch):
-    at_once = shown(study, tmp_path / "one")
+def test_the_rows_are_those_of_mlflows_own_client(study, at_once, tmp_path, monkeypatch):
     calls = []
     with monkeypatch.context() as patch:
         patch.setattr(bulk, "REVISIONS", frozenset())
@@ -75,12 +82,11 @@ def test_the_rows_are_those_of_mlflows_own_client(study, tmp_path, monkeypatch):
     assert not calls
     expected = rows(one_by_one, tmp_path / "two")
     assert len(expected["runs"]) == TRIALS + 1
-    assert rows(at_once, tmp_path / "one") == expected
+    assert rows(at_once, at_once.parent) == expected
 
 
-def test_the_files_of_a_run_are_where_mlflow_looks_for_them(study, tmp_path):
-    place = shown(study, tmp_path / "one")
-    client = connect(f"sqlite:///{place}")
+def test_the_files_of_a_run_are_where_mlflow_looks_for_them(at_once):
+    client = connect(f"sqlite:///{at_once}")
     experiment = client.get_experiment_by_name("s").experiment_id
     runs = [run for run in client.search_runs([experiment]) if "trial" in run.data.tags]
     assert len(runs) == TRIALS
@@ -88,9 +94,9 @@ def test_the_files_of_a_run_are_where_mlflow_looks_for_them(study, tmp_path):
         assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["config.yaml"]
 
 
-def test_the_revision_of_the_installed_mlflow_is_known(study, tmp_path):
-    place = shown(study, tmp_path / "one")
-    assert bulk.database_of(f"sqlite:///{place}") == place
+def test_the_revision_of_the_installed_mlflow_is_known(at_once, tmp_path):
+    assert bulk.database_of(f"sqlite:///{at_once}") == at_once
+    place = Path(shutil.copy(at_once, tmp_path))
     with contextlib.closing(sqlite3.connect(place)) as base, base:
         base.execute("UPDATE alembic_version SET version_num = 'another'")
     assert bulk.database_of(f"sqlite:///{place}") is None
@@ -99,7 +105,7 @@ def test_the_revision_of_the_installed_mlflow_is_known(study, tmp_path):
 
 def test_what_a_kill_left_is_completed(study, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:  # the rows are there, the files and the last tags not
-        patch.setattr(bulk.Path, "write_text", _killed)
+        patch.setattr(Path, "write_text", _killed)
         with contextlib.suppress(KeyboardInterrupt):
             shown(study, tmp_path / "one")
     place, folder = tmp_path / "one" / "mlflow.db", tmp_path / "one"
