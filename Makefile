@@ -8,7 +8,7 @@ PYTHON_BIN := .venv/bin/python
 READY := .venv/.installed
 BENCH_READY := .venv/.installed-bench
 
-.PHONY: search test test-fast test-kill test-fuzz test-oracles ui check bench bench-engine bench-search
+.PHONY: search test test-fast test-kill test-fuzz test-oracles ui check bench bench-engine bench-overhead bench-search
 .DEFAULT_GOAL := search
 
 search: $(READY)
@@ -45,6 +45,10 @@ bench: $(READY)
 # On a card where there is one; real images by ARGS="--data-dir FOLDER"
 bench-engine: $(READY)
 	@$(PYTHON_BIN) benchmarks/engine.py $(ARGS)
+
+# CPU of the driver's events by the number of trials, and of --sync; about five minutes.
+bench-overhead: $(READY)
+	@$(PYTHON_BIN) benchmarks/driver.py $(ARGS)
 
 # onnxruntime is only fetched where there is a surrogate to run by it.
 bench-search: $(READY) $(if $(wildcard $(LCBENCH)/model.onnx),$(BENCH_READY))

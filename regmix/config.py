@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, get_type_hints
 
@@ -190,6 +191,11 @@ def options_of(components: Mapping[str, str]) -> dict[str, Option]:
 
 def own_options() -> dict[str, Option]:
     """Return the options of the trainer itself, apart from those of its components."""
+    return dict(_own_options())
+
+
+@cache
+def _own_options() -> Mapping[str, Option]:
     hints = get_type_hints(TrainConfig, include_extras=True)
     return {
         field.name: Option(hints[field.name], field.default)  # type: ignore[arg-type]

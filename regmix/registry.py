@@ -7,7 +7,7 @@ What options a variant has is read from its source without importing it, see `si
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -40,9 +40,19 @@ class _Kind:
     package: str
     contract: Contract | None
 
-    def own(self) -> set[str]:
+    def own(self) -> frozenset[str]:
         """Return the names of the tool's own variants."""
-        return {path.stem for path in self.folder.glob("[!_]*.py")}
+        return _own(self.folder)
+
+
+@cache  # a driver asks for them with each trial
+def _own(folder: Path) -> frozenset[str]:
+    return frozenset(path.stem for path in folder.glob("[!_]*.py"))
+
+
+@cache
+def _source(path: Path) -> str:
+    return path.read_text("utf-8")
 
 
 _kinds: dict[str, _Kind] = {}
@@ -151,7 +161,7 @@ def options(kind: str, name: str) -> Mapping[str, Option]:
     if path in _plugins.files:
         text, place = _plugins.files[path].text, _plugins.files[path].place
     else:
-        text, place = (known.folder / f"{name}.py").read_text("utf-8"), path
+        text, place = _source(known.folder / f"{name}.py"), path
     read = signature.read(text, place, name, known.contract)
     for option in read:
         if option in KINDS:

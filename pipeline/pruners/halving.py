@@ -1,13 +1,33 @@
 """Asynchronous successive halving with a guarded first rung."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from pipeline.study.contracts import Stop
+from pipeline.study.epoch_values import values_at
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Some of the trials, by their numbers, which are compared with each other alone.
+
+    pattern: bracket of each trial of a cycle.
+    place: which bracket this one is.
+    """
+
+    pattern: tuple[int, ...]
+    place: int
+
+    def holds(self, number: int) -> bool:
+        """Tell whether a trial is one of them."""
+        return self.pattern[number % len(self.pattern)] == self.place
+
+
+EVERY = Bracket((0,), 0)
+"""All trials."""
 
 
 @dataclass(frozen=True)
@@ -18,27 +38,20 @@ class Halving:
 
     rungs: epochs, ascending, at which a trial is compared.
     keep: share of the trials at a rung that goes on, in (0, 1).
-    rivals: tells of two trials, by number, whether they are compared; None compares all.
+    bracket: the trials that are compared.
     """
 
     rungs: tuple[int, ...]
     keep: float = 1 / 2
-    rivals: Callable[[int, int], bool] | None = field(default=None, repr=False)
+    bracket: Bracket = EVERY
 
     def stop(self, study: Study, trial: FrozenTrial) -> Stop | None:
         """Return the trial's rank where it is too low at a rung, else None."""
         epoch = trial.last_step
         if epoch not in self.rungs:
             return None
-        others = [
-            other.intermediate_values[epoch]
-            for other in study.get_trials(deepcopy=False)
-            if other.number != trial.number
-            and epoch in other.intermediate_values
-            and (self.rivals is None or self.rivals(trial.number, other.number))
-        ]
-        rank = 1 + sum(value > trial.intermediate_values[epoch] for value in others)
-        count = len(others) + 1
+        among = values_at(study, epoch, group=(self.bracket,), counts=self.bracket.holds)
+        rank, count = among.rank(trial.number, trial.intermediate_values[epoch])
         going_on = math.ceil(count * self.keep)
         if rank <= going_on:
             return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from pipeline.pruners.halving import Halving, halving
+from pipeline.pruners.halving import Bracket, Halving, halving
 from pipeline.study.contracts import Stop
 
 KEEP = 1 / 3
@@ -34,11 +34,7 @@ class Hyperband:
     def stop(self, study: Study, trial: FrozenTrial) -> Stop | None:
         """Return the trial's rank in its bracket where it is too low, else None."""
         bracket = self.bracket(trial.number)
-        rule = Halving(
-            self.rungs[bracket],
-            keep=KEEP,
-            rivals=lambda one, other: self.bracket(one) == self.bracket(other),
-        )
+        rule = Halving(self.rungs[bracket], KEEP, Bracket(self.pattern, bracket))
         stop = rule.stop(study, trial)
         return None if stop is None else Stop(f"{stop.reason} (bracket {bracket + 1})")
 

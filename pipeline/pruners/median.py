@@ -1,13 +1,14 @@
 """Prune what is worse than the median of earlier trials at the same epoch."""
 
 import math
-import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.study.contracts import Stop
+from pipeline.study.epoch_values import values_at
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,20 @@ class Median:
         epoch = trial.last_step
         if epoch is None or epoch < self.first:
             return None
-        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        values = [t.intermediate_values[epoch] for t in complete if epoch in t.intermediate_values]
+        values = values_at(study, epoch, state=TrialState.COMPLETE).ordered
         if len(values) < self.enough:
             return None
-        best, middle = max(trial.intermediate_values.values()), statistics.median(values)
+        best, middle = max(trial.intermediate_values.values()), middle_of(values)
         if best >= middle:
             return None
         count = len(values)
         return Stop(f"best {best:.3f} by epoch {epoch} is below the median {middle:.3f} of {count}")
+
+
+def middle_of(ordered: Sequence[float]) -> float:
+    """Return the median of values that are in order already, as `statistics.median` does."""
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def median(epochs: int) -> Median:

@@ -38,7 +38,9 @@ class LiveView:
         """
         self._study, self._names, self._total, self._budget = study, names, total, budget
         self._redrawn, self._lock = is_redrawn(console), threading.Lock()
-        self._trials: dict[int, TrialRecord] = {}
+        self._going: dict[int, TrialRecord] = {}  # those that have not ended, by number
+        self._ended = set[int]()
+        self._best: TrialRecord | None = None
         self._begun = time.monotonic()
         self._ended_here = 0
         self._live = Live(
@@ -50,7 +52,8 @@ class LiveView:
         )
 
     def __enter__(self) -> Self:
-        self._trials = {trial.number: trial.copy() for trial in self._study.trials()}
+        for trial in self._study.trials():
+            self._take(trial)
         if self._redrawn:
             self._live.start()
         return self
@@ -67,10 +70,22 @@ class LiveView:
     def trial_changed(self, trial: TrialRecord) -> None:
         """Take over a trial's new state."""
         with self._lock:
-            self._trials[trial.number] = trial
+            self._take(trial)
             self._ended_here += trial.ended
         if trial.ended and not self._redrawn:
             print(self._line(trial), flush=True)
+
+    def _take(self, trial: TrialRecord) -> None:
+        """Count a trial; one that has ended does not change any more."""
+        if not trial.ended:
+            self._going[trial.number] = trial
+            return
+        self._going.pop(trial.number, None)
+        self._ended.add(trial.number)
+        if trial.state == "COMPLETE" and not violates(trial):
+            known = self._best
+            if known is None or trial.final.robust > known.final.robust:
+                self._best = trial
 
     def _line(self, trial: TrialRecord) -> str:
         last = trial.last_epoch
@@ -82,24 +97,21 @@ class LiveView:
 
     def _headline(self) -> str:
         with self._lock:
-            trials = list(self._trials.values())
-        ended = [trial for trial in trials if trial.ended]
-        found = [trial for trial in ended if trial.state == "COMPLETE" and not violates(trial)]
-        best = max(found, key=lambda trial: trial.final.robust, default=None)
+            states = [trial.state for trial in self._going.values()]
+            ended, best = len(self._ended), self._best
         shown = f"best {best.final_robust:.3f} (trial {best.number})" if best else "no best yet"
         total = "" if self._total is None else f" of {self._total}"
-        return f"{len(ended)}{total} trials ended, {shown}, {self._time_left(trials)}"
+        return f"{ended}{total} trials ended, {shown}, {self._time_left(ended, states)}"
 
-    def _time_left(self, trials: list[TrialRecord]) -> str:
+    def _time_left(self, ended: int, states: list[str]) -> str:
         left = self._budget.budget - self._budget.seconds
         if not self._ended_here:
             most = "" if left == float("inf") else f", at most {duration(max(0.0, left))}"
             return f"time left not known yet{most}"
         if self._total is None:
             return f"about {duration(max(0.0, left))} left"
-        waiting = sum(trial.state == "WAITING" for trial in trials)
-        running = sum(trial.state == "RUNNING" for trial in trials)
-        missing = max(0, self._total - len(trials)) + waiting + running / 2
+        to_begin = max(0, self._total - ended - len(states))
+        missing = to_begin + states.count("WAITING") + states.count("RUNNING") / 2
         guess = (time.monotonic() - self._begun) / self._ended_here * missing
         return f"about {duration(max(0.0, min(guess, left)))} left"
 
@@ -109,7 +121,7 @@ class LiveView:
         for name in ("trial", "epoch", "robust", "clean", *self._names):
             table.add_column(name, justify="right")
         with self._lock:
-            trials = list(self._trials.values())
+            trials = list(self._going.values())
         for trial in trials:
             if trial.state == "RUNNING":
                 table.add_row(*trial_cells(trial, self._names))

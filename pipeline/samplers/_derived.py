@@ -17,9 +17,6 @@ from pipeline.study import optuna_private
 from pipeline.study.ranking import accuracies
 from pipeline.study.records import TrialRecord
 
-ENOUGH = 8
-"""Number of trials that must have reached an epoch before all are ranked by their values there."""
-
 
 class DerivedSampler(BaseSampler):
     """Lets a sampler read a derived study, made once for all parameters of a trial."""
@@ -81,29 +78,6 @@ def rebuilt(
         epochs = trial.intermediate_values if objectives == 1 else {}
         derived.add_trial(optuna_private.in_other_state(trial, state, found, epochs))
     return derived
-
-
-def at_common_epoch(study: Study) -> Study:
-    """Show every trial that reached a certain epoch as complete, with its value there.
-
-    The epoch is the highest that enough trials have reached, running ones too: then like is ranked
-    with like (Falkner et al., ICML 2018, BOHB, for TPE). Optuna's own TPE ranks a trial that was
-    stopped later above all that were stopped before, whatever their values.
-    """
-    trials = study.get_trials(deepcopy=False)
-    reached = sorted({e for t in trials for e in t.intermediate_values}, reverse=True)
-    common = next(
-        (e for e in reached if sum(e in t.intermediate_values for t in trials) >= ENOUGH), None
-    )
-    if common is None:
-        return study
-
-    def value(trial: FrozenTrial) -> list[float] | None:
-        if trial.state == TrialState.FAIL or common not in trial.intermediate_values:
-            return None
-        return [trial.intermediate_values[common]]
-
-    return rebuilt(study, value, objectives=1)
 
 
 def with_both_accuracies(study: Study) -> Study:

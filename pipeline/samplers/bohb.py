@@ -1,10 +1,9 @@
 """TPE that learns from trials that were stopped, too (Falkner et al., ICML 2018)."""
 
-import optuna
 from optuna.samplers import BaseSampler
 
 from pipeline.samplers import SamplerContext
-from pipeline.samplers._derived import DerivedSampler, at_common_epoch
+from pipeline.samplers._parzen import ParzenSampler
 
 
 def bohb(context: SamplerContext) -> BaseSampler:
@@ -12,5 +11,4 @@ def bohb(context: SamplerContext) -> BaseSampler:
 
     The settings were chosen on the tuning tasks of `benchmarks/search.py`.
     """
-    tpe = optuna.samplers.TPESampler(seed=context.seed, multivariate=False, n_startup_trials=16)
-    return DerivedSampler(tpe, at_common_epoch)
+    return ParzenSampler(context.seed, 16, together=False, at_common_epoch=True)

@@ -1,11 +1,11 @@
 """Tree-structured Parzen estimators on complete trials (Bergstra et al., NeurIPS 2011)."""
 
-import optuna
 from optuna.samplers import BaseSampler
 
 from pipeline.samplers import SamplerContext
+from pipeline.samplers._parzen import ParzenSampler
 
 
 def tpe(context: SamplerContext) -> BaseSampler:
     """Build Optuna's TPE; trials under way count as bad ones, so that parallel ones differ."""
-    return optuna.samplers.TPESampler(seed=context.seed, constant_liar=True)
+    return ParzenSampler(context.seed, 10, together=True, at_common_epoch=False)

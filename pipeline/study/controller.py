@@ -13,6 +13,7 @@ from pipeline.study import optuna_private
 from pipeline.study.budget import TimeBudget
 from pipeline.study.contracts import Problem, Pruner, Queue, SamplerFactory
 from pipeline.study.events import EpochResult, TrialOutcome, TrialRequest
+from pipeline.study.followed_storage import index_of, moment
 from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.records import (
     BY_HAND,
@@ -86,22 +87,28 @@ class StudyController:
     @property
     def failing(self) -> bool:
         """Whether at least three trials ended and all of them failed."""
-        states = [t.state for t in self.study.get_trials(deepcopy=False) if t.state.is_finished()]
-        return len(states) >= 3 and set(states) == {TrialState.FAIL}
+        index = index_of(self.study)
+        well = index.count(TrialState.COMPLETE, TrialState.PRUNED)
+        return not well and index.count(TrialState.FAIL) >= 3
 
     @property
     def hopeless(self) -> bool:
         """Whether all trials failed, and none that was begun waits and may show otherwise."""
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return self.failing and not any(TrialRecord(trial).begun for trial in waiting)
+        with moment(self.study):
+            return self.failing and not any(trial.begun for trial in self._in(TrialState.WAITING))
 
     @property
     def shared(self) -> bool:
         """Whether another driver runs trials of the study now."""
         if self.heartbeat is None:
             return False
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        return any(trial.number not in self._live for trial in running)
+        running = index_of(self.study).numbers(TrialState.RUNNING)
+        return any(number not in self._live for number in running)
+
+    def _in(self, state: TrialState) -> list[TrialRecord]:
+        """Return the trials in a state, by number."""
+        index = index_of(self.study)
+        return [TrialRecord(index.trials[number]) for number in index.numbers(state)]
 
     @property
     def has_time(self) -> bool:
@@ -111,16 +118,16 @@ class StudyController:
     @property
     def epochs_of_next(self) -> int:
         """Number of epochs that the trial which is next has to do."""
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        first = TrialRecord(waiting[0]) if waiting else None
+        first = next(iter(self._in(TrialState.WAITING)), None)
         if first is None or not first.begun:
             return self.problem.config({}).epochs
         return first.total_epochs - first.last_epoch
 
     def drain_changes(self) -> list[TrialRecord]:
-        """Return copies of the trials that changed since the last call, in their present state."""
+        """Return the trials that changed since the last call, as they are now; they stay so."""
         numbers, self._changed = list(self._changed), {}
-        return [self.record.trial(number).copy() for number in numbers]
+        with moment(self.study):
+            return [self.record.trial(number) for number in numbers]
 
     def enqueue_default(
         self,
@@ -133,7 +140,7 @@ class StudyController:
             params: the values, or the nearest that the space allows.
             moved: own value and the nearest, of each parameter that is not the recipe's own.
         """
-        if not self.study.get_trials(deepcopy=False):
+        if not len(index_of(self.study)):
             self.record.enqueue(params, DEFAULT, moved)
 
     def requeue_orphans(self) -> list[int]:
@@ -150,15 +157,14 @@ class StudyController:
 
     def _requeue(self, numbers: Collection[int] | None) -> list[int]:
         back = []
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        for trial in self._in(TrialState.RUNNING):
             if numbers is not None and trial.number not in numbers:
                 continue
-            outcome = TrialRecord(trial).outcome
-            if outcome is not None:  # the kill came between a report and its consequence
-                self._live[trial.number] = optuna_private.live(self.study, trial)
-                self.tell(trial.number, outcome)
+            if trial.outcome is not None:  # the kill came between a report and its consequence
+                self._live[trial.number] = optuna_private.live(self.study, trial.frozen)
+                self.tell(trial.number, trial.outcome)
                 continue
-            self._put_back(trial)
+            self._put_back(trial.frozen)
             back.append(trial.number)
         return back
 
@@ -172,21 +178,26 @@ class StudyController:
 
     def is_waiting(self, numbers: Collection[int]) -> bool:
         """Tell whether one of these trials waits to be continued."""
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return any(trial.number in numbers for trial in waiting)
+        index = index_of(self.study)
+        return any(n < len(index) and index.trials[n].state == TrialState.WAITING for n in numbers)
 
     def ask(self) -> TrialRequest | None:
         """Return the next trial, or None where there is none to begin or to continue now."""
-        self.queue.refill()
-        trials = self.record.trials()
-        waiting = [trial for trial in trials if trial.state == "WAITING"]
-        if self.hopeless or not self.has_time:
-            return None
-        if self.queue.empty():
-            self._take_over()
-            return None
+        with moment(self.study):
+            self.queue.refill()
+            if self.hopeless or not self.has_time:
+                return None
+            if self.queue.empty():
+                self._take_over()
+                return None
+            return self._begin()
+
+    def _begin(self) -> TrialRequest | None:
+        """Begin what waits, the first that came before all, else a new trial."""
+        index = index_of(self.study)
+        waiting = index.numbers(TrialState.WAITING)
         # Optuna hands out what waits, else a new trial under the next number
-        self.study.sampler = self.sampler(waiting[0].number if waiting else len(trials))
+        self.study.sampler = self.sampler(waiting[0] if waiting else len(index))
         live = self.study.ask()
         self._live[live.number] = live
         if self.heartbeat is not None:
@@ -211,11 +222,16 @@ class StudyController:
 
         An epoch that was known before a kill is not stored twice.
         """
-        metrics = result.metrics
-        known = self.record.trial(number)
-        if metrics.epoch in known.known:
-            return known.outcome
-        self.budget.record_epoch(metrics)
+        with moment(self.study):
+            known = self.record.trial(number)
+            if result.metrics.epoch in known.known:
+                return known.outcome
+            self.budget.record_epoch(result.metrics)
+            return self._store(known, result)
+
+    def _store(self, known: TrialRecord, result: EpochResult) -> TrialOutcome | None:
+        """Decide over an epoch that is new, and store it."""
+        number, metrics = known.number, result.metrics
         live, write = self._live[number], TrialWriter(self._live[number])
         value, outcome = comparable(metrics), known.outcome_of(metrics.epoch)
         outcome = outcome or self._decide(
@@ -235,18 +251,19 @@ class StudyController:
 
     def tell(self, number: int, outcome: TrialOutcome) -> None:
         """Close a trial with its true state and the reason for it."""
-        live, trial = self._live.pop(number), self.record.trial(number)
-        if self.heartbeat is not None:
-            self.heartbeat.drop(number)
-        if trial.outcome != outcome:
-            TrialWriter(live).outcome(trial.last_epoch, outcome)
-        for name, violation in violations(trial, outcome, self.min_clean).items():
-            if name not in trial.constraints:  # a kill may have come after it
-                live.set_constraint(name, violation)
-        value = trial.final.robust if outcome.state == "COMPLETE" else None
-        self.study.tell(live, value, state=TrialState[outcome.state])
-        self.record.set_seconds(self.budget.seconds)
-        self._changed[number] = None
+        with moment(self.study):
+            live, trial = self._live.pop(number), self.record.trial(number)
+            if self.heartbeat is not None:
+                self.heartbeat.drop(number)
+            if trial.outcome != outcome:
+                TrialWriter(live).outcome(trial.last_epoch, outcome)
+            for name, violation in violations(trial, outcome, self.min_clean).items():
+                if name not in trial.constraints:  # a kill may have come after it
+                    live.set_constraint(name, violation)
+            value = trial.final.robust if outcome.state == "COMPLETE" else None
+            self.study.tell(live, value, state=TrialState[outcome.state])
+            self.record.set_seconds(self.budget.seconds)
+            self._changed[number] = None
 
     def retry(self, number: int, reason: str) -> TrialOutcome | None:
         """Put a trial that failed without its own fault back to WAITING.
@@ -279,8 +296,8 @@ class StudyController:
 
     def close_unfinished(self) -> None:
         """Close every begun trial, since the budget is used up. Call it while nothing runs."""
-        for trial in self.record.trials():
-            if trial.state == "WAITING" and trial.begun:  # a longer budget may begin the others
+        for trial in self._in(TrialState.WAITING):
+            if trial.begun:  # a longer budget may begin the others
                 optuna_private.set_running(self.study, trial.frozen)
                 self._live[trial.number] = optuna_private.live(self.study, trial.frozen)
                 self.tell(trial.number, self._out_of_time(trial.last_epoch))

@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Self
 
 from optuna.study import Study
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.study import optuna_private
+from pipeline.study.followed_storage import index_of
 from pipeline.study.records import TrialRecord
 
 MISSED_BEATS = 3
@@ -30,7 +31,7 @@ class Heartbeat:
 
     study: Study
     seconds: float
-    _own: set[int] = field(default_factory=set)  # trials of this driver
+    _own: dict[int, FrozenTrial] = field(default_factory=dict)  # trials of this driver
     _first_seen: dict[int, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -61,16 +62,16 @@ class Heartbeat:
         """Beat for a trial, now and from now on."""
         self.beat(number)
         with self._lock:
-            self._own.add(number)
+            self._own[number] = index_of(self.study).trials[number]
 
     def drop(self, number: int) -> None:
         """Beat for a trial no longer."""
         with self._lock:
-            self._own.discard(number)
+            self._own.pop(number, None)
 
     def beat(self, number: int) -> None:
         """Say that a trial's driver lives."""
-        optuna_private.beat(self.study, self.study.get_trials(deepcopy=False)[number])
+        optuna_private.beat(self.study, index_of(self.study).trials[number])
 
     def stale(self) -> list[int]:
         """Return the numbers of RUNNING trials whose driver is dead.
@@ -80,20 +81,26 @@ class Heartbeat:
         """
         silent, own = optuna_private.silent(self.study), self.own
         now, found = time.monotonic(), []
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if trial.number in own:
+        index = index_of(self.study)
+        for number in index.numbers(TrialState.RUNNING):
+            if number in own:
                 continue
-            since = self._first_seen.setdefault(trial.number, now)
-            blank = not TrialRecord(trial).begun and now - since > MISSED_BEATS * self.seconds
-            if trial.number in silent or blank:
-                found.append(trial.number)
-                self._first_seen.pop(trial.number)
+            since, begun = (
+                self._first_seen.setdefault(number, now),
+                TrialRecord(index.trials[number]).begun,
+            )
+            blank = not begun and now - since > MISSED_BEATS * self.seconds
+            if number in silent or blank:
+                found.append(number)
+                self._first_seen.pop(number)
         return found
 
     def _work(self) -> None:
         while not self._stop.wait(self.seconds):
-            for number in self.own:
+            with self._lock:
+                own = list(self._own.values())
+            for trial in own:
                 try:
-                    self.beat(number)
+                    optuna_private.beat(self.study, trial)
                 except Exception:  # the database is away: the next beat may reach it
                     break

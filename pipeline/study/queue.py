@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from optuna.study import Study
 from optuna.trial import TrialState
 
+from pipeline.study.followed_storage import index_of
+
 
 @dataclass(frozen=True)
 class SampledQueue:
@@ -22,7 +24,7 @@ class SampledQueue:
 
     def empty(self) -> bool:
         """Tell whether nothing waits and the study has its number of trials."""
-        trials = self.study.get_trials(deepcopy=False)
-        if self.total is None or len(trials) < self.total:
+        index = index_of(self.study)
+        if self.total is None or len(index) < self.total:
             return False
-        return all(trial.state != TrialState.WAITING for trial in trials)
+        return not index.count(TrialState.WAITING)

@@ -1,8 +1,13 @@
 """Which trials are better: the order of a table, candidates, and the front of two accuracies."""
 
+from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
+from optuna.trial import FrozenTrial
+
+from pipeline.study.followed_storage import index_of
 from pipeline.study.records import StudyRecord, TrialRecord
 
 STATES = ("COMPLETE", "RUNNING", "WAITING", "PRUNED", "FAIL")
@@ -14,14 +19,50 @@ def ranked(study: StudyRecord) -> list[TrialRecord]:
 
     Complete trials that violate a constraint come after those that do not.
     """
+    return sorted(study.trials(), key=_key)
 
-    def key(trial: TrialRecord) -> tuple[float, ...]:
-        value = trial.final_robust if trial.final_robust is not None else trial.value
-        worth = -1.0 if value is None else value
-        order = _ORDER[trial.state]
-        return (order, violates(trial), -trial.last_epoch, -worth, trial.number)
 
-    return sorted(study.trials(), key=key)
+def _key(trial: TrialRecord) -> tuple[float, ...]:
+    value = trial.final_robust if trial.final_robust is not None else trial.value
+    worth = -1.0 if value is None else value
+    order = _ORDER[trial.state]
+    return (order, violates(trial), -trial.last_epoch, -worth, trial.number)
+
+
+@dataclass
+class Complete:
+    """A view of the complete trials, in the order of `ranked`."""
+
+    _keys: dict[int, tuple[float, ...]] = field(default_factory=dict)  # by number of the trial
+    _ordered: list[tuple[float, ...]] = field(default_factory=list)
+    _defaults: set[int] = field(default_factory=set)
+
+    def put(self, trial: FrozenTrial) -> None:
+        """Take a trial."""
+        record = TrialRecord(trial)
+        key = _key(record) if record.state == "COMPLETE" else None
+        known = self._keys.pop(trial.number, None)
+        if known is not None:
+            del self._ordered[bisect_left(self._ordered, known)]
+        if key is not None:
+            self._keys[trial.number] = key
+            insort(self._ordered, key)
+            if record.is_default:
+                self._defaults.add(trial.number)
+
+    def best(self, count: int) -> Sequence[int]:
+        """Return the numbers of the best, the best first."""
+        return [int(key[-1]) for key in self._ordered[:count]]
+
+    @property
+    def defaults(self) -> frozenset[int]:
+        """Numbers of those that have the recipe's own values, or the nearest."""
+        return frozenset(self._defaults)
+
+
+def complete(study: StudyRecord) -> Complete:
+    """Return the complete trials in order, kept current from the first call on."""
+    return index_of(study.study).view("complete", Complete())
 
 
 def violates(trial: TrialRecord) -> bool:

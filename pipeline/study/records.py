@@ -44,6 +44,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipeline.study import optuna_private
 from pipeline.study.events import TrialOutcome
+from pipeline.study.followed_storage import index_of
 from regmix.errors import InputError, cut, first_line
 from regmix.evaluation.results import FinalEvaluation
 from regmix.ranges import Value
@@ -261,14 +262,19 @@ class TrialRecord:
         str((self.outcome, self.moved, self.retries, self.computed_on, self.origin))
 
     def copy(self) -> "TrialRecord":
-        """Return a copy that stays as it is, for whoever reads it in another thread."""
-        return TrialRecord(copy.deepcopy(self.frozen))
+        """Return a copy that stays as it is, for whoever reads it in another thread.
+
+        What lies under an attribute is never changed: a new value takes its place.
+        """
+        result = optuna_private.copied(self.frozen)
+        result.user_attrs = dict(self.frozen.user_attrs)
+        return TrialRecord(result)
 
     def as_waiting(self) -> "TrialRecord":
         """Return a copy that is WAITING: what a trial is that a kill left RUNNING."""
-        result = copy.deepcopy(self.frozen)
-        result.state = TrialState.WAITING
-        return TrialRecord(result)
+        result = self.copy()
+        result.frozen.state = TrialState.WAITING
+        return result
 
     def with_epoch(self, metrics: EpochMetrics, value: float | None) -> "TrialRecord":
         """Return a copy that has an epoch already, for whoever decides before it is stored."""
@@ -344,11 +350,11 @@ class StudyRecord:
 
     def trials(self) -> list[TrialRecord]:
         """Return all trials by number."""
-        return [TrialRecord(trial) for trial in self.study.get_trials(deepcopy=False)]
+        return [TrialRecord(trial) for trial in index_of(self.study).trials]
 
     def trial(self, number: int) -> TrialRecord:
         """Return one trial as the storage knows it."""
-        return TrialRecord(self.study.get_trials(deepcopy=False)[number])
+        return TrialRecord(index_of(self.study).trials[number])
 
     @property
     def birth(self) -> str:

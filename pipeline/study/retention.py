@@ -5,7 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.study.ranking import ranked
+from pipeline.study.followed_storage import index_of
+from pipeline.study.ranking import complete
 from pipeline.study.records import StudyRecord
 from pipeline.trial_files import BEST_WEIGHTS, WEIGHTS, TrialFiles, open_files
 from pipeline.trial_files.object_store import StoreUnavailableError, subfolder
@@ -30,14 +31,14 @@ class Retention:
         Args:
             busy: numbers of trials whose workers may still write.
         """
-        trials = ranked(self.study)
-        complete = [trial for trial in trials if trial.state == "COMPLETE"]
-        needed = {trial.number for trial in complete[: self.keep_best]}
-        needed |= {trial.number for trial in complete if trial.is_default}
-        ended = {trial.number for trial in trials if trial.ended} - set(busy)
+        found, trials, writing = complete(self.study), index_of(self.study.study).trials, set(busy)
+        needed = {*found.best(self.keep_best), *found.defaults}
         with contextlib.suppress(StoreUnavailableError):  # they go the next time
             for number, name in list(self.files.list()):
-                if number in ended and not (number in needed and name in (WEIGHTS, BEST_WEIGHTS)):
+                ended = number < len(trials) and trials[number].state.is_finished()
+                if not ended or number in writing:
+                    continue
+                if not (number in needed and name in (WEIGHTS, BEST_WEIGHTS)):
                     self.files.remove(number, name)
 
 

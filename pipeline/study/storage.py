@@ -15,6 +15,8 @@ from filelock import FileLock, Timeout
 
 from pipeline.base.address import check_database, is_new, sqlite_file, writable_parent
 from pipeline.base.paths import writable_folder
+from pipeline.study import optuna_private
+from pipeline.study.followed_storage import FollowedStorage
 from pipeline.study.records import StudyRecord
 from regmix.errors import InputError, cut, first_line, masked, shown, unknown
 from regmix.user_files import absolute, followed, regular_file
@@ -173,7 +175,7 @@ def open_storage(
         if os.path.lexists(path):
             regular_file(path, _RESTORE)
             (mend_journal if mend else _check_journal)(path)
-        return JournalStorage(JournalFileBackend(str(path)))
+        return FollowedStorage(JournalStorage(JournalFileBackend(str(path))))
     except OSError as error:
         raise InputError(
             f"--storage {path}: can't be opened ({error.strerror}); choose another file"
@@ -322,9 +324,10 @@ def _open_database(url: str, beat: int | None) -> "BaseStorage":
         grace = None if beat is None else MISSED_BEATS * beat
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.storages.RDBStorage(
+            found = optuna.storages.RDBStorage(
                 url, engine_kwargs=patient, heartbeat_interval=beat, grace_period=grace
             )
+        return FollowedStorage(optuna_private.cached(found))
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
         reason = first_line(getattr(error, "orig", None) or error)
         raise InputError(

@@ -7,7 +7,7 @@ what the study says.
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pipeline.problem import yaml_file
 from pipeline.study.records import TrialRecord
 from pipeline.tracking import artifacts as places
-from pipeline.tracking import mlflow_page, run_view
+from pipeline.tracking import bulk, mlflow_page, run_view
 from pipeline.tracking.run_view import NAME_TAG, SUMMARY_TAG, RunView, Shown
 from pipeline.tracking.uri import connect
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 STUDY_TAG = "regmix.study"  # the study's birth, by which its experiment is known under any name
 _BATCH = 900  # MLflow takes 1000 metrics at once
+_MANY = 8  # new runs that are worth a transaction of their own
 _CONFIG = "config.yaml"
 _FIRST_TAGS = (run_view.TRIAL_TAG, NAME_TAG, "space", "recipe", "origin")
 
@@ -35,6 +36,7 @@ class Experiment:
     """What MLflow shows of a study.
 
     client: client of the tracking database or server.
+    uri: its address.
     identity: MLflow's id of the experiment.
     problem: identity of the problem in flat names.
     shared: whether other drivers may show trials of the study now.
@@ -42,6 +44,7 @@ class Experiment:
     """
 
     client: "MlflowClient"
+    uri: str
     identity: str
     problem: Mapping[str, Any]
     shared: bool = False
@@ -85,7 +88,7 @@ class Experiment:
         for key, value in tags.items():
             if key not in known:  # a person may have changed it
                 client.set_experiment_tag(identity, key, value)
-        opened = cls(client, identity, problem, shared, thorough)
+        opened = cls(client, uri, identity, problem, shared, thorough)
         opened.find()
         if mlflow_page.NOTE_TAG not in known:
             client.set_experiment_tag(identity, mlflow_page.NOTE_TAG, opened.note)
@@ -128,6 +131,33 @@ class Experiment:
             self.client.delete_run(run.run_id)
             run = None
         self._write(run or self._create(trial), due, trial)
+
+    def show_all(self, trials: Sequence[TrialRecord]) -> None:
+        """Bring the runs of several trials up to date, those that are new at once if possible."""
+        new = [trial for trial in trials if trial.begun and trial.number not in self._runs]
+        made = self._create_all(new) if len(new) >= _MANY and not self.shared else set()
+        for trial in trials:
+            if trial.number not in made:
+                self.show(trial)
+
+    def _create_all(self, trials: Sequence[TrialRecord]) -> set[int]:
+        """Create the runs of trials that have none; return the numbers of those that have one."""
+        database = bulk.database_of(self.uri)
+        if database is None:
+            return set()
+        runs = {
+            trial.number: bulk.NewRun(
+                run_view.trial_view(trial, self.problem),
+                {_CONFIG: yaml_file.dump(dict(trial.config))},
+            )
+            for trial in trials
+        }
+        location = self.client.get_experiment(self.identity).artifact_location
+        if not bulk.create(database, self.identity, location, list(runs.values())):
+            return set()
+        for number, run in runs.items():
+            self._runs[number] = _as_due(run.identity, run.due, run.due.points)
+        return set(runs)
 
     def keep_only(self, numbers: Collection[int]) -> None:
         """Take away the runs of trials that the study does not have, or has not begun."""
@@ -211,17 +241,7 @@ class Experiment:
                 self.client.update_run(run.run_id, status="RUNNING")
             else:
                 self.client.set_terminated(run.run_id, due.status, due.ended)
-        shown = Shown(
-            run.run_id,
-            due.status,
-            due.ended,
-            due.tags[NAME_TAG],
-            dict(due.params),
-            dict(due.tags),
-            due.latest,
-        )
-        shown.points = points | dict(due.points)
-        self._runs[trial.number] = shown
+        self._runs[trial.number] = _as_due(run.run_id, due, points | dict(due.points))
 
     def _has_config(self, run: Shown) -> bool:
         return any(file.path == _CONFIG for file in self.client.list_artifacts(run.run_id))
@@ -328,6 +348,14 @@ def _make_room(client: "MlflowClient", other: "Found") -> None:
 
 def _age(run: "Run") -> tuple[int, str]:
     return run.info.start_time or 0, run.info.run_id
+
+
+def _as_due(run_id: str, due: RunView, points: Mapping[run_view.Point, float]) -> Shown:
+    """Return what a run shows that was brought up to date."""
+    name, params, tags = due.tags[NAME_TAG], dict(due.params), dict(due.tags)
+    shown = Shown(run_id, due.status, due.ended, name, params, tags, due.latest)
+    shown.points = dict(points)
+    return shown
 
 
 def _shown(run: "Run") -> Shown:

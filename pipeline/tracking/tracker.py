@@ -16,6 +16,7 @@ from pipeline.tracking.experiment import Experiment
 from regmix.errors import first_line
 
 _FLUSH_SECONDS = 2.0
+_AT_ONCE = 500  # trials in one transaction; others may write between two
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Tracker:
     def update(self, trial: TrialRecord) -> None:
         """Show this state of a trial soon; a later state replaces it.
 
-        A copy crosses to the thread: Optuna changes its own trials in place.
+        A copy crosses to the thread.
         """
         copied = trial.copy()
         with self._wake:
@@ -118,9 +119,11 @@ class Tracker:
         with self._wake:
             pending, self._pending = self._pending, {}
         try:
-            for number in sorted(pending):
-                experiment.show(pending[number])
-                del pending[number]
+            while pending:
+                some = sorted(pending)[:_AT_ONCE]
+                experiment.show_all([pending[number] for number in some])
+                for number in some:
+                    del pending[number]
         except Exception:
             self._experiment = None  # what it knows may be gone: it is opened anew
             raise

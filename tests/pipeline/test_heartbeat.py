@@ -30,7 +30,7 @@ def age(controller, number, seconds):
     import sqlalchemy
 
     identity = controller.record.trial(number).frozen._trial_id
-    with controller.study._storage._backend.engine.begin() as connection:
+    with controller.study._storage.inner._backend.engine.begin() as connection:
         connection.execute(
             sqlalchemy.text(
                 "UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, :ago) "

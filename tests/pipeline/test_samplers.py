@@ -10,10 +10,11 @@ import pytest
 
 from pipeline import samplers
 from pipeline.problem.space import Choice, Float, Int
-from pipeline.samplers._derived import at_common_epoch
+from pipeline.samplers._observations import Observations
 from pipeline.samplers.grid import VALUES, Grid
 from pipeline.samplers.qmc import Sobol
 from pipeline.study.events import TrialOutcome
+from pipeline.study.followed_storage import index_of
 from pipeline.study.ranking import accuracies, front
 from tests.support.controllers import (
     controller_at,
@@ -195,8 +196,8 @@ def test_the_front_moves_the_sampler_towards_clean_accuracy_too(tmp_path):
 
 def test_trials_are_ranked_at_the_highest_epoch_that_eight_have_reached(tmp_path):
     controller = controller_at(tmp_path, 40)
-    study = controller.study
-    assert at_common_epoch(study) is study  # nothing to rank yet
+    found = index_of(controller.study).view("test", Observations(True, together=False))
+    assert found.epoch is None  # nothing to rank yet
     requests = [controller.ask() for _ in range(10)]
     for request in requests[:9]:
         controller.report(request.number, epoch_result(1, 0.1 + 0.05 * request.number))
@@ -204,13 +205,12 @@ def test_trials_are_ranked_at_the_highest_epoch_that_eight_have_reached(tmp_path
         controller.report(request.number, epoch_result(2, 0.5))
     controller.tell(0, TrialOutcome("PRUNED", "rank 3 of 3"))
     controller.tell(8, TrialOutcome("FAIL", "diverged"))
-    shown = at_common_epoch(study).get_trials()
-    values = [trial.value if trial.state.name == "COMPLETE" else None for trial in shown]
-    ranked = [pytest.approx(0.1 + 0.05 * number) for number in range(8)]
-    assert values == [*ranked, None, None]  # with epoch 1, though three have more
-    assert [trial.state.name for trial in shown[8:]] == ["FAIL", "RUNNING"]
-    assert [trial.params for trial in shown] == [t.params for t in study.get_trials()]
+    assert found.epoch == 1  # though three have more
+    best, others = found.divided(9)
+    assert list(best) == [7]  # trial 8 has failed
+    assert list(others) == [0, 1, 2, 3, 4, 5, 6]  # running ones too
+    assert 9 in found.divided(3)[1]  # without an epoch it counts as under way
     for request in requests[3:8]:
         controller.report(request.number, epoch_result(2, 0.3))
-    found = [trial.value for trial in at_common_epoch(study).get_trials()[:8]]
-    assert found == [0.5] * 3 + [0.3] * 5
+    assert found.epoch == 2
+    assert list(found.divided(9)[0]) == [0]  # the first of those with 0.5

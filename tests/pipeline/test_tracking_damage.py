@@ -1,6 +1,7 @@
 """A view that somebody damaged, moved or copied says again what the study says: real MLflow."""
 
 import contextlib
+import copy
 import shutil
 import sqlite3
 from pathlib import Path
@@ -432,7 +433,7 @@ def test_a_run_deleted_while_the_search_writes_to_it_is_made_anew(runs):
     tracker._opened()
     client, run = run_of(runs, 4)
     client.delete_run(run.info.run_id)
-    trial = study.trial(4).copy()
+    trial = copy.deepcopy(study.trial(4))
     trial.frozen.user_attrs["outcome"] = {"epoch": 1, "state": "FAIL", "reason": "x"}
     tracker.update(TrialRecord(trial.frozen))
     with contextlib.suppress(Exception):
