@@ -15,9 +15,11 @@ from pipeline.study.budget import TimeBudget
 from pipeline.study.ranking import violates
 from pipeline.study.records import StudyRecord, TrialRecord
 
+NO_ROOM = "no node of the cluster has room for a trial now: waiting for one"
+
 
 class LiveView:
-    """Follows the trials of a study: a `TrialListener`."""
+    """Follows the trials of a study, a `TrialListener`, and what room the cluster has for them."""
 
     def __init__(
         self,
@@ -41,6 +43,7 @@ class LiveView:
         self._trials: dict[int, TrialRecord] = {}
         self._begun = time.monotonic()
         self._ended_here = 0
+        self._room = ""  # what to say of the cluster
         self._live = Live(
             get_renderable=self.table,
             console=console,
@@ -71,6 +74,12 @@ class LiveView:
             self._ended_here += trial.ended
         if trial.ended and not self._redrawn:
             print(self._line(trial), flush=True)
+
+    def places_changed(self, now: int) -> None:
+        """Take over how many trials may run at once."""
+        self._room = NO_ROOM if not now else ""
+        if not self._redrawn:
+            print(self._room or f"the cluster has room for {now} trials at once now", flush=True)
 
     def _line(self, trial: TrialRecord) -> str:
         last = trial.last_epoch
@@ -115,4 +124,5 @@ class LiveView:
                 table.add_row(*trial_cells(trial, self._names))
         title = f"{self._study.name}: {self._headline()}"
         spent = f", {duration(self._budget.seconds)} spent"
-        return Group(Text(title + spent, style="bold"), table)
+        head = Text(title + spent, style="bold")
+        return Group(head, Text(self._room), table) if self._room else Group(head, table)
