@@ -8,7 +8,8 @@ PYTHON_BIN := .venv/bin/python
 READY := .venv/.installed
 BENCH_READY := .venv/.installed-bench
 
-.PHONY: search test test-fast test-kill test-fuzz test-oracles ui check bench bench-engine bench-overhead bench-search
+.PHONY: search test test-fast test-kill test-fuzz test-oracles test-fake-cuda test-slurm ui check \
+	bench bench-engine bench-overhead bench-search
 .DEFAULT_GOAL := search
 
 search: $(READY)
@@ -30,6 +31,10 @@ test-fuzz: $(READY)
 
 test-oracles: $(READY)
 	@tests/oracles.sh $(ARGS)
+
+# The batch scripts under a real SLURM; needs root, and Debian's slurm-wlm and munge.
+test-slurm: $(READY)
+	@tests/slurm.sh $(ARGS)
 
 ui: $(READY)
 	@$(PYTHON_BIN) pipeline/ui.py --runs "$(RUNS)" --port $(PORT) $(ARGS)

@@ -141,9 +141,8 @@ def main() -> None:
     for one in (*planted(), *sound()):
         seen.append(one)
         flag = "  OVERFITTED" if one.detected else ""
-        print(
-            f"{one.run:16s} epoch {one.epoch:2d} ratio {one.ratio:.2f} cosine {one.cosine:.3f}{flag}"
-        )
+        shown = f"ratio {one.ratio:.2f} cosine {one.cosine:.3f}{flag}"
+        print(f"{one.run:16s} epoch {one.epoch:2d} {shown}")
     print(separated(seen))
 
 

@@ -1,25 +1,33 @@
 """How many cores this process may use, and how it computes on them."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 _GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 
 
-def usable_cores(groups: Path = _GROUPS, own: Path = _OWN_GROUPS) -> int:
+def usable_cores(
+    groups: Path = _GROUPS, own: Path = _OWN_GROUPS, variables: Mapping[str, str] = os.environ
+) -> int:
     """Return how many whole cores this process may keep busy, at least 1.
 
     A machine's own number of cores is more than a process has under `taskset`, in a container or
-    in a batch job: the affinity and the quota of every control group above it count.
+    in a batch job: the affinity and the quota of every control group above it count. SLURM need not
+    bind a job to its cores, but tells it their number.
 
     Args:
         groups: where the control groups are mounted.
         own: file that says in which of them this process is.
+        variables: the environment.
     """
     cores = float(len(os.sched_getaffinity(0)))
     for quota in _quotas(groups, own):
         cores = min(cores, quota)
+    allocated = variables.get("SLURM_CPUS_ON_NODE", "")
+    if "SLURM_JOB_ID" in variables and allocated.isascii() and allocated.isdigit():
+        cores = min(cores, int(allocated))
     return max(1, int(cores))
 
 

@@ -13,13 +13,14 @@ from pipeline.base.early import INTERRUPTED
 from pipeline.base.signals import Interrupt
 from pipeline.driver.publish import View, publish
 from pipeline.driver.request import SearchRequest
-from pipeline.execution.gpu_share import MeasuredShare, TrialResources
+from pipeline.execution.places import Places
 from pipeline.execution.ray_cluster import (
     ClusterRequest,
     measured_share,
     plan_resources,
     ray_session,
 )
+from pipeline.execution.room import Demand
 from pipeline.problem.plugin_folder import plugin_words
 from pipeline.report import leaderboard
 from pipeline.report.formatting import console, duration
@@ -64,15 +65,13 @@ class Session:
     plan: what it runs.
     interrupt: Ctrl-C and its like.
     scratch: folder for the files that Ray insists on.
-    resources: what each trial gets, where that is not measured.
-    share: what measures the share of a GPU of each trial; None where it was given.
+    places: places for trials, and what each trial gets.
     """
 
     plan: SessionPlan
     interrupt: Interrupt
     scratch: str
-    resources: TrialResources
-    share: MeasuredShare | None
+    places: Places
 
 
 @contextlib.contextmanager
@@ -89,8 +88,15 @@ def started(plan: SessionPlan) -> Iterator[Session]:
     ):
         interrupt.listen()  # Ray took SIGTERM for itself
         interrupt.begin()
-        share = measured_share(plan.cluster)
-        yield Session(plan, interrupt, scratch, plan_resources(plan.cluster), share)
+        yield Session(plan, interrupt, scratch, _places(plan))
+
+
+def _places(plan: SessionPlan) -> Places:
+    """Return the places that the cluster has, which it is asked to raise where that was said."""
+    asked = plan.cluster
+    measured = measured_share(asked)
+    demand = Demand() if asked.may_grow else None
+    return Places(plan_resources(asked), asked.concurrency, PROCESS_START, demand, measured)
 
 
 def execute(
@@ -128,13 +134,14 @@ def execute(
                 controller,
                 order,
                 retention,
-                session.resources,
+                session.places,
                 interrupt.requested,
                 OrderlyStop(plan.checkpoint_seconds),
                 (tracker, live),
                 bugs,
-                session.share,
                 differing,
+                (live,),
+                plan.lockstep or sys.maxsize,
             )
             run_trials(tuned, plan.data, plan.plugins, session.scratch)
         status = "FAILED" if controller.failing else "FINISHED"
@@ -163,10 +170,9 @@ def run(
     status = execute(controller, retention, tracker, session)
     _show(request, controller)
     if controller.budget.first_epoch:
-        given = session.resources if session.share is None else session.share.resources
-        print(_times(controller, given.concurrency))
-    if session.share is not None:
-        print(session.share.in_words())
+        print(_times(controller, session.places))
+    if session.places.measured is not None:
+        print(session.places.measured.in_words())
     if status == "KILLED":
         print(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
         return INTERRUPTED
@@ -241,14 +247,14 @@ def _budget_in_words(controller: StudyController) -> str:
     return words
 
 
-def _times(controller: StudyController, concurrency: int) -> str:
+def _times(controller: StudyController, places: Places) -> str:
     """Say when this session's first epoch came, its length, and how much of it trained."""
     budget, now = controller.budget, time.monotonic()
     first, whole = budget.first_epoch - PROCESS_START, now - PROCESS_START
-    share = budget.trained / (concurrency * whole)
+    share = budget.trained / places.seconds
     return (
         f"\nfirst epoch after {first:.0f} s, end after {whole:.0f} s; "
-        f"{share:.0%} of the time of {concurrency} parallel trials went into epochs"
+        f"{share:.0%} of the time of {places.in_words} parallel trials went into epochs"
     )
 
 

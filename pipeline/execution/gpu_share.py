@@ -19,7 +19,7 @@ _EPOCHS = 2  # of each trial at once, before a number of trials counts as measur
 class TrialResources:
     """What one trial gets, and how many run at once.
 
-    concurrency: number of trials at once.
+    concurrency: number of trials at once; 0 where room is still to come.
     cpus: cores of a trial.
     gpus: share of a GPU of a trial; 0 without.
     """
@@ -73,7 +73,7 @@ class MeasuredShare:
     Each card has one trial at first, whose memory says how many would fit. An epoch is counted
     where as many trials as shall share the cards trained from its beginning to its end.
 
-    cores, cards: what Ray has.
+    cores, cards: what Ray has; they may change while the search goes.
     at_most: number of trials at once that the user allows; None for any.
     """
 

@@ -12,6 +12,7 @@ from pipeline.base.paths import ROOT
 from pipeline.execution import ray_environment, ray_private
 from pipeline.execution.gpu_share import AUTO, MeasuredShare, TrialResources
 from pipeline.execution.mps import mps
+from pipeline.execution.room import cores_of_each, nodes, room, total
 from pipeline.execution.session_folder import session_folder
 from regmix.cores import usable_cores
 from regmix.errors import InputError, first_line, shown
@@ -35,6 +36,11 @@ class ClusterRequest:
     concurrency: int | None
     gpus_per_trial: float | str | None
     mps: bool = False
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether the cluster is asked for room that it lacks: how much was said."""
+        return self.address is not None and self.concurrency is not None
 
 
 @contextlib.contextmanager
@@ -186,32 +192,29 @@ def plan_resources(request: ClusterRequest) -> TrialResources:
     """Divide what Ray has among trials: a core each, and a share of a GPU where there are any.
 
     Raises:
-        InputError: where not one trial fits.
+        InputError: where not one trial fits, and the cluster is not asked for more room.
     """
-    import ray
-
-    have = ray.cluster_resources()
-    cores, cards = int(have.get("CPU", 0)), have.get("GPU", 0.0)
+    have = nodes()
+    cores, cards = total(have, "CPU"), total(have, "GPU")
     asked = request.gpus_per_trial
     gpus = float(cards > 0) if asked is None or asked == AUTO else float(asked)
-    fit = min(cores, int(cards / gpus + 1e-9)) if gpus else cores
-    if fit < 1:
+    fit = room(have, 1, gpus)
+    if fit < 1 and not request.may_grow:
         raise InputError(
-            f"--gpus-per-trial {gpus:g}: Ray has {cores} cores and {cards:g} GPUs, too few for one "
-            "trial; ask for less"
+            f"--gpus-per-trial {gpus:g}: Ray has {cores:g} cores and {cards:g} GPUs, too few for "
+            "one trial; ask for less"
         )
     at_once = min(request.concurrency or fit, fit)
-    return TrialResources(at_once, cpus=max(1, cores // at_once) if gpus else 1, gpus=gpus)
+    cpus = cores_of_each(have, at_once, gpus) if gpus else 1
+    return TrialResources(at_once, cpus=cpus, gpus=gpus)
 
 
 def measured_share(request: ClusterRequest) -> MeasuredShare | None:
     """Return what measures the share of each trial; None where none was asked for, or no GPU is."""
     if request.gpus_per_trial != AUTO:
         return None
-    import ray
-
-    have = ray.cluster_resources()
-    cores, cards = int(have.get("CPU", 0)), int(have.get("GPU", 0))
+    have = nodes()
+    cores, cards = int(total(have, "CPU")), int(total(have, "GPU"))
     if not cards:
         print(f"--gpus-per-trial {AUTO}: Ray has no GPU here, so trials take none", flush=True)
         return None

@@ -8,6 +8,7 @@ comes to the searcher as its completion.
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Event
@@ -20,7 +21,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from pipeline.execution.actor import TrialActor
-from pipeline.execution.gpu_share import MeasuredShare, TrialResources
+from pipeline.execution.gpu_share import MeasuredShare
 from pipeline.execution.messages import (
     DiskFailure,
     OtherCode,
@@ -29,6 +30,7 @@ from pipeline.execution.messages import (
     WorkerRequest,
 )
 from pipeline.execution.orderly_stop import OrderlyStop
+from pipeline.execution.places import Places, PlacesListener
 from pipeline.problem.environment import CODE_DIGEST
 from pipeline.study.controller import DIED, RETRIES, StudyController, TrialListener
 from pipeline.study.events import EpochResult, TrialOutcome
@@ -47,25 +49,27 @@ class TuneSession:
     controller: the study.
     order: order in which results reach the study.
     retention: rule for the files of its trials.
-    resources: resources of each trial, where they are not measured.
+    places: places for trials, and what each trial gets.
     stop: event that is set from outside to end early.
     stopping: what has workers write their checkpoints before they end.
     listeners: views that are told of every change of a trial.
     bugs: number of a trial -> traceback, of trials that met a bug.
-    share: what measures the share of a GPU of each trial; None where it was given.
     differing: numbers of trials that repeated epochs after a kill, and got other metrics.
+    watchers: views that are told how many trials may run at once.
+    most: number of trials under way at once, beyond which more room is of no use.
     """
 
     controller: StudyController
     order: ResultOrder
     retention: Retention
-    resources: TrialResources
+    places: Places
     stop: Event
     stopping: OrderlyStop
     listeners: Sequence[TrialListener] = ()
     bugs: dict[int, str] = field(default_factory=dict)
-    share: MeasuredShare | None = None
     differing: set[int] = field(default_factory=set)
+    watchers: Sequence[PlacesListener] = ()
+    most: int = sys.maxsize
     out_of_time: bool = False
     error: OSError | InputError | None = None  # which no trial is to blame for; Ray would wrap it
     _numbers: dict[str, int] = field(default_factory=dict)  # Ray's trial id -> study's number
@@ -100,14 +104,39 @@ class TuneSession:
             raise KeyboardInterrupt
 
     @property
-    def full(self) -> bool:
-        """Whether as many trials run as shall run at once."""
-        return len(self._numbers) >= self._given.concurrency
+    def share(self) -> MeasuredShare | None:
+        """What measures the share of a GPU of each trial; None where it was given."""
+        return self.places.measured
 
     @property
-    def _given(self) -> TrialResources:
-        """What a trial that begins now gets."""
-        return self.resources if self.share is None else self.share.resources
+    def full(self) -> bool:
+        """Whether as many trials run as may run at once."""
+        return len(self._numbers) >= self.places.now
+
+    def look(self) -> None:
+        """Follow the cluster's nodes, and tell the watchers what has changed."""
+        if self.places.refresh(self._wanted):
+            for watcher in self.watchers:
+                watcher.places_changed(self.places.now)
+
+    def _wanted(self) -> int:
+        """Return how many trials could run now, at most, if there were room."""
+        controller, running = self.controller, len(self._numbers)
+        if controller.hopeless or not controller.has_time or controller.queue.empty():
+            return running
+        total, trials = controller.queue.total, controller.record.trials()
+        if total is None:
+            return self.most
+        waiting = sum(trial.state == "WAITING" for trial in trials)
+        return min(self.most, running + max(1, waiting + total - len(trials)))
+
+    @property
+    def done(self) -> bool:
+        """Whether no trial runs anywhere, and none is left to be begun where there is no room."""
+        if not self.idle or self.places.now:
+            return False
+        self.controller.queue.refill()
+        return self._wanted() == 0
 
     @property
     def idle(self) -> bool:
@@ -119,7 +148,7 @@ class TuneSession:
         request = self.order.suggest()
         if request is None:
             return None
-        given = self._given
+        given = self.places.given
         self._numbers[trial_id] = request.number
         return WorkerRequest(
             number=request.number,
@@ -214,6 +243,7 @@ class TuneSession:
             self.share.leave(number)
         if number not in self._outcomes:
             if reply is None:
+                self.places.doubt()
                 self._retry(number, DIED)
             else:
                 self.take(trial_id, reply)
@@ -248,8 +278,9 @@ class StudySearcher(Searcher):
         """Return a trial's worker configuration, None to wait, or FINISHED."""
         session = self._session
         session.stop_if_requested()
+        session.look()
         if session.full:
-            return None
+            return Searcher.FINISHED if session.done else None
         with session.event():
             request = session.suggest(trial_id)
         if request is not None:
@@ -326,8 +357,7 @@ def run_trials(session: TuneSession, data: Split, plugins: Plugins | None, scrat
         KeyboardInterrupt: after the session's `stop` was set, and what trials had was written.
     """
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    limit = session.resources.concurrency if session.share is None else session.share.largest
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(limit)  # else starts are serial
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(sys.maxsize)  # `full` says how many
     actor = tune.with_parameters(TrialActor, data=data, plugins=plugins, code=CODE_DIGEST)
     tuner = tune.Tuner(
         tune.with_resources(actor, _resources),

@@ -15,9 +15,11 @@ from pipeline.study.budget import TimeBudget
 from pipeline.study.ranking import violates
 from pipeline.study.records import StudyRecord, TrialRecord
 
+NO_ROOM = "no node of the cluster has room for a trial now: waiting for one"
+
 
 class LiveView:
-    """Follows the trials of a study: a `TrialListener`."""
+    """Follows the trials of a study, a `TrialListener`, and what room the cluster has for them."""
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class LiveView:
         self._best: TrialRecord | None = None
         self._begun = time.monotonic()
         self._ended_here = 0
+        self._room = ""  # what to say of the cluster
         self._live = Live(
             get_renderable=self.table,
             console=console,
@@ -87,6 +90,12 @@ class LiveView:
             if known is None or trial.final.robust > known.final.robust:
                 self._best = trial
 
+    def places_changed(self, now: int) -> None:
+        """Take over how many trials may run at once."""
+        self._room = NO_ROOM if not now else ""
+        if not self._redrawn:
+            print(self._room or f"the cluster has room for {now} trials at once now", flush=True)
+
     def _line(self, trial: TrialRecord) -> str:
         last = trial.last_epoch
         value = "no epoch" if trial.value is None else f"robust {trial.value:.3f}"
@@ -127,4 +136,5 @@ class LiveView:
                 table.add_row(*trial_cells(trial, self._names))
         title = f"{self._study.name}: {self._headline()}"
         spent = f", {duration(self._budget.seconds)} spent"
-        return Group(Text(title + spent, style="bold"), table)
+        head = Text(title + spent, style="bold")
+        return Group(head, Text(self._room), table) if self._room else Group(head, table)

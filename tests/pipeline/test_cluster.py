@@ -1,15 +1,17 @@
-"""A search on two Ray nodes, one of which dies, and an MLflow server that comes and goes."""
+"""A search on Ray nodes that join and die, and an MLflow server that comes and goes."""
 
 import os
+import signal
 import subprocess
 import urllib.request
 
 import psutil
 import pytest
 
+from pipeline.report.live import NO_ROOM
 from tests.support.cluster import BIN, end, start_head, start_node, take_token
 from tests.support.killing import arguments, check
-from tests.support.processes import call, free_port, next_trial, start, wait_for
+from tests.support.processes import call, free_port, line_of, next_trial, start, wait_for
 from tests.support.studies import measured, search_arguments, shown, states
 
 
@@ -46,6 +48,39 @@ def test_a_search_outlives_one_of_two_nodes_and_finds_the_same_study(tmp_path, n
     trials = states(place).values()
     assert ["its worker process died"] in [trial.retries for trial in trials]
     assert "FAIL" not in {trial.state for trial in trials}
+
+
+@pytest.fixture
+def empty_head(monkeypatch):
+    """A head that no trial may run on, and a list of nodes that are ended with it."""
+    take_token(monkeypatch)
+    address, head = start_head("--num-cpus=0")
+    joined = []
+    yield address, joined
+    for process in (head, *joined):
+        end(process)
+
+
+@pytest.mark.process(seconds=20)
+def test_nodes_that_join_within_a_search_are_used_and_without_any_it_waits(tmp_path, empty_head):
+    address, joined = empty_head
+    more = ("--address", address, "--concurrency", "2", "--pruner", "none")
+    search = start("search", *search_arguments(tmp_path, *more, trials=9, epochs=100))
+    line_of(search, NO_ROOM)
+    for number in (1, 2):  # the second one joins within the first one's trial
+        joined.append(start_node(address, f"127.0.0.{number + 1}", "--num-cpus=1"))
+        line_of(search, f"the cluster has room for {number} trials at once now")
+        wait_for(lambda: _trains_on(joined[-1]), search)
+    for node in joined:
+        end(node)
+    line_of(search, NO_ROOM)
+    search.send_signal(signal.SIGINT)
+    out, err = search.communicate(timeout=100)
+    assert search.returncode == 130, out + err
+    assert "of the time of 0 to 2 parallel trials" in out
+    trials = states(tmp_path).values()
+    assert {trial.state for trial in trials} <= {"COMPLETE", "WAITING"}
+    assert len([trial for trial in trials if trial.begun]) >= 2
 
 
 @pytest.mark.process(seconds=25)

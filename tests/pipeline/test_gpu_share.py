@@ -122,13 +122,14 @@ def test_cores_and_concurrency_bound_it(clock, at_most, expected):
 
 def test_without_a_gpu_it_takes_none_and_says_so(monkeypatch, capsys):
     request = ClusterRequest(None, None, AUTO)
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
     assert measured_share(request) is None
     said = capsys.readouterr().out
     assert said == "--gpus-per-trial auto: Ray has no GPU here, so trials take none\n"
     assert plan_resources(request).gpus == 0
     assert measured_share(ClusterRequest(None, None, 0.5)) is None
-    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
+    have = {"CPU": 8.0, "GPU": 2.0}
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": have}])
     assert measured_share(request).resources == plan_resources(request)
     assert capsys.readouterr().out == ""
 

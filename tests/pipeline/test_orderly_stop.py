@@ -12,6 +12,7 @@ from pipeline.execution import orderly_stop
 from pipeline.execution.gpu_share import TrialResources
 from pipeline.execution.messages import DiskFailure, TrialFailure
 from pipeline.execution.orderly_stop import OrderlyStop
+from pipeline.execution.places import Places
 from pipeline.execution.tune import TuneSession
 from pipeline.study.result_order import Arrival, Lockstep
 from pipeline.study.retention import Retention
@@ -85,8 +86,8 @@ def session(request, tmp_path):
     controller = controller_at(tmp_path)
     order = Arrival(controller) if request.param == "arrival" else Lockstep(controller, 1)
     retention = Retention(controller.record, open_files(str(tmp_path / "files")))
-    resources = TrialResources(1, 1.0, 0.0)
-    return TuneSession(controller, order, retention, resources, Event(), OrderlyStop(60))
+    places = Places(TrialResources(1, 1.0, 0.0), None)
+    return TuneSession(controller, order, retention, places, Event(), OrderlyStop(60))
 
 
 def test_an_epoch_that_was_trained_again_is_compared_and_counts_once(session):

@@ -1,48 +1,21 @@
 """Two drivers on one study in a database, as two users type them."""
 
-import os
-import pwd
-import shutil
 import signal
-import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from tests.support.processes import call, free_port, next_trial, start
+from tests.support import postgresql as server
+from tests.support.processes import call, next_trial, start
 from tests.support.studies import search_arguments, shown, states
-
-
-def binary(name):
-    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    found = shutil.which(name) or (str(versions[-1]) if versions else None)
-    return found or pytest.skip("PostgreSQL is not installed here")
 
 
 @pytest.fixture(scope="module")
 def postgresql():
-    """A server of its own, on 127.0.0.1; it refuses to run as root, so another user does."""
     pytest.importorskip("psycopg")
-    initialize = [binary("initdb"), "-A", "trust", "-U", "search", "-D"]
-    place = Path(tempfile.mkdtemp(prefix="postgresql-"))  # no folder above it shuts that user out
-    user = pwd.getpwnam("postgres") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-    os.chown(place, user.pw_uid, user.pw_gid)
-    port, data = free_port(), place / "data"
-
-    def as_user(*words):
-        other = (user.pw_uid, user.pw_gid) if os.getuid() == 0 else (None, None)
-        subprocess.run(
-            words, check=True, stdout=subprocess.DEVNULL, cwd="/", user=other[0], group=other[1]
-        )
-
-    as_user(*initialize, data)
-    settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-    control = (binary("pg_ctl"), "-D", data)
-    as_user(*control, "-w", "-o", settings, "-l", place / "log", "start")
-    yield f"postgresql+psycopg://search@127.0.0.1:{port}/postgres"
-    as_user(*control, "-m", "immediate", "stop")
-    shutil.rmtree(place)
+    if server.binary("initdb") is None:
+        pytest.skip("PostgreSQL is not installed here")
+    with server.postgresql() as uri:
+        yield uri
 
 
 @pytest.mark.process(seconds=28)

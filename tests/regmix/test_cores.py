@@ -54,3 +54,18 @@ def test_the_affinity_of_the_process_counts_not_the_machine(tmp_path):
         assert usable_cores(tmp_path, tmp_path / "own") == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize(
+    ("variables", "fewer"),
+    [
+        ({"SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "1"}, True),
+        ({"SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "999"}, False),
+        ({"SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "many"}, False),
+        ({"SLURM_JOB_ID": "7"}, False),
+        ({"SLURM_CPUS_ON_NODE": "1"}, False),  # no job
+    ],
+)
+def test_a_batch_job_has_the_cores_of_its_allocation(tmp_path, monkeypatch, variables, fewer):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))  # SLURM bound nothing
+    assert usable_cores(tmp_path, tmp_path / "own", variables) == (1 if fewer else 8)

@@ -90,7 +90,7 @@ def install():
         (View, "tracker", _reached), (train_command, "replay", _reached),
         (ui_command, "_start", _reached), (session, "run", asked), (race, "execute", asked),
         (ray, "init", lambda **_: None), (ray, "shutdown", lambda: None),
-        (ray, "cluster_resources", lambda: {"CPU": 2.0}),
+        (ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}]),
     ]  # fmt: skip
     for place, name, function in instead:
         setattr(place, name, function)
