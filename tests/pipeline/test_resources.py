@@ -40,7 +40,6 @@ def test_a_share_that_is_measured_changes_while_the_search_goes(gpus, tmp_path):
     assert result.code == 0, result.err
     trials = states(tmp_path)
     assert [trial.state for trial in trials.values()] == ["COMPLETE"] * 5
-    assert most_at_once([trials[0], trials[1]]) == 1 or trials[1].frozen.datetime_start
     assert "trials on a GPU at once: " in result.out
     assert "memory not measured; epochs an hour on a card: " in result.out
     assert " with 1, " in result.out and " with 2" in result.out
