@@ -22,6 +22,7 @@ from pipeline.execution.ray_cluster import (
 )
 from pipeline.problem.plugin_folder import plugin_words
 from pipeline.report import leaderboard
+from pipeline.report.figures import Ahead
 from pipeline.report.formatting import console, duration
 from pipeline.report.live import LiveView
 from pipeline.study import failures
@@ -131,7 +132,7 @@ def execute(
                 session.resources,
                 interrupt.requested,
                 OrderlyStop(plan.checkpoint_seconds),
-                (tracker, live),
+                (tracker, live, Ahead(controller.queue.empty)),
                 bugs,
                 session.share,
                 differing,
