@@ -2,7 +2,7 @@
 
 A search's own Ray is one machine for one driver, and gone with it. Ray has no public way to start
 without what serves others only, nor to let Tune's actors take the processes that it has ready.
-Held by `tests/pipeline/test_own_ray.py`: a new release of Ray that changes one of these fails there.
+Held by `tests/pipeline/test_own_ray.py`: a new release of Ray that changes one fails there.
 Where a release has a part no more, Ray does what it does by itself.
 """
 
