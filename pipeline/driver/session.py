@@ -23,6 +23,7 @@ from pipeline.execution.ray_cluster import (
 from pipeline.execution.room import Demand
 from pipeline.problem.plugin_folder import plugin_words
 from pipeline.report import leaderboard
+from pipeline.report.figures import Ahead
 from pipeline.report.formatting import console, duration
 from pipeline.report.live import LiveView
 from pipeline.study import failures
@@ -137,7 +138,7 @@ def execute(
                 session.places,
                 interrupt.requested,
                 OrderlyStop(plan.checkpoint_seconds),
-                (tracker, live),
+                (tracker, live, Ahead(controller.queue.empty)),
                 bugs,
                 differing,
                 (live,),

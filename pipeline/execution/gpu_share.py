@@ -109,7 +109,8 @@ class MeasuredShare:
         count = self.per_card
         at_once = min(count * self.cards, self.largest)
         share = math.floor(10_000 / count) / 10_000  # Ray counts in these
-        return TrialResources(at_once, cpus=max(1, self.cores // at_once), gpus=share)
+        # the same cores for all trials of a study: their number is told with each result
+        return TrialResources(at_once, cpus=max(1, self.cores // self.largest), gpus=share)
 
     @property
     def largest(self) -> int:

@@ -2,14 +2,18 @@
 
 A search's own Ray is one machine for one driver, and gone with it. Ray has no public way to start
 without what serves others only, nor to let Tune's actors take the processes that it has ready.
-Held by `tests/pipeline/test_own_ray.py`: a new release of Ray that breaks one of these fails there.
+Held by `tests/pipeline/test_own_ray.py`: a new release of Ray that changes one fails there.
+Where a release has a part no more, Ray does what it does by itself.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
+from inspect import signature
 from typing import Any
+
+_UNUSED = {"no_monitor": True, "include_log_monitor": False}
 
 
 @contextlib.contextmanager
@@ -19,11 +23,16 @@ def lean_start() -> Iterator[None]:
     Each is a Python process that imports Ray, 0.3 to 0.5 s of CPU, and `ray.init` waits for the
     last. Nobody scales this cluster, logs stay files, and there is no dashboard to be served.
     """
-    parameter = import_module("ray._private.parameter")
-    given = partial(parameter.RayParams, no_monitor=True, include_log_monitor=False)
-    node = import_module("ray._private.node").Node
-    with _replaced(parameter, RayParams=given), _replaced(node, start_api_server=_serve_nothing):
+    with (
+        _replaced("ray._private.parameter", ("RayParams",), _without_unused),
+        _replaced("ray._private.node", ("Node", "start_api_server"), lambda _: _serve_nothing),
+    ):
         yield
+
+
+def _without_unused(parameters: Callable[..., object]) -> Callable[..., object]:
+    known = signature(parameters).parameters
+    return partial(parameters, **{name: _UNUSED[name] for name in _UNUSED if name in known})
 
 
 def _serve_nothing(*_: object, **__: object) -> None:
@@ -38,19 +47,30 @@ def plain_actors() -> Iterator[None]:
     switches, and keys that a process which this driver starts inherits anyway): it would start
     another one, which imports Ray anew, and the ready ones would idle.
     """
-    cache = import_module("ray.tune.execution.class_cache")
-    with _replaced(cache, DEFAULT_ENV_VARS={}, ENV_VARS_TO_PROPAGATE=set()):
+    cache = "ray.tune.execution.class_cache"
+    with (
+        _replaced(cache, ("DEFAULT_ENV_VARS",), lambda _: {}),
+        _replaced(cache, ("ENV_VARS_TO_PROPAGATE",), lambda _: set()),
+    ):
         yield
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, **attributes: object) -> Iterator[None]:  # noqa: ANN401
-    """Give a module or class other attributes for a while."""
-    before = {name: getattr(owner, name) for name in attributes}
-    for name, value in attributes.items():
-        setattr(owner, name, value)
+def _replaced(
+    module: str, path: tuple[str, ...], change: Callable[[Any], object]
+) -> Iterator[None]:
+    """Give a part of a module another value for a while; do nothing where there is no such part."""
+    *owners, name = path
+    try:
+        owner: Any = import_module(module)
+        for each in owners:
+            owner = getattr(owner, each)
+        before = getattr(owner, name)
+    except (ModuleNotFoundError, AttributeError):
+        yield
+        return
+    setattr(owner, name, change(before))
     try:
         yield
     finally:
-        for name, value in before.items():
-            setattr(owner, name, value)
+        setattr(owner, name, before)

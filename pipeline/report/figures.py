@@ -1,6 +1,30 @@
 """The plots of a study as one page."""
 
-from pipeline.study.records import StudyRecord
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from pipeline.study.records import StudyRecord, TrialRecord
+
+_PLOTS = "optuna.visualization"
+
+
+@dataclass
+class Ahead:
+    """Loads what draws the page while the last trials train: a core is idle then.
+
+    over: tells whether no trial is left to begin.
+    """
+
+    over: Callable[[], bool]
+    _thread: threading.Thread | None = None
+
+    def trial_changed(self, trial: TrialRecord) -> None:
+        """Begin to load, once, when a trial has ended and none takes its place."""
+        if self._thread is None and trial.ended and self.over():
+            self._thread = threading.Thread(target=import_module, args=(_PLOTS,), name="plots")
+            self._thread.start()
 
 
 def page(study: StudyRecord) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regmix import atomic
+from regmix.user_files import irregularity
 
 FOLDER = ".regmix-cache"
 """Name of the folder, hidden as what is passed over among images."""
@@ -74,6 +75,8 @@ class Kept:
         """Return the arrays, None where there are none of these kinds or they are damaged."""
         digest = hashlib.sha256()
         try:
+            if irregularity(self.file):
+                return None
             with open(self.file, "rb") as file:
                 found = [_read(file, kind, digest) for kind in kinds]
                 whole = file.read() == digest.digest()

@@ -6,13 +6,15 @@ import os
 import re
 import resource
 import signal
+import sys
 import time
+import types
 from pathlib import Path
 
 import psutil
 import pytest
 
-from pipeline.execution import ray_cluster, ray_environment
+from pipeline.execution import ray_cluster, ray_environment, ray_private
 from pipeline.execution.session_folder import session_folder, sweep
 from regmix.cores import usable_cores
 from regmix.errors import InputError
@@ -157,6 +159,21 @@ def test_auto_is_the_cluster_that_the_user_started_and_answers(monkeypatch):
     monkeypatch.setattr("ray._private.utils.read_ray_address", lambda: dead)
     with pytest.raises(ConnectionError):  # a killed cluster left its file
         ray_cluster._found()
+
+
+@pytest.mark.parametrize("path", [("OWNER", "part"), ("gone",), ("Owner", "gone")])
+def test_a_part_that_ray_has_no_more_is_left_alone(monkeypatch, path):
+    module = types.ModuleType("private")
+    module.Owner = types.SimpleNamespace(part=1)
+    monkeypatch.setitem(sys.modules, "private", module)
+    with ray_private._replaced("private", path, lambda _: 2):
+        assert vars(module.Owner) == {"part": 1}
+    with ray_private._replaced("no.such.module", path, lambda _: 2):
+        pass
+    with ray_private._replaced("private", ("Owner", "part"), lambda before: before + 1):
+        assert module.Owner.part == 2
+    assert module.Owner.part == 1
+    assert ray_private._without_unused(lambda *, no_monitor: no_monitor)() is True
 
 
 def listening(process):

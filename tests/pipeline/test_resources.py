@@ -1,5 +1,7 @@
 """An existing cluster, and GPU shares: Ray is given pretended GPUs, which it only counts."""
 
+import re
+
 import pytest
 
 from tests.support.cluster import end, start_head, take_token
@@ -40,10 +42,9 @@ def test_a_share_that_is_measured_changes_while_the_search_goes(gpus, tmp_path):
     assert result.code == 0, result.err
     trials = states(tmp_path)
     assert [trial.state for trial in trials.values()] == ["COMPLETE"] * 5
-    assert most_at_once([trials[0], trials[1]]) == 1 or trials[1].frozen.datetime_start
-    assert "trials on a GPU at once: " in result.out
-    assert "memory not measured; epochs an hour on a card: " in result.out
-    assert " with 1, " in result.out and " with 2" in result.out
+    assert most_at_once(trials.values()) == 2
+    said = r"trials on a GPU at once: [12] \(.*; epochs an hour on a card: [0-9]+ with 1"
+    assert re.search(said, result.out)
 
 
 def most_at_once(trials):

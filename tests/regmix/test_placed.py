@@ -1,14 +1,18 @@
 """Images lie in memory once: runs, processes and evaluations read the same bytes."""
 
+import gc
 import pickle
 import warnings
+import weakref
 
 import numpy as np
 import pytest
 import torch
 
+from pipeline.execution.actor import TrialActor
 from pipeline.execution.messages import WorkerRequest
 from pipeline.execution.worker import Worker
+from pipeline.problem.environment import CODE_DIGEST
 from pipeline.problem.problem import SearchProblem
 from regmix.data.digits import digits
 from regmix.images import Images, Split
@@ -74,6 +78,22 @@ def test_all_trials_of_a_worker_train_on_the_same_memory(shared, tmp_path, monke
     assert Split(shared.train, shared.valid).nbytes == shared.train.images.nbytes + (
         shared.valid.images.nbytes
     )
+
+
+def test_a_worker_process_sets_what_it_has_loaded_apart_and_still_lets_go_of_each_trial(
+    shared, tmp_path, monkeypatch
+):
+    frozen, request = [], WorkerRequest(0, PROBLEM.config({}).flat(), 0, str(tmp_path), 1, 60.0)
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(request))
+    actor = object.__new__(TrialActor)
+    actor.setup({"request": request}, shared, None, CODE_DIGEST)
+    assert frozen == [request]  # once in a process, before any trial's objects are there
+    trial = actor._worker.begin(request)
+    trial.__dict__["itself"] = trial  # a circle, which only a collection ends
+    known = weakref.ref(trial)
+    del trial
+    actor._worker.begin(request)
+    assert known() is None and len(frozen) == 1
 
 
 def test_pixels_are_made_once_and_what_is_placed_stays():

@@ -152,6 +152,18 @@ def test_what_is_damaged_is_decoded_again_and_mended(folder, decoded, damage):
     assert file.read_bytes() == content
 
 
+def test_a_pipe_or_a_file_in_the_place_of_what_is_kept_is_none(folder, decoded):
+    first = read(folder)
+    (file,) = (folder / _kept.FOLDER).glob("train-*")
+    file.unlink()
+    os.mkfifo(file)
+    assert same(read(folder), first) and file.is_file()
+    shutil.rmtree(folder / _kept.FOLDER)
+    (folder / _kept.FOLDER).touch()
+    assert same(read(folder), first)
+    assert decoded == [4] * 3
+
+
 def test_a_file_that_changes_while_it_is_decoded_is_not_kept(folder, monkeypatch):
     real = _image_files._decoded
 
