@@ -51,3 +51,17 @@ def test_a_bug_is_a_traceback(error):
 
     with pytest.raises(type(error)):
         cli.run("search", buggy)
+
+
+def test_a_duration_is_none_only_where_that_means_something():
+    assert cli.seconds("--checkpoint-every", "0s", zero=True) == 0
+    assert cli.seconds("--checkpoint-every", "1.5m", zero=True) == 90
+    for text, zero in (
+        ("0s", False),
+        ("-1s", True),
+        ("", True),
+        ("0", True),
+        ("9" * 30 + "h", True),
+    ):
+        with pytest.raises(InputError, match="must be a time such as 90s"):
+            cli.seconds("--budget", text, zero=zero)

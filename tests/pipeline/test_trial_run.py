@@ -28,7 +28,7 @@ NEVER, ALWAYS = 1e9, 0.0
 
 @pytest.fixture(scope="module")
 def worker():
-    return Worker(digits("train"), threads=1)
+    return Worker(CONFIG.split(digits("train")), threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,7 @@ def write(path, text):
         (["--deterministic", "0"], "--deterministic must be at least 1, but is '0'"),
         (["--deterministic", "--budget", "9m"], "--deterministic can't end by the clock"),
         (["--heartbeat", "1"], "--heartbeat must be a time such as 90s, 30m or 2h, but is '1'"),
+        (["--checkpoint-every", "1"], "--checkpoint-every must be a time such as 90s, 30m or"),
         (["--enqueue", "no.yaml"], "no.yaml: can't be read"),
         (["--study", "../x"], "--study: must be letters, digits"),
         (["--seed", "-1"], "--seed must lie in [0, 9.22337e+18], but is"),

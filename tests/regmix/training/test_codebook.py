@@ -57,3 +57,12 @@ def test_no_copy_is_made_but_the_codes():
     sizes = largest(lambda: codebook.encode(tensor))
     assert sizes[0] == 3_000_000  # the codes
     assert sizes[1] <= 4 * codebook._SLICE
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_on_a_card_the_codes_and_the_copy_are_those_of_the_host():
+    tensor = (torch.arange(3 * codebook._SLICE) % 19 / 7).half().view(3, -1)
+    coded = codebook.encode(tensor.cuda())
+    assert {part.device.type for part in coded.values()} == {"cpu"}
+    assert torch.equal(codebook.decoded(coded), tensor)
+    assert codebook.encode(torch.randn(codebook._SLICE, device="cuda").half()) is None

@@ -74,6 +74,7 @@ VALUES = {
                   "mysql://h"],
     "--checkpoints": ["s3://b/p", "s3://", "file:///x", "x", "s3://b?endpoint=127.0.0.1:9"],
     "--heartbeat": ["60s", "0s", "9" * 30 + "h", "1"],
+    "--checkpoint-every": ["60s", "0s", "0.5s", "-1s", "9" * 30 + "h", "1"],
     "--tracking-uri": ["sqlite:///x.db", "sqlite://", "http://127.0.0.1:9", "http://", "file:///x",
                        "ftp://h/x", "mlruns", "http://u:p@127.0.0.1:9", "http://[::1",
                        "sqlite:///"],
