@@ -8,7 +8,7 @@ PYTHON_BIN := .venv/bin/python
 READY := .venv/.installed
 BENCH_READY := .venv/.installed-bench
 
-.PHONY: search test test-fast test-kill test-fuzz test-oracles ui check bench bench-engine bench-search
+.PHONY: search test test-fast test-kill test-fuzz test-oracles test-fake-cuda ui check bench bench-engine bench-search
 .DEFAULT_GOAL := search
 
 search: $(READY)
@@ -30,6 +30,10 @@ test-fuzz: $(READY)
 
 test-oracles: $(READY)
 	@tests/oracles.sh $(ARGS)
+
+# Without a card: do training steps mix devices, or wait? Downloads 2.7 GB.
+test-fake-cuda: $(READY)
+	@tests/fake_cuda.sh $(ARGS)
 
 ui: $(READY)
 	@$(PYTHON_BIN) pipeline/ui.py --runs "$(RUNS)" --port $(PORT) $(ARGS)

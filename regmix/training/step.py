@@ -1,6 +1,5 @@
 """One training step: attack a batch, score it, and move the weights once."""
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from regmix.training.averaging import Average
 from regmix.training.inputs import StepInputs
 from regmix.training.layout import Layout
 from regmix.training.optimizer import MomentumSGD
+from regmix.training.precision import autocast
 from regmix.training.soundness import Soundness
 
 
@@ -65,7 +65,7 @@ class TrainingStep:
                 looked at.
         """
         kept = self._layout.snapshot() if self._soundness.late else None
-        with self._autocast():
+        with autocast(self._config, self._layout.device):
             attacked = self._attacked(batch)
             final = self._model(batch.images + attacked.perturbation)
             clean = self._model(batch.images) if self._inputs.clean else None
@@ -104,8 +104,3 @@ class TrainingStep:
         torch.autograd.backward(loss, inputs=self._weights)
         if self._config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._weights, self._config.clip_norm)
-
-    def _autocast(self) -> AbstractContextManager[None]:
-        if self._config.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self._layout.device.type, dtype=torch.bfloat16)

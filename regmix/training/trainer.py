@@ -27,6 +27,7 @@ from regmix.training.metrics import EpochMetrics
 from regmix.training.optimizer import MomentumSGD
 from regmix.training.overfitting_monitor import OverfittingMonitor
 from regmix.training.perturbation_memory import PerturbationMemory
+from regmix.training.precision import trained_in
 from regmix.training.schedules import SCHEDULES
 from regmix.training.soundness import Soundness
 from regmix.training.step import TrainingStep
@@ -107,7 +108,8 @@ class RegMixTrainer:
         last = self.config.epochs if until is None else min(until, self.config.epochs)
         while self.epoch < last:
             begun = time.perf_counter()
-            sums = self._train_epoch()
+            with trained_in(self.config):
+                sums = self._train_epoch()
             self.epoch += 1
             loss, initial, final = (sums / len(self.images)).tolist()
             self._check_finite(loss)
