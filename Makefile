@@ -36,6 +36,10 @@ test-oracles: $(READY)
 test-slurm: $(READY)
 	@tests/slurm.sh $(ARGS)
 
+# Without a card: do training steps mix devices, or wait? Downloads 2.7 GB.
+test-fake-cuda: $(READY)
+	@tests/fake_cuda.sh $(ARGS)
+
 ui: $(READY)
 	@$(PYTHON_BIN) pipeline/ui.py --runs "$(RUNS)" --port $(PORT) $(ARGS)
 

@@ -81,7 +81,7 @@ class TrainConfig:
     schedule: Literal["multistep", "cosine", "linear", "trapezoid", "constant"] = "multistep"
     augment: Literal["none", "crop_flip"] = "none"
     normalization: Literal["none", "data"] = "none"  # inside the model; data: of its channels
-    precision: Literal["fp32", "bf16"] = "fp32"  # of forward and backward; losses are fp32
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"  # of training's forward and backward passes
 
     @classmethod
     def from_flat(

@@ -13,7 +13,8 @@ class Engine:
     flat: whether weights, gradients, velocity and average lie in one buffer each.
     look_every: number of training steps between two looks at whether they were finite; None is
         each step on a CPU, where that costs no wait, and 50 elsewhere.
-    graphs: whether the training step is captured as a CUDA graph, where there is a card.
+    graphs: whether the training step is captured as a CUDA graph, where there is a card; off until
+        it has been measured on one.
     """
 
     bucket: int = 32
@@ -21,7 +22,7 @@ class Engine:
     channels_last: bool = True
     flat: bool = True
     look_every: int | None = None
-    graphs: bool = True
+    graphs: bool = False
 
 
 ENGINE = Engine()

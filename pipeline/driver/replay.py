@@ -4,6 +4,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from pipeline.driver.request import warn_of_bf16
 from pipeline.problem.environment import CODE, versions
 from pipeline.problem.exported import Exported
 from regmix.cores import compute_on
@@ -33,6 +34,7 @@ def replay(exported: Exported, data: Split, path: Path) -> Exported:
         data: its images.
         path: the file to write.
     """
+    warn_of_bf16(exported.config.precision == "bf16")
     compute_on(exported.machine["threads"])
     from regmix.device import device, machine
     from regmix.training import checkpoint

@@ -1,5 +1,6 @@
 """What a command line asks of a search, checked."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -134,13 +135,33 @@ def with_data_dir(problem: SearchProblem, data_dir: str | None) -> SearchProblem
     return replace(problem, overrides=overrides)
 
 
+def warn_of_bf16(asked: bool, *, elsewhere: bool = False) -> None:
+    """Say in one line that bf16 on a CPU may be slow, before anything begins.
+
+    Args:
+        asked: whether a run may train in bf16.
+        elsewhere: whether a card was asked for, or another cluster, which may have one.
+    """
+    if asked and not elsewhere and not _driver_of_a_card():
+        print(
+            "warning: precision bf16 without a GPU: some of torch's bf16 convolutions are many "
+            "times slower on a CPU than fp32; fp32 is safer",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _driver_of_a_card() -> bool:
+    return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
+
+
 def choose_recipe() -> tuple[str, str]:
     """Return the recipe that suits the hardware, and the reason in words.
 
     Torch is only asked where there is a driver for a GPU: it takes seconds to load.
     """
     found = False
-    if Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists():
+    if _driver_of_a_card():
         import torch
 
         found = torch.cuda.is_available()

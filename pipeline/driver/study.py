@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline import pruners, samplers
 from pipeline.driver import session
-from pipeline.driver.request import SearchRequest
+from pipeline.driver.request import SearchRequest, warn_of_bf16
 from pipeline.driver.session import SessionPlan
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
 from pipeline.execution.rehearsing import rehearsed
@@ -85,6 +85,10 @@ def run_study(request: SearchRequest) -> int:
         begun = None if study is None else _begin(request, study, proved, place)
         if begun is not None and _done(begun):
             return session.complete(request, begun.controller)
+        warn_of_bf16(
+            request.problem.may_be("precision", "bf16"),
+            elsewhere=bool(request.gpus_per_trial) or request.address is not None,
+        )
         cluster = ClusterRequest(
             request.address, request.concurrency, request.gpus_per_trial, request.mps
         )

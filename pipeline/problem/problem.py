@@ -126,6 +126,10 @@ class SearchProblem:
                 some = {name: ends[min(place, len(ends) - 1)] for name, ends in ranges.items()}
                 yield TrainConfig.from_flat({**flat, **some, **variants}, places), places
 
+    def may_be(self, name: str, value: Value) -> bool:
+        """Return whether a trial may have this value of a configuration's own field."""
+        return any(getattr(config, name) == value for config, _ in self._ends())
+
     def check_fit(self, images: "Images") -> None:
         """Prove that the images can be split, and that every end of a range fits them.
 

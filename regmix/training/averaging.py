@@ -42,6 +42,11 @@ class Average:
             for value in (decay, threshold, 1.0)
         )
 
+    @property
+    def layout(self) -> Layout:
+        """The layout of the averaged network."""
+        return self._mine
+
     def update(self, correct: Tensor | None = None, sound: Tensor | None = None) -> None:
         """Move towards the model: average <- d average + (1 - d) model.
 
@@ -69,10 +74,11 @@ class Average:
         mine.gather()
         theirs.gather()
         weight = 1 - torch.minimum(self._present_decay(correct), self._growth)
-        if sound is not None:
-            weight = torch.where(sound, weight, 0)
         for own, other in zip(mine.real, theirs.real, strict=True):
-            own.lerp_(other, weight.to(own.dtype))
+            if sound is None:
+                own.lerp_(other, weight.to(own.dtype))
+            else:
+                torch.where(sound, own.lerp(other, weight.to(own.dtype)), own, out=own)
         for own, other in zip(mine.counters.pieces, theirs.counters.pieces, strict=True):
             own.copy_(other if sound is None else torch.where(sound, other, own))
 

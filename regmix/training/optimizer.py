@@ -63,6 +63,11 @@ class MomentumSGD:
         self._lr = value
         self._rate.fill_(value)
 
+    @property
+    def moved(self) -> list[Tensor]:
+        """The velocities in their buffers."""
+        return self._pace.pieces
+
     @torch.no_grad()
     def step(self, sound: Tensor | None = None) -> None:
         """Move each weight that has a gradient.
@@ -104,16 +109,16 @@ class MomentumSGD:
                 maximize=False,
             )
             return
-        # the same arithmetic with numbers of the device, which leave all as it is where not sound
-        rate, decay = (torch.where(sound, number, 0) for number in (self._rate, self._decay))
-        kept = torch.where(sound, self._kept, 1)
+        # the same arithmetic with numbers of the device, and its results only where they are sound
         for weight, gradient, velocity in zip(weights, gradients, velocities, strict=True):
-            moving = torch.where(sound, gradient, 0)
+            moving = gradient
             if self._weight_decay:
-                moving = torch.addcmul(moving, weight, decay)
+                moving = torch.addcmul(moving, weight, self._decay)
             if self._momentum:
-                moving = velocity.mul_(kept).add_(moving)
-            weight.addcmul_(moving, rate, value=-1)
+                moving = velocity.mul(self._kept).add_(moving)
+                torch.where(sound, moving, velocity, out=velocity)
+            moved = torch.addcmul(weight, moving, self._rate, value=-1)
+            torch.where(sound, moved, weight, out=weight)
 
     def state_dict(self) -> dict[str, list[Tensor]]:
         """Return the velocities, one for each weight, as they are and not copied."""

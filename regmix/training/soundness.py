@@ -40,6 +40,11 @@ class Soundness:
         """Whether the device has to leave out what must not be done."""
         return self._every > 1
 
+    @property
+    def moved(self) -> list[Tensor]:
+        """What a step tells the next look, on the device."""
+        return [self._sound, self._good, self._loss, self._logit]
+
     def begin(self, epoch: int, step: int, lr: float) -> None:
         """Say where the next step is, both from 1; look at those before it where it is time.
 

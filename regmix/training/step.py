@@ -1,6 +1,5 @@
 """One training step: attack a batch, score it, and move the weights once."""
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -13,7 +12,9 @@ from regmix.interfaces import AttackResult
 from regmix.training.averaging import Average
 from regmix.training.inputs import StepInputs
 from regmix.training.layout import Layout
+from regmix.training.numbers import Numbers
 from regmix.training.optimizer import MomentumSGD
+from regmix.training.precision import autocast
 from regmix.training.soundness import Soundness
 
 
@@ -39,6 +40,7 @@ class TrainingStep:
         average: Average,
         optimizer: MomentumSGD,
         soundness: Soundness,
+        numbers: Numbers,
     ) -> None:
         """Bind the configuration's loss and attack to a network.
 
@@ -48,13 +50,15 @@ class TrainingStep:
             average: its average.
             optimizer: of its weights.
             soundness: what is asked whether an update may be made.
+            numbers: options of loss and attack.
         """
         self._config, self._layout, self._model = config, layout, layout.network
         self._average, self._optimizer, self._soundness = average, optimizer, soundness
         self._weights = [weight for weight in self._model.parameters() if weight.requires_grad]
         attack, loss = config.attack, config.loss
-        self._attack = registry.find("attack", attack.name, attack.options)
-        self._loss = registry.find("loss", loss.name, loss.options)
+        self._attack = registry.find("attack", attack.name, numbers.attack)
+        self._loss = registry.find("loss", loss.name, numbers.loss)
+        self._epsilon = numbers.epsilon
         self._inputs = registry.companion("loss", loss.name)(**loss.options)
 
     def __call__(self, batch: StepInputs) -> StepResult:
@@ -65,7 +69,7 @@ class TrainingStep:
                 looked at.
         """
         kept = self._layout.snapshot() if self._soundness.late else None
-        with self._autocast():
+        with autocast(self._config, self._layout.device):
             attacked = self._attacked(batch)
             final = self._model(batch.images + attacked.perturbation)
             clean = self._model(batch.images) if self._inputs.clean else None
@@ -82,12 +86,25 @@ class TrainingStep:
         sums = torch.stack([loss.detach() * len(final), *right])
         return StepResult(sums, attacked.gradient, correct, sound)
 
+    def snapshot(self) -> list[Tensor]:
+        """Return copies of all that a step moves."""
+        return [tensor.clone() for tensor in self._moved()]
+
+    @torch.no_grad()
+    def restore(self, kept: list[Tensor]) -> None:
+        """Undo all steps since a `snapshot`."""
+        for tensor, before in zip(self._moved(), kept, strict=True):
+            tensor.copy_(before)
+
+    def _moved(self) -> list[Tensor]:
+        layouts = (self._layout, self._average.layout)
+        networks = [piece for own in layouts for piece in (*own.real, *own.counters.pieces)]
+        return [*networks, *self._optimizer.moved, *self._soundness.moved]
+
     def _attacked(self, batch: StepInputs) -> AttackResult:
         """Attack in the configured mode; what the loss sees is always of train mode."""
         images, start, target, _ = batch.images, batch.start, batch.target, batch.labels
-        attack = partial(
-            self._attack, self._model, images, start, target, epsilon=self._config.train_epsilon
-        )
+        attack = partial(self._attack, self._model, images, start, target, epsilon=self._epsilon)
         if self._config.attack_mode == "train":
             return attack(keep_graph=self._inputs.initial)
         self._model.eval()
@@ -104,8 +121,3 @@ class TrainingStep:
         torch.autograd.backward(loss, inputs=self._weights)
         if self._config.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._weights, self._config.clip_norm)
-
-    def _autocast(self) -> AbstractContextManager[None]:
-        if self._config.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self._layout.device.type, dtype=torch.bfloat16)

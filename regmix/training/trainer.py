@@ -21,12 +21,15 @@ from regmix.placed import Placed, PlacedSplit
 from regmix.ranges import NonNegative, check
 from regmix.training.averaging import Average
 from regmix.training.batches import in_batches
+from regmix.training.capture import CapturedStep, on_card
 from regmix.training.inputs import Source
 from regmix.training.layout import Layout
 from regmix.training.metrics import EpochMetrics
+from regmix.training.numbers import Numbers
 from regmix.training.optimizer import MomentumSGD
 from regmix.training.overfitting_monitor import OverfittingMonitor
 from regmix.training.perturbation_memory import PerturbationMemory
+from regmix.training.precision import trained_in
 from regmix.training.schedules import SCHEDULES
 from regmix.training.soundness import Soundness
 from regmix.training.step import TrainingStep
@@ -82,7 +85,12 @@ class RegMixTrainer:
         )
         often = 1 if device.type == "cpu" else _LOOK_EVERY
         self._soundness = Soundness(device, engine.look_every or often)
-        self._update = TrainingStep(config, layout, self.average, self._optimizer, self._soundness)
+        parts = (config, layout, self.average, self._optimizer, self._soundness)
+        step = TrainingStep(*parts, Numbers(config, None))
+        self._update: TrainingStep | CapturedStep = step
+        if engine.graphs and device.type == "cuda" and self._soundness.late:
+            recorded = TrainingStep(*parts, Numbers(config, device))
+            self._update = CapturedStep(step, recorded, on_card)
 
     @property
     def images(self) -> Tensor:
@@ -107,7 +115,8 @@ class RegMixTrainer:
         last = self.config.epochs if until is None else min(until, self.config.epochs)
         while self.epoch < last:
             begun = time.perf_counter()
-            sums = self._train_epoch()
+            with trained_in(self.config):
+                sums = self._train_epoch()
             self.epoch += 1
             loss, initial, final = (sums / len(self.images)).tolist()
             self._check_finite(loss)

@@ -18,7 +18,7 @@ LINEAGE = {
     "momentum_decay": 0.3,
     "initialization": "history",
     "mse_weight": 10.0,
-    "precision": "fp32",
+    "precision": "tf32",
 }
 AVERAGED = {"averaging_decay": 0.999}  # FGSM-PGK's
 

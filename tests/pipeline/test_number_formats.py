@@ -1,0 +1,61 @@
+"""bf16 on a CPU is warned of once, before anything begins."""
+
+import pytest
+
+from pipeline.driver import request, session
+from pipeline.problem.problem import SearchProblem
+from regmix.errors import InputError
+from tests.support.processes import call
+from tests.support.studies import search_arguments
+
+
+@pytest.fixture(autouse=True)
+def no_card(monkeypatch):
+    monkeypatch.setattr(request, "_driver_of_a_card", lambda: False)
+
+
+def begun(tmp_path, monkeypatch, *more):
+    """What a search says on standard error until it would start Ray."""
+
+    def refuse(plan):
+        raise InputError("as far as Ray")
+
+    monkeypatch.setattr(session, "started", refuse)
+    said = call("search", *search_arguments(tmp_path, *more))
+    *lines, last = said.err.splitlines()
+    assert last == "search: as far as Ray"
+    return lines
+
+
+@pytest.mark.process(seconds=30)  # the rehearsal's
+def test_a_search_in_bf16_without_a_gpu_is_warned_of(tmp_path, monkeypatch):
+    (line,) = begun(tmp_path, monkeypatch, "--set", "precision=bf16")
+    assert line.startswith("warning: precision bf16 without a GPU: ")
+    assert begun(tmp_path, monkeypatch, "--set", "precision=tf32") == []
+    assert begun(tmp_path, monkeypatch, "--gpus-per-trial", "1", "--set", "precision=bf16") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "elsewhere", "card", "warned"),
+    [
+        (True, False, False, 1),
+        (False, False, False, 0),
+        (True, True, False, 0),
+        (True, False, True, 0),
+    ],
+)
+def test_only_bf16_on_a_cpu_is_warned_of(capsys, monkeypatch, asked, elsewhere, card, warned):
+    monkeypatch.setattr(request, "_driver_of_a_card", lambda: card)
+    request.warn_of_bf16(asked, elsewhere=elsewhere)
+    said = capsys.readouterr().err
+    assert said.count("\n") == warned
+    assert len(said) <= 286
+
+
+def test_a_problem_knows_what_a_trial_may_be(tmp_path):
+    space = tmp_path / "some.yaml"
+    space.write_text("loss: plain\nsearch: {precision: {choice: [fp32, bf16]}}\n")
+    chosen = SearchProblem.load(str(space), "digits", {})
+    assert chosen.may_be("precision", "bf16")
+    assert not chosen.may_be("precision", "tf32")
+    assert not SearchProblem.load("wamr", "digits", {}).may_be("precision", "bf16")
