@@ -92,8 +92,9 @@ def test_the_plain_step_computes_more_than_ours():
 def test_memory_and_checkpoints():
     row = footprint.footprint("engine", TINY, "wamr", 64, CPU.device)
     assert row["peak MB"] >= row["before it MB"] > 10
-    small, large = (footprint.checkpoint(TINY, count, CPU.device)["MB"] for count in (100, 1100))
-    assert 1000 * 64 <= (large - small) * 1e6 <= 1000 * 64 * 5  # of a grey 8x8 image
+    found = footprint.checkpoint(TINY, 200, CPU.device, epochs=1)
+    assert 64 <= found["of it memory, B an image"] <= 64 * 5  # of a grey 8x8 image
+    assert 200 * found["of it memory, B an image"] < found["MB"] * 1e6 < 1e6
 
 
 @pytest.mark.process(seconds=4)
@@ -319,10 +320,10 @@ def test_a_card_packs_streams():
 @card
 @pytest.mark.gpu
 @pytest.mark.process(seconds=20)
-def test_a_card_packs_processes_under_its_service_or_says_why_not():
-    with packing._mps() as (variables, why):
-        if variables is None:
-            assert why
-            return
-        with crew.crew(2, torch.device("cuda"), variables) as together:
-            assert together.images_per_second(DIGITS, 2, 0.5) > 0
+def test_a_card_packs_processes_under_its_service_or_says_why_not(monkeypatch):
+    monkeypatch.setattr(packing, "_SECONDS", 0.1)
+    monkeypatch.setattr(packing, "CARD_COUNTS", (1, 2))
+    found = list(packing.measure(Setting(torch.device("cuda")), Budget(60)))
+    ways = {row["packed"] for row in found if "packed" in row}
+    told = {row["skipped"] for row in found if "skipped" in row}
+    assert ways | told == {"grouped", "streams", "processes", "MPS"}

@@ -13,14 +13,12 @@ CPU = torch.device("cpu")
 
 def pair(case, loss, count=96, **changes):
     """Both trainings of one configuration, with the same corners in their memories."""
-    config, data = case.config(loss, lr=0.05, **changes), random_images(case.shape, count)
+    config, data = case.config(loss, lr=0.05, epochs=9, **changes), random_images(case.shape, count)
     ours = RegMixTrainer(config, Split(data, data), CPU)
     plain = PlainTraining(config, data, CPU)
-    corners = torch.Generator().manual_seed(3)
-    plain.reset_memory(corners)
-    state = ours.state_dict()
-    state["memory"]["perturbation"].copy_(plain.perturbation)
-    ours.load_state_dict(state)
+    plain.reset_memory(torch.Generator().manual_seed(3))
+    memory = {"perturbation": plain.perturbation.half(), "momentum": plain.momentum.half()}
+    ours.load_state_dict({**ours.state_dict(), "epoch": 1, "memory": memory})
     return ours, plain
 
 

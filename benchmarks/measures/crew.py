@@ -47,13 +47,12 @@ class Crew:
 
 
 @contextmanager
-def crew(count: int, device: torch.device, environment: dict[str, str]) -> Iterator[Crew]:
+def crew(count: int, device: torch.device) -> Iterator[Crew]:
     """Start processes, and end them afterwards.
 
     Args:
         count: number of processes.
         device: device of all of them.
-        environment: their variables.
     """
     command = [sys.executable, "-m", "benchmarks.measures.crew", device.type]
     pipe = subprocess.PIPE
@@ -61,9 +60,7 @@ def crew(count: int, device: torch.device, environment: dict[str, str]) -> Itera
         processes = []
         for _ in range(count):
             process = stack.enter_context(
-                subprocess.Popen(
-                    command, stdin=pipe, stdout=pipe, text=True, cwd=_ROOT, env=environment
-                )
+                subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=_ROOT)
             )
             stack.callback(process.kill)
             processes.append(process)

@@ -5,7 +5,8 @@ process of its own, since a process's peak is never taken back, and prints a row
 """
 
 import json
-import resource
+import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.measures.cases import DIGITS, Case, cases, ours, plain, random_images
+from benchmarks.measures.cases import (
+    DIGITS,
+    SMALL,
+    Case,
+    cases,
+    ours,
+    plain,
+    random_images,
+    residual,
+)
 from benchmarks.measures.clock import seconds
 from benchmarks.measures.setting import Budget, Row, Setting, skipped
 from regmix.engine import Engine
@@ -26,6 +36,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 _STEPS = 2
 _NETWORKS = 3  # the fourth is as large as the third
 _MB = 1e6
+_EPOCHS, _WHOLE = 3, 30  # of a training, until its checkpoint and to its end
+_SAMPLE = 2000  # images, where a core trains
 
 
 def images_of(case: Case) -> int:
@@ -72,27 +84,52 @@ def footprint(who: str, case: Case, loss: str, images: int, device: torch.device
 def _peak(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # not `ru_maxrss`, in which a process has the memory of the one that started it
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
+    assert found is not None, "Linux tells it"
+    return int(found[1]) * 1024
 
 
 def measure_checkpoints(setting: Setting, budget: Budget) -> Iterator[Row]:
-    """Yield a row for each network: bytes of a checkpoint after a step, and the time to pack it."""
-    for case in cases(setting.card)[:_NETWORKS]:
+    """Yield a row for each network: bytes of its checkpoint after some epochs."""
+    asked = [(DIGITS, images_of(DIGITS)), (SMALL, images_of(SMALL) if setting.card else _SAMPLE)]
+    if setting.card:
+        case = residual("resnet18", 128)
+        asked.append((case, images_of(case)))
+    for case, images in asked:
         if budget.left <= 0:
             yield skipped(case.name, "its time was up")
             continue
-        yield checkpoint(case, images_of(case), setting.device)
+        yield checkpoint(case, images, setting.device)
 
 
-def checkpoint(case: Case, images: int, device: torch.device) -> Row:
-    """Return the bytes of a checkpoint; see `measure_checkpoints`."""
+def checkpoint(case: Case, images: int, device: torch.device, epochs: int = _EPOCHS) -> Row:
+    """Train for some epochs, and return the bytes of the checkpoint that follows.
+
+    Args:
+        case: what is trained.
+        images: number of training images; each adds the same to the checkpoint.
+        device: device of the training.
+        epochs: length of the training, after which the memory is full.
+    """
     data = random_images(case.shape, images)
-    config = case.config("regmix", epochs=30)
+    config = case.config("regmix", epochs=_WHOLE, eval_every=_WHOLE)
     trainer = RegMixTrainer(config, Split(data, data.take(np.arange(8))), device)
-    trainer.train_batch(torch.arange(8, device=device))
-    content = pack(trainer.state_dict())
+    for _ in trainer.epochs(until=epochs):
+        pass
+    state = trainer.state_dict()
+    content = pack(state)
     spent = seconds(device, lambda: pack(trainer.state_dict()))
-    return {"case": case.name, "images": images, "MB": len(content) / _MB, "packed in s": spent}
+    memory = pack({"memory": state["memory"]})
+    return {
+        "case": case.name,
+        "images": images,
+        "epochs": epochs,
+        "MB": len(content) / _MB,
+        "of it memory, B an image": len(memory) / images,
+        "fp16 memory, B an image": 4 * math.prod(case.shape),
+        "packed in s": spent,
+    }
 
 
 def main(words: Sequence[str]) -> int:

@@ -39,8 +39,8 @@ class Way:
     changes: Mapping[str, object]
 
 
-CONSTANT = {"eval_step": "constant", "eval_steps": 20}
-FALLING = {"eval_step": "falling", "eval_steps": 10}
+CONSTANT = {"eval_step_schedule": "constant", "eval_steps": 20}
+FALLING = {"eval_step_schedule": "falling", "eval_steps": 10}
 _BUCKETS = replace(ALL_OFF, bucket=Engine().bucket)
 _FOLDED = replace(_BUCKETS, folded=True)
 _LAST = replace(_FOLDED, channels_last=True)

@@ -4,12 +4,9 @@ Processes, processes under CUDA's multi-process service (MPS), streams of one pr
 networks fused by grouped convolutions. One epoch is 48,000 images of CIFAR-10 or digits' 997.
 """
 
-import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +17,7 @@ from benchmarks.measures.crew import Crew, crew
 from benchmarks.measures.footprint import images_of
 from benchmarks.measures.grouped import GroupedTraining
 from benchmarks.measures.setting import Budget, Row, Setting, skipped
+from pipeline.execution.mps import mps
 from regmix.engine import Engine
 
 CARD_COUNTS = (1, 2, 4, 8, 16)
@@ -35,29 +33,31 @@ def measure(setting: Setting, budget: Budget) -> Iterator[Row]:
         networks = [SMALL, residual("resnet18", 128)]
     else:
         counts, networks = CPU_COUNTS, [DIGITS]
-    yield from _told(setting, "grouped", networks[0], _grouped(setting, networks[0], counts))
+    yield from _told("grouped", networks[0], _grouped(setting, networks[0], counts))
     if setting.card:
         for case in networks:
-            yield from _told(setting, "streams", case, _streams(setting, case, counts))
+            yield from _told("streams", case, _streams(setting, case, counts))
     else:
         yield skipped("streams, MPS", "both need a CUDA card")
-    environments: dict[str, Any] = {"processes": _bare, **({"MPS": _mps} if setting.card else {})}
-    for way, environment in environments.items():
-        if budget.left <= 0:
-            yield skipped(way, "its time was up")
-            continue
-        with environment() as (variables, why):
-            if variables is None:
-                yield skipped(way, why)
-                continue
-            with crew(max(counts), setting.device, variables) as together:
-                for case in networks:
-                    yield from _told(setting, way, case, _processes(together, case, counts, budget))
+    yield from _crewed(setting, "processes", networks, counts, budget)
+    if setting.card:
+        with tempfile.TemporaryDirectory(prefix="mps-") as folder, mps(Path(folder)) as running:
+            if running:
+                yield from _crewed(setting, "MPS", networks, counts, budget)
+            else:
+                yield skipped("MPS", "it can't be had here: the line above says why")
 
 
-def _told(
-    setting: Setting, way: str, case: Case, found: Iterator[tuple[int, float]]
+def _crewed(
+    setting: Setting, way: str, networks: Sequence[Case], counts: Sequence[int], budget: Budget
 ) -> Iterator[Row]:
+    """Yield the rows of trials in processes of their own."""
+    with crew(max(counts), setting.device) as together:
+        for case in networks:
+            yield from _told(way, case, _processes(together, case, counts, budget))
+
+
+def _told(way: str, case: Case, found: Iterator[tuple[int, float]]) -> Iterator[Row]:
     """Yield a row for each number of trials with the images a second of all together."""
     alone = None
     for count, rate in found:
@@ -128,31 +128,3 @@ def _rate(setting: Setting, step: Any, images: int) -> float:  # noqa: ANN401
 
     times = interleaved(setting.device, {"step": ten}, Budget(0.5), most_rounds=10)["step"]
     return 10 * images / min(times)
-
-
-Environment = tuple[dict[str, str] | None, str]  # variables, or None and why there are none
-
-
-@contextmanager
-def _bare() -> Iterator[Environment]:
-    yield dict(os.environ), ""
-
-
-@contextmanager
-def _mps() -> Iterator[Environment]:
-    """Start the service in a folder of its own, and end it afterwards."""
-    program = shutil.which("nvidia-cuda-mps-control")
-    if program is None:
-        yield None, "nvidia-cuda-mps-control is not installed"
-        return
-    with tempfile.TemporaryDirectory(prefix="mps-") as folder:
-        names = ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY")
-        variables = {**os.environ, **dict.fromkeys(names, folder)}
-        begun = subprocess.run([program, "-d"], env=variables, capture_output=True, text=True)
-        if begun.returncode:
-            yield None, f"the service does not start: {begun.stderr.strip()[:100]}"
-            return
-        try:
-            yield variables, ""
-        finally:
-            subprocess.run([program], env=variables, input="quit\n", text=True, check=False)
