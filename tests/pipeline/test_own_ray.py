@@ -163,16 +163,16 @@ def test_auto_is_the_cluster_that_the_user_started_and_answers(monkeypatch):
 
 @pytest.mark.parametrize("path", [("OWNER", "part"), ("gone",), ("Owner", "gone")])
 def test_a_part_that_ray_has_no_more_is_left_alone(monkeypatch, path):
-    module = types.ModuleType("private")
-    module.Owner = types.SimpleNamespace(part=1)
+    module, owner = types.ModuleType("private"), types.SimpleNamespace(part=1)
+    vars(module)["Owner"] = owner
     monkeypatch.setitem(sys.modules, "private", module)
     with ray_private._replaced("private", path, lambda _: 2):
-        assert vars(module.Owner) == {"part": 1}
+        assert vars(owner) == {"part": 1}
     with ray_private._replaced("no.such.module", path, lambda _: 2):
         pass
     with ray_private._replaced("private", ("Owner", "part"), lambda before: before + 1):
-        assert module.Owner.part == 2
-    assert module.Owner.part == 1
+        assert owner.part == 2
+    assert owner.part == 1
     assert ray_private._without_unused(lambda *, no_monitor: no_monitor)() is True
 
 
