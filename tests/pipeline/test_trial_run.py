@@ -84,7 +84,7 @@ def test_whatever_checkpoint_and_study_know_of_each_other_the_rest_is_the_same(
 def test_the_last_epoch_can_be_told_again_and_is_not_trained_again(
     worker, whole, request_of, files, monkeypatch
 ):
-    list(worker.begin(request_of(seconds=NEVER)).epochs())
+    list(worker.begin(request_of()).epochs())
     size = len(files.read(NUMBER, CHECKPOINT))
     assert size < len(files.read(NUMBER, WEIGHTS))  # the epochs alone
     monkeypatch.setattr("regmix.training.trainer.RegMixTrainer.epochs", None)
@@ -99,14 +99,14 @@ def test_a_checkpoint_is_written_when_its_trial_goes_on_and_while_nothing_is_tol
     for epoch in range(1, EPOCHS):
         assert next(told).epoch == epoch
         assert written(files) == list(range(1, epoch))  # the one before, and it is whole
-        assert threading.active_count() <= before_and_one()
         assert not run.unsaved
     told.close()  # stopped with its last epoch: it needs no checkpoint
     assert written(files) == list(range(1, EPOCHS - 1))
 
 
-def before_and_one():
-    return sum(not thread.name.startswith("checkpoint") for thread in threading.enumerate()) + 1
+def writing():
+    """Return the threads that write checkpoints."""
+    return {thread for thread in threading.enumerate() if thread.name.startswith("checkpoint")}
 
 
 def test_by_the_clock_a_stop_writes_what_is_missing_once(worker, request_of, files, monkeypatch):
@@ -154,11 +154,13 @@ def test_a_disk_that_refuses_is_told_in_place_of_the_next_epoch_and_by_a_stop(
 def test_a_failure_of_the_trial_waits_for_the_file_that_is_being_written(
     worker, request_of, files, monkeypatch
 ):
+    others = writing()
     run = worker.begin(request_of())
     told, _ = trained(run, 1)
     monkeypatch.setattr(run._trainer, "_train_epoch", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         next(told)
+    assert writing() == others
     assert written(files) == [1]
     files.remove(NUMBER, CHECKPOINT)
     assert list(files.list()) == []
@@ -192,6 +194,17 @@ def test_finished_work_that_no_checkpoint_has_never_exceeds_the_limit(tmp_path, 
             saved, count = clock.now, count + 1
     writer.close()
     assert count <= epochs / max(1, 60 // length) + 1  # and not more often than that takes
+
+
+def test_what_a_disk_said_of_one_checkpoint_is_told_before_the_next(tmp_path):
+    (tmp_path / "0003").touch()  # where the trial's folder should be
+    writer = CheckpointWriter(DiskFiles(tmp_path), NUMBER, 60)
+    writer.begin({})
+    with pytest.raises(FileExistsError):
+        writer.begin({})
+    writer.begin({})
+    with pytest.raises(FileExistsError):
+        writer.close()
 
 
 def test_with_no_limit_at_all_each_epoch_is_due(tmp_path):
