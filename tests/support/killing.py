@@ -31,7 +31,8 @@ AGAIN = 6  # starts of the command, after which a search is called stuck
 
 def arguments(place, every=RULES[0]):
     more = ("--deterministic", "3", "--concurrency", "2", "--control-every", "4")
-    return search_arguments(place, *more, "--checkpoint-every", every, trials=9, epochs=EPOCHS)
+    more = (*more, "--checkpoint-every", every)
+    return search_arguments(place, *more, trials=9, epochs=EPOCHS, eval_every=2)
 
 
 def counting(place):
@@ -125,9 +126,10 @@ def told(place):
     counts: dict[tuple[int, int], int] = {}
     journal = place / "studies" / "wamr-digits" / "journal.log"
     for line in map(json.loads, journal.read_text().splitlines()):
-        if "intermediate_value" in line:
-            epoch = line["trial_id"], line["step"]
-            counts[epoch] = counts.get(epoch, 0) + 1
+        for name in line.get("user_attr", ()):
+            if name.startswith("epoch_"):
+                epoch = line["trial_id"], int(name.removeprefix("epoch_"))
+                counts[epoch] = counts.get(epoch, 0) + 1
     return counts
 
 
@@ -143,7 +145,7 @@ def check(place, printed, expected, *, repeated=1):
     for number, count in saved(place).items():
         row = expected[number]
         # a worker may run ahead to the end
-        ahead = EPOCHS if row.state == "PRUNED" else len(row.values)
+        ahead = EPOCHS if row.state == "PRUNED" else len(row.measured)
         assert count <= ahead + repeated, f"trial {number} wrote {count} checkpoints"
     left = list(place.glob("studies/*/trials/*/checkpoint.pt")) + list(
         place.glob("studies/*/trials/*/.*")
