@@ -1,15 +1,23 @@
 """How many trials run at once follows what the cluster has now."""
 
+from threading import Event
+
 import pytest
+from ray.tune.search import Searcher
 from rich.console import Console
 
 from pipeline.execution.gpu_share import MeasuredShare, TrialResources
+from pipeline.execution.orderly_stop import OrderlyStop
 from pipeline.execution.places import Places
 from pipeline.execution.ray_cluster import ClusterRequest, plan_resources
 from pipeline.execution.room import cores_of_each, room
+from pipeline.execution.tune import StudySearcher, TuneSession
 from pipeline.report.live import NO_ROOM, LiveView
+from pipeline.study.result_order import Arrival
+from pipeline.study.retention import Retention
+from pipeline.trial_files import open_files
 from regmix.errors import InputError
-from tests.support.controllers import controller_at
+from tests.support.controllers import controller_at, finish
 
 ONE = TrialResources(concurrency=1, cpus=1, gpus=0)
 
@@ -161,6 +169,52 @@ def test_a_cluster_without_room_is_refused_unless_it_is_asked_to_grow(monkeypatc
     with pytest.raises(InputError, match="too few"):
         plan_resources(ClusterRequest(None, 3, 1))  # Ray of its own never grows
     assert plan_resources(ClusterRequest("HEAD:1", 3, 1)) == TrialResources(0, 1, 1)
+
+
+class Watcher:
+    def __init__(self):
+        self.told = []
+
+    def places_changed(self, now):
+        self.told.append(now)
+
+
+def session_of(controller, tmp_path, places, **more):
+    retention = Retention(controller.record, open_files(str(tmp_path / "files")))
+    order = Arrival(controller)
+    return TuneSession(controller, order, retention, places, Event(), OrderlyStop(60), **more)
+
+
+def test_a_search_begins_what_fits_and_tells_its_views(tmp_path):
+    cluster, watcher = Cluster(1), Watcher()
+    places = cluster.places()
+    session = session_of(controller_at(tmp_path), tmp_path, places, watchers=(watcher,))
+    searcher = StudySearcher(session)
+    assert searcher.suggest("a") and not searcher.suggest("b")
+    cluster.after(10, 1, 1)
+    assert searcher.suggest("b") and not searcher.suggest("c")
+    cluster.after(0.1)
+    session.complete("a", None)  # its worker died with its node: no period is waited for
+    session.complete("b", None)
+    assert searcher.suggest("a") is None
+    assert watcher.told == [2, 0]
+
+
+def test_a_complete_study_ends_where_no_node_is_left(tmp_path):
+    controller, cluster = controller_at(tmp_path, trials=1), Cluster()
+    share = TrialResources(0, 1, 0)
+    searcher = StudySearcher(session_of(controller, tmp_path, cluster.places(share)))
+    assert searcher.suggest("a") is None  # it waits for room
+    finish(controller, controller.ask())
+    assert searcher.suggest("a") == Searcher.FINISHED
+
+
+@pytest.mark.parametrize(("most", "asked"), [(9, 3), (2, 1)])
+def test_no_more_is_asked_for_than_there_are_trials_and_lockstep_uses(tmp_path, most, asked):
+    cluster = Cluster(1)
+    places = cluster.places(limit=9, grows=True)
+    session_of(controller_at(tmp_path, trials=4), tmp_path, places, most=most).look()
+    assert cluster.asked == asked
 
 
 def test_a_view_says_once_that_there_is_no_room(tmp_path, capsys):

@@ -117,21 +117,31 @@ def several_nodes(folder, expected, seconds):
     return f"on two nodes, cut and requeued {end['Restarts']} times: as undisturbed"
 
 
+def tasks_of(job):
+    """Wait until both jobs of an array have a number of their own, as they have from their start."""
+    begun, found = time.monotonic(), set[int]()
+    while len(found) < 2:
+        assert time.monotonic() - begun < LONGEST, found
+        time.sleep(1)
+        found = {int(known(f"{job}_{task}")["JobId"]) for task in (1, 2)}
+    return sorted(found)
+
+
 def array(folder, seconds):
     """Two jobs of an array share a study, one is cut; no trial is lost and none is run twice."""
     place = folder / "array"
     place.mkdir()
     with postgresql() as uri:
         shared = ("--storage", uri, "--heartbeat", "5s", "--pruner", "none")
-        typed = search_arguments(place, *shared, trials=24, epochs=20)
+        typed = search_arguments(place, *shared, trials=12, epochs=20)
         job = submit(place, ONE, "--array=1-2", *cut_after(seconds * 0.6), typed=typed)
-        tasks = sorted(int(known(task)["JobId"]) for task in (f"{job}_1", f"{job}_2"))
+        tasks = tasks_of(job)
         cut_once(tasks[0])
         ends = [ended(task) for task in tasks]
         said = [words_of(place, task) for task in tasks]
         assert [end["ExitCode"] for end in ends] == ["0:0"] * 2, said
         trials = states(place, storage=uri)
-    assert [trial.state for trial in trials.values()] == ["COMPLETE"] * 24
+    assert [trial.state for trial in trials.values()] == ["COMPLETE"] * 12
     told = [set(re.findall(r"^trial +(\d+) COMPLETE", words, re.M)) for words in said]
     assert all(told) and not told[0] & told[1], said
     times = " and ".join(end["Restarts"] for end in ends)
