@@ -6,7 +6,6 @@ that breaks one of these fails `tests/pipeline/test_controller.py`, `test_heartb
 `test_trial_index.py` or `test_parzen.py`.
 """
 
-import copy
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -219,15 +218,6 @@ def tells_the_same(one: FrozenTrial, other: FrozenTrial) -> bool:
         and one.intermediate_values is other.intermediate_values
         and one.system_attrs is other.system_attrs
     )
-
-
-def copied(trial: FrozenTrial) -> FrozenTrial:
-    """Return a copy with parts of its own, but for what the records store."""
-    result = copy.copy(trial)
-    result.params, result.distributions = dict(trial.params), dict(trial.distributions)
-    result.system_attrs = dict(trial.system_attrs)
-    result.intermediate_values = dict(trial.intermediate_values)
-    return result
 
 
 def in_other_state(
