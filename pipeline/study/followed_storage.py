@@ -108,7 +108,7 @@ class FollowedStorage(BaseStorage):
         trial_id = self.inner.create_new_trial(study_id, template_trial)
         index = self._indices.get(study_id)
         if index is not None:
-            trial = self.inner.get_trial(trial_id)
+            trial = optuna_private.created(self.inner, trial_id)
             if trial.number == len(index):
                 self._put(study_id, trial)
             else:  # another driver was quicker: its trial comes first

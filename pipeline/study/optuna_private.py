@@ -84,6 +84,14 @@ class _Journal(Mapping[int, FrozenTrial]):
         return iter(range(len(self.ids)))
 
 
+def created(storage: BaseStorage, trial_id: int) -> FrozenTrial:
+    """Return a trial that was just created; to ask a database, whose cache has it, takes 3 ms."""
+    if isinstance(storage, _CachedStorage):
+        study_id, number = storage._trial_id_to_study_id_and_number[trial_id]
+        return storage._studies[study_id].trials[number]
+    return storage.get_trial(trial_id)
+
+
 def put_back(study: Study, trial: FrozenTrial) -> None:
     """Make a RUNNING trial WAITING; without it an interrupted trial could not go on."""
     study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
