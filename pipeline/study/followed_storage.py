@@ -25,7 +25,7 @@ from pipeline.study.trial_index import TrialIndex
 class FollowedStorage(BaseStorage):
     """Hands all to another storage, which holds the truth.
 
-    A trial that it returns is never changed in place.
+    A trial of `get_all_trials` is never changed in place.
     """
 
     def __init__(self, inner: BaseStorage) -> None:
@@ -77,14 +77,17 @@ class FollowedStorage(BaseStorage):
             self._put(self._places[trial_id][0], trial)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        """Return a trial; within a moment as it was known at its beginning, with what we wrote."""
+        """Return a trial; within a moment as it was known at its beginning, with what we wrote.
+
+        It is a copy: Optuna writes into the dicts of a trial that it runs.
+        """
         known = self._known(trial_id)
         if known is not None and (known.state.is_finished() or self._moments):
-            return known
+            return copied(known)
         trial = self.inner.get_trial(trial_id)
         if trial_id in self._places:
             self._put(self._places[trial_id][0], trial)
-        return trial
+        return copied(trial)
 
     def get_all_trials(
         self,
@@ -105,7 +108,7 @@ class FollowedStorage(BaseStorage):
         trial_id = self.inner.create_new_trial(study_id, template_trial)
         index = self._indices.get(study_id)
         if index is not None:
-            trial = self.inner.get_trial(trial_id)
+            trial = optuna_private.created(self.inner, trial_id)
             if trial.number == len(index):
                 self._put(study_id, trial)
             else:  # another driver was quicker: its trial comes first
@@ -203,6 +206,15 @@ class FollowedStorage(BaseStorage):
     def remove_session(self) -> None:
         """Close the connection of this thread."""
         self.inner.remove_session()
+
+
+def copied(trial: FrozenTrial) -> FrozenTrial:
+    """Return a copy with dicts of its own; what lies in them is never changed in place."""
+    result = copy.copy(trial)
+    result.params, result.distributions = dict(trial.params), dict(trial.distributions)
+    result.user_attrs, result.system_attrs = dict(trial.user_attrs), dict(trial.system_attrs)
+    result.intermediate_values = dict(trial.intermediate_values)
+    return result
 
 
 def index_of(study: Study) -> TrialIndex:

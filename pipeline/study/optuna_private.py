@@ -6,7 +6,6 @@ that breaks one of these fails `tests/pipeline/test_controller.py`, `test_heartb
 `test_trial_index.py` or `test_parzen.py`.
 """
 
-import copy
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,6 +82,14 @@ class _Journal(Mapping[int, FrozenTrial]):
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self.ids)))
+
+
+def created(storage: BaseStorage, trial_id: int) -> FrozenTrial:
+    """Return a trial that was just created; to ask a database, whose cache has it, takes 3 ms."""
+    if isinstance(storage, _CachedStorage):
+        study_id, number = storage._trial_id_to_study_id_and_number[trial_id]
+        return storage._studies[study_id].trials[number]
+    return storage.get_trial(trial_id)
 
 
 def put_back(study: Study, trial: FrozenTrial) -> None:
@@ -219,15 +226,6 @@ def tells_the_same(one: FrozenTrial, other: FrozenTrial) -> bool:
         and one.intermediate_values is other.intermediate_values
         and one.system_attrs is other.system_attrs
     )
-
-
-def copied(trial: FrozenTrial) -> FrozenTrial:
-    """Return a copy with parts of its own, but for what the records store."""
-    result = copy.copy(trial)
-    result.params, result.distributions = dict(trial.params), dict(trial.distributions)
-    result.system_attrs = dict(trial.system_attrs)
-    result.intermediate_values = dict(trial.intermediate_values)
-    return result
 
 
 def in_other_state(

@@ -44,7 +44,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipeline.study import optuna_private
 from pipeline.study.events import TrialOutcome
-from pipeline.study.followed_storage import index_of
+from pipeline.study.followed_storage import copied, index_of
 from regmix.errors import InputError, cut, first_line
 from regmix.evaluation.results import FinalEvaluation
 from regmix.ranges import Value
@@ -266,9 +266,7 @@ class TrialRecord:
 
         What lies under an attribute is never changed: a new value takes its place.
         """
-        result = optuna_private.copied(self.frozen)
-        result.user_attrs = dict(self.frozen.user_attrs)
-        return TrialRecord(result)
+        return TrialRecord(copied(self.frozen))
 
     def as_waiting(self) -> "TrialRecord":
         """Return a copy that is WAITING: what a trial is that a kill left RUNNING."""

@@ -43,7 +43,7 @@ def inner(resuming):
     return resuming._inner
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(history=steps, name=drawn.sampled_from(["bohb", "tpe"]), long=drawn.booleans())
 def test_after_any_history_the_draws_are_those_of_optunas_own(history, name, long):
     journal, running = Lines(), {}

@@ -61,7 +61,7 @@ def test_a_trial_that_goes_on_behind_the_view_is_shown_as_it_was(tmp_path, repor
         for epoch in range(1 + reported, 4):
             controller.report(request.number, epoch_result(epoch, 0.5))
             view.table()
-        held = view._trials[request.number]
+        held = view._going[request.number]
         assert sorted(held.values) == sorted(held.epochs) == list(range(1, 1 + reported))
 
 

@@ -2,6 +2,8 @@
 
 import statistics
 
+import numpy as np
+import optuna
 from hypothesis import given, settings
 from hypothesis import strategies as drawn
 from optuna.trial import TrialState
@@ -11,10 +13,11 @@ from pipeline.report.live import LiveView
 from pipeline.samplers._observations import Observations
 from pipeline.study.budget import TimeBudget
 from pipeline.study.epoch_values import EpochValues, values_at
-from pipeline.study.followed_storage import index_of
+from pipeline.study.followed_storage import index_of, moment
+from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.ranking import complete, ranked, violates
-from pipeline.study.records import TrialRecord
-from tests.support.controllers import EPOCHS
+from pipeline.study.records import StudyRecord, TrialRecord
+from tests.support.controllers import EPOCHS, controller_of, epoch_result, problem_of, study_at
 from tests.support.histories import Lines, begin, go, scanned, steps
 
 STATES = list(TrialState)
@@ -133,3 +136,58 @@ def _trial(number, value):
     trial = create_trial(state=TrialState.RUNNING, intermediate_values={1: value})
     trial.number = number
     return trial
+
+
+def test_a_trial_that_was_seen_stays_as_it_was():
+    driver = begin(Lines(), pruner="none", sampler="random")
+    request, seen = driver.ask(), []
+    for epoch in range(1, EPOCHS + 1):
+        seen.append(driver.record.trial(request.number))
+        driver.report(request.number, epoch_result(epoch, 0.5))
+    assert [list(trial.values) for trial in seen] == [list(range(1, n)) for n in range(1, 5)]
+    assert [trial.known for trial in seen] == [list(range(1, n)) for n in range(1, 5)]
+
+
+def _driver(place):
+    study = study_at(place, storage=f"sqlite:///{place / 'study.db'}", beat=60)
+    heart = Heartbeat(study.study, 60)
+    options = {"pruner": "collapse+halving", "sampler": "bohb", "heartbeat": heart}
+    return controller_of(study, problem_of(), 60, **options)
+
+
+def test_two_drivers_of_a_database_see_each_others_trials(tmp_path):
+    drivers, running = [_driver(tmp_path), _driver(tmp_path)], [{}, {}]
+    for driver in drivers:
+        _follow(driver)
+    random = np.random.default_rng(0)
+    kinds = ["ask", "ask", "report", "report", "report", "report", "collapse", "fail", "retry"]
+    for count in range(90):
+        one = int(random.integers(2))
+        kind, which = kinds[random.integers(len(kinds))], int(random.integers(4))
+        step = kind, which, float(random.integers(20) / 20)
+        go(drivers[one], step, running[one])
+        drivers[one].drain_changes()
+        if count % 10 == 9:
+            plain = optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path / 'study.db'}")
+            trials = plain.get_trials(deepcopy=False)
+            for driver in drivers:
+                index = index_of(driver.study)
+                assert index.trials == trials
+                _hold_observations(index, trials)
+                order = [t.number for t in ranked(StudyRecord(plain)) if t.state == "COMPLETE"]
+                assert list(complete(driver.record).best(100)) == order
+    ended = [sum(t.state.is_finished() for t in index_of(one.study).trials) for one in drivers]
+    assert ended[0] == ended[1] >= 5
+    assert drivers[0].ask() is not None and drivers[1].shared
+
+
+def test_what_another_driver_wrote_is_seen_in_the_next_event_and_not_within_one(tmp_path):
+    one, other = _driver(tmp_path), _driver(tmp_path)
+    first = one.ask()
+    with moment(other.study):
+        assert other.record.trial(first.number).last_epoch == 0
+        one.report(first.number, epoch_result(1, 0.5))
+        assert other.record.trial(first.number).last_epoch == 0  # one state for one event
+    assert other.record.trial(first.number).last_epoch == 1
+    assert other.ask().number == 1
+    assert [trial.number for trial in one.record.trials()] == [0, 1]
