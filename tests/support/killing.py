@@ -30,8 +30,8 @@ AGAIN = 6  # starts of the command, after which a search is called stuck
 
 
 def arguments(place, every=RULES[0]):
-    more = ("--deterministic", "3", "--concurrency", "2", "--control-every", "4")
-    more = (*more, "--checkpoint-every", every)
+    order = ("--deterministic", "3", "--concurrency", "2", "--control-every", "4")
+    more = (*order, "--checkpoint-every", every)
     return search_arguments(place, *more, trials=9, epochs=EPOCHS, eval_every=2)
 
 
