@@ -31,7 +31,7 @@ from benchmarks.measures import (
 from benchmarks.measures.setting import Budget, Part, Row, Setting
 from pipeline.base.cli import Parser, number, run
 from regmix.device import device
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError, first_line, shown, unknown
 from regmix.ranges import Positive, PositiveUnitInterval
 
 RESULTS = Path(__file__).parent / "results"
@@ -92,9 +92,10 @@ def main(argv: Sequence[str]) -> int:
     minutes = number("--minutes", args.minutes or _MINUTES[where.type], Positive)
     parts = _parts(args.parts)
     torch.set_num_threads(1)  # each way has one core of a CPU, so that CPU seconds compare
+    out = _folder(args.out)
     here = rows.machine(where)
     print(rows.tables([here]), flush=True)
-    with (args.out / rows.file_name(where)).open("w") as file:
+    with (out / rows.file_name(where)).open("w") as file:
         file.write(rows.line({"part": "machine", **here}))
         for name, found in measure(setting, parts, minutes):
             part = []
@@ -104,6 +105,17 @@ def main(argv: Sequence[str]) -> int:
                 file.flush()
             print(f"## {name}\n\n{rows.tables(part)}", flush=True)
     return 0
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"command line: --out must be a folder, but is {shown(str(path))} "
+            f"({first_line(error)}); name another"
+        ) from None
+    return path
 
 
 def _device(name: str | None) -> torch.device:

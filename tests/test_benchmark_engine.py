@@ -294,6 +294,7 @@ def test_shares_are_of_parts():
         (["--parts", "step,steps"], "steps"),
         (["--minutes", "0"], "--minutes"),
         (["--threshold", "45"], "--threshold"),
+        (["--out", __file__], "--out"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(words, told):
