@@ -51,8 +51,8 @@ SHARES = {  # of the time, on a CPU and on a card; 1 each for what is not named
     "judge": (5, 1),
     "trial": (4, 1),
     "packing": (1, 3),
-    "reach": (1, 5),
-    "end-to-end": (1, 7),
+    "reach": (1, 4),
+    "end-to-end": (1, 9),
     "against": (8, 1),
 }
 _MINUTES = {"cpu": 5.0, "cuda": 9.5}
