@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
     threshold = number("--threshold", args.threshold, PositiveUnitInterval)
     setting = Setting(where, args.data_dir, args.against, threshold)
     minutes = number("--minutes", args.minutes or _MINUTES[where.type], Positive)
-    parts = _parts(args.parts)
+    parts = _parts(args.parts, args.against is not None)
     torch.set_num_threads(1)  # each way has one core of a CPU, so that CPU seconds compare
     out = _folder(args.out)
     here = rows.machine(where)
@@ -128,8 +128,9 @@ def _device(name: str | None) -> torch.device:
     return torch.device(name)
 
 
-def _parts(text: str | None) -> list[str]:
-    chosen = list(PARTS) if text is None else text.split(",")
+def _parts(text: str | None, against: bool) -> list[str]:
+    usual = [name for name in PARTS if against or name != "against"]
+    chosen = usual if text is None else text.split(",")
     for name in chosen:
         if name not in PARTS:
             raise unknown("command line", "part", name, PARTS)
