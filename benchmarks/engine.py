@@ -31,7 +31,7 @@ from benchmarks.measures import (
 from benchmarks.measures.setting import Budget, Part, Row, Setting
 from pipeline.base.cli import Parser, number, run
 from regmix.device import device
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError, first_line, shown, unknown
 from regmix.ranges import Positive, PositiveUnitInterval
 
 RESULTS = Path(__file__).parent / "results"
@@ -51,8 +51,8 @@ SHARES = {  # of the time, on a CPU and on a card; 1 each for what is not named
     "judge": (5, 1),
     "trial": (4, 1),
     "packing": (1, 3),
-    "reach": (1, 5),
-    "end-to-end": (1, 7),
+    "reach": (1, 4),
+    "end-to-end": (1, 9),
     "against": (8, 1),
 }
 _MINUTES = {"cpu": 5.0, "cuda": 9.5}
@@ -90,11 +90,12 @@ def main(argv: Sequence[str]) -> int:
     threshold = number("--threshold", args.threshold, PositiveUnitInterval)
     setting = Setting(where, args.data_dir, args.against, threshold)
     minutes = number("--minutes", args.minutes or _MINUTES[where.type], Positive)
-    parts = _parts(args.parts)
+    parts = _parts(args.parts, args.against is not None)
     torch.set_num_threads(1)  # each way has one core of a CPU, so that CPU seconds compare
+    out = _folder(args.out)
     here = rows.machine(where)
     print(rows.tables([here]), flush=True)
-    with (args.out / rows.file_name(where)).open("w") as file:
+    with (out / rows.file_name(where)).open("w") as file:
         file.write(rows.line({"part": "machine", **here}))
         for name, found in measure(setting, parts, minutes):
             part = []
@@ -104,6 +105,17 @@ def main(argv: Sequence[str]) -> int:
                 file.flush()
             print(f"## {name}\n\n{rows.tables(part)}", flush=True)
     return 0
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"command line: --out must be a folder, but is {shown(str(path))} "
+            f"({first_line(error)}); name another"
+        ) from None
+    return path
 
 
 def _device(name: str | None) -> torch.device:
@@ -116,8 +128,9 @@ def _device(name: str | None) -> torch.device:
     return torch.device(name)
 
 
-def _parts(text: str | None) -> list[str]:
-    chosen = list(PARTS) if text is None else text.split(",")
+def _parts(text: str | None, against: bool) -> list[str]:
+    usual = [name for name in PARTS if against or name != "against"]
+    chosen = usual if text is None else text.split(",")
     for name in chosen:
         if name not in PARTS:
             raise unknown("command line", "part", name, PARTS)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from regmix.config import TrainConfig
+from regmix.device import fp32
 from regmix.images import Images
 from regmix.training.trainer import build_model
 
@@ -63,6 +64,7 @@ class PlainTraining:
             loss, and how many images were classified correctly at the initial and at the final
             perturbation.
         """
+        fp32(self.config.precision == "tf32")
         images, labels = self.images[index].float() / 255, self.labels[index]
         target = self._smoothed(labels)
 

@@ -294,6 +294,7 @@ def test_shares_are_of_parts():
         (["--parts", "step,steps"], "steps"),
         (["--minutes", "0"], "--minutes"),
         (["--threshold", "45"], "--threshold"),
+        (["--out", __file__], "--out"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(words, told):
@@ -306,7 +307,7 @@ def test_a_mistake_is_told_in_a_line(words, told):
 def test_a_card_measures_steps_with_graphs_and_in_bf16():
     asked = Setting(torch.device("cuda"))
     found = list(steps.measure_case(asked, Budget(0), DIGITS, "wamr", "bf16", rate=1e14))
-    assert "without graphs" in [row["way"] for row in found]
+    assert "with graphs" in [row["way"] for row in found]
 
 
 @card

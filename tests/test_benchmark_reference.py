@@ -1,5 +1,7 @@
 """The plain implementation trains the same networks as the engine, from the same start."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -56,3 +58,13 @@ def test_images_with_colours_and_bf16_train_too():
     losses = [plain.step(torch.arange(8))[0] for _ in range(2)]
     assert losses[0] != losses[1]
     assert next(plain.model.parameters()).dtype == torch.float32
+
+
+def test_the_precision_of_a_card_is_asked_for():
+    data, formats = random_images((1, 8, 8), 8), []
+    backends: Any = torch.backends
+    for precision in ("tf32", "fp32"):
+        training = PlainTraining(DIGITS.config("wamr", precision=precision), data, CPU)
+        training.step(torch.arange(8))
+        formats.append(backends.cudnn.conv.fp32_precision)
+    assert formats == ["tf32", "ieee"]

@@ -13,7 +13,7 @@ from regmix.engine import Engine
 from regmix.images import Images, Split
 from regmix.training.trainer import RegMixTrainer
 
-ALL_OFF = Engine(bucket=1, folded=False, channels_last=False, flat=False, graphs=False)
+ALL_OFF = Engine(bucket=1, folded=False, channels_last=False, flat=False, look_every=1)
 LOSSES: dict[str, dict[str, float]] = {
     "wamr": {"alpha": 1.0, "beta": 0.3, "gamma": 0.0},
     "regmix": {"alpha": 1.0, "beta": 0.3, "gamma": 0.3},

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.measures.clock import ratio
 from benchmarks.measures.configurations import Point, drawn
 from benchmarks.measures.setting import Budget, Row, Setting, skipped
-from regmix.errors import InputError
+from regmix.errors import InputError, shown
 from regmix.evaluation.results import Proportion
 
 HERE = Path(__file__).resolve().parents[2]
@@ -41,7 +41,9 @@ def measure(setting: Setting, budget: Budget, count: int = _COUNT) -> Iterator[R
         return
     there = setting.against.resolve()
     if not (there / "regmix" / "training" / "trainer.py").is_file():
-        raise InputError(f"command line: --against must be a checkout, but is {there}; name one")
+        raise InputError(
+            f"command line: --against must be a checkout, but is {shown(str(there))}; name one"
+        )
     rows: list[tuple[Row, Row]] = []
     with worker(there) as old, worker(HERE) as new:
         for number, point in enumerate(drawn(count)):

@@ -7,6 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measures.clock import seconds
+from regmix.device import fp32
 
 _SIDES = {"cpu": 1024, "cuda": 8192}
 _ROUNDS = 5
@@ -22,13 +23,12 @@ def product_rate(device: torch.device, precision: str) -> float:
     side = _SIDES[device.type]
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     one, other = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    fp32(precision == "tf32")
     try:
         one @ other
         each = statistics.median(seconds(device, lambda: one @ other) for _ in range(_ROUNDS))
     finally:
-        torch.set_float32_matmul_precision(before)
+        fp32()
     return float(2 * side**3 / each)
 
 

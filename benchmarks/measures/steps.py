@@ -12,14 +12,14 @@ from benchmarks.measures.peak import flops, product_rate
 from benchmarks.measures.setting import Budget, Row, Setting
 from regmix.engine import Engine
 
-# Name of what is left out -> values of an engine without it; of what a training step has.
+# Way -> values of an engine that has one thing else than usual; of what a training step has.
 _SWITCHES: dict[str, dict[str, Any]] = {
-    "channels_last": {"channels_last": False},
-    "flat": {"flat": False},
+    "without channels_last": {"channels_last": False},
+    "without flat": {"flat": False},
 }
 _ON_A_CARD: dict[str, dict[str, Any]] = {
-    "graphs": {"graphs": False},
-    "late looks": {"graphs": False, "look_every": 1},
+    "with graphs": {"graphs": True},
+    "a look at each step": {"look_every": 1},
 }
 _LEAST_SECONDS = 0.1  # of one timing, which holds as many steps as that takes
 _IMAGES = 2048
@@ -93,7 +93,7 @@ def _ways(
     if not setting.card and case.model["model"] != "small_cnn":
         return  # seconds for each step of a core: the small networks tell the switches apart
     for name, values in {**_SWITCHES, **(_ON_A_CARD if setting.card else {})}.items():
-        yield f"without {name}", ours(config, data, device, replace(Engine(), **values))
+        yield name, ours(config, data, device, replace(Engine(), **values))
     yield "all off", ours(config, data, device, ALL_OFF)
 
 
