@@ -42,6 +42,16 @@ class Average:
             for value in (decay, threshold, 1.0)
         )
 
+    @torch.no_grad()
+    def restart(self, decay: float, threshold: float) -> None:
+        """Begin anew from the present weights of the network, by the same rule."""
+        self.decay, self.threshold, self.updates = decay, threshold, 0
+        self._decay.fill_(decay)
+        self._threshold.fill_(threshold)
+        self._growth.fill_(1.0)
+        for own, other in zip(self._mine.all, self._theirs.all, strict=True):
+            own.copy_(other)
+
     @property
     def layout(self) -> Layout:
         """The layout of the averaged network."""

@@ -42,6 +42,14 @@ class CapturedStep:
         self._programs: dict[tuple[int, ...], _Program] = {}
         self._refused = False
 
+    def restart(self, step: TrainingStep) -> None:
+        """Go on for another run, whose numbers `recorded` has on the device.
+
+        Args:
+            step: the step of the other run, of the same network.
+        """
+        self._step, self._refused = step, False  # a run that diverges is no proof
+
     def __call__(self, batch: StepInputs) -> StepResult:
         """Attack a batch, and move the weights once."""
         shape = tuple(batch.images.shape)

@@ -64,13 +64,18 @@ class Layout:
     @property
     def device(self) -> torch.device:
         """The device of the network; the CPU where it has no tensor."""
-        found = [*self.real, *self.counters.pieces]
+        found = self.all
         return found[0].device if found else torch.device("cpu")
 
     @property
     def real(self) -> list[Tensor]:
         """The buffers of all real numbers."""
         return self.weights.pieces + self.following.pieces
+
+    @property
+    def all(self) -> list[Tensor]:
+        """All buffers."""
+        return [*self.real, *self.counters.pieces]
 
     @torch.no_grad()
     def gather(self) -> None:

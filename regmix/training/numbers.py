@@ -45,6 +45,18 @@ class Numbers:
         own = not registry.is_plugin("attack", config.attack.name)
         self.epsilon = _number(config.train_epsilon, device if own else None, torch.float64)
 
+    def become(self, config: TrainConfig) -> None:
+        """Take the numbers of another configuration of the same structure."""
+        for own, given in (
+            (self.loss, config.loss.options),
+            (self.attack, config.attack.options),
+            ({"epsilon": self.epsilon}, {"epsilon": config.train_epsilon}),
+        ):
+            for name, number in own.items():
+                value = given[name]
+                if isinstance(number, Number) and isinstance(value, float):
+                    number.fill_(value)
+
 
 def _options(
     kind: str, component: Component, device: torch.device | None, dtype: torch.dtype

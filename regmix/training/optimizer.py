@@ -63,6 +63,14 @@ class MomentumSGD:
         self._lr = value
         self._rate.fill_(value)
 
+    def restart(self, lr: float, momentum: float, weight_decay: float) -> None:
+        """Begin anew at rest; momentum and weight decay are 0 where they were."""
+        self.lr, self._momentum, self._weight_decay = lr, momentum, weight_decay
+        self._kept.fill_(momentum)
+        self._decay.fill_(weight_decay)
+        for velocity in (*self._velocity, *self._pace.pieces):
+            velocity.zero_()
+
     @property
     def moved(self) -> list[Tensor]:
         """The velocities in their buffers."""

@@ -40,6 +40,12 @@ class Soundness:
         """Whether the device has to leave out what must not be done."""
         return self._every > 1
 
+    def restart(self) -> None:
+        """Begin anew with a run that is sound."""
+        self._waiting.clear()
+        self._sound.fill_(True)
+        self._good.zero_()
+
     @property
     def moved(self) -> list[Tensor]:
         """What a step tells the next look, on the device."""

@@ -97,8 +97,7 @@ class TrainingStep:
             tensor.copy_(before)
 
     def _moved(self) -> list[Tensor]:
-        layouts = (self._layout, self._average.layout)
-        networks = [piece for own in layouts for piece in (*own.real, *own.counters.pieces)]
+        networks = (*self._layout.all, *self._average.layout.all)
         return [*networks, *self._optimizer.moved, *self._soundness.moved]
 
     def _attacked(self, batch: StepInputs) -> AttackResult:

@@ -19,22 +19,14 @@ from regmix.images import Split
 from regmix.normalization import Normalized
 from regmix.placed import Placed, PlacedSplit
 from regmix.ranges import NonNegative, check
-from regmix.training.averaging import Average
 from regmix.training.batches import in_batches
-from regmix.training.capture import CapturedStep, on_card
 from regmix.training.inputs import Source
-from regmix.training.layout import Layout
 from regmix.training.metrics import EpochMetrics
-from regmix.training.numbers import Numbers
-from regmix.training.optimizer import MomentumSGD
 from regmix.training.overfitting_monitor import OverfittingMonitor
 from regmix.training.perturbation_memory import PerturbationMemory
 from regmix.training.precision import trained_in
 from regmix.training.schedules import SCHEDULES
-from regmix.training.soundness import Soundness
-from regmix.training.step import TrainingStep
-
-_LOOK_EVERY = 50  # steps, on a device that has to be waited for
+from regmix.training.trainee import NURSERY
 
 
 class RegMixTrainer:
@@ -68,29 +60,17 @@ class RegMixTrainer:
             else None
         )
         self._source = Source(config, train, self._memory, device, channels_last=channels_last)
-        self.model = build_model(config, shape[0], len(train.classes), engine).to(device)
-        if isinstance(self.model, Normalized):
-            self.model.fit(self.images, config.eval_epsilon)
-        self._infinite = constants(self.model)
-        layout = Layout(self.model, flat=engine.flat)
-        self.average = Average(
-            layout, config.averaging_decay, config.averaging_rule, config.averaging_threshold
+        model = build_model(config, shape[0], len(train.classes), engine).to(device)
+        if isinstance(model, Normalized):
+            model.fit(self.images, config.eval_epsilon)
+        self._infinite = constants(model)
+        trainee = NURSERY.trainee(config, model, device, engine, self)
+        self.model, self.average, self._optimizer = (
+            trainee.model,
+            trainee.average,
+            trainee.optimizer,
         )
-        self._optimizer = MomentumSGD(
-            self.model.parameters(),
-            lr=config.lr,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            buffers=layout.weights,
-        )
-        often = 1 if device.type == "cpu" else _LOOK_EVERY
-        self._soundness = Soundness(device, engine.look_every or often)
-        parts = (config, layout, self.average, self._optimizer, self._soundness)
-        step = TrainingStep(*parts, Numbers(config, None))
-        self._update: TrainingStep | CapturedStep = step
-        if engine.graphs and device.type == "cuda" and self._soundness.late:
-            recorded = TrainingStep(*parts, Numbers(config, device))
-            self._update = CapturedStep(step, recorded, on_card)
+        self._soundness, self._update = trainee.soundness, trainee.update
 
     @property
     def images(self) -> Tensor:

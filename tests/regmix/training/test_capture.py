@@ -1,5 +1,8 @@
 """A captured step is the step: from the same tensors each time, with numbers of the device."""
 
+import copy
+import gc
+
 import pytest
 import torch
 
@@ -9,6 +12,7 @@ from regmix.errors import NonFiniteError
 from regmix.training.capture import CapturedStep, on_card
 from regmix.training.numbers import Number, Numbers
 from regmix.training.step import TrainingStep
+from regmix.training.trainee import Nursery
 from regmix.training.trainer import RegMixTrainer
 from tests.support.regmix.epochs import timeless
 
@@ -146,6 +150,94 @@ def test_a_fault_of_a_captured_step_is_told_as_any_other(build):
     with pytest.raises(NonFiniteError, match="loss is nan in epoch 2, step 1"):
         list(trainer.epochs())
     torch.testing.assert_close(trainer._optimizer.moved, before, rtol=0, atol=0)
+
+
+@pytest.fixture
+def recordings(monkeypatch):
+    """Steps are recorded on a CPU too; the number of recordings so far."""
+    made = []
+
+    def counted(run):
+        made.append(1)
+        return again(run)
+
+    monkeypatch.setattr("regmix.training.trainee.recorder", lambda *_: counted)
+    monkeypatch.setattr("regmix.training.trainer.NURSERY", Nursery())
+    return made
+
+
+FIRST = {"loss": "regmix", "alpha": 2.0, "gamma": 0.5, "attack": "n_fgsm", "true_class_mass": 0.8}
+OTHERS = {"lr": 0.03, "momentum": 0.5, "weight_decay": 1e-3, "averaging_decay": 0.5, "seed": 3,
+          "alpha": 0.3, "step_ratio": 0.7, "epsilon_ratio": 1.3, "initialization": "random",
+          "averaging_threshold": 0.6, "momentum_rule": "success"}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", ["growing", "pgk"])
+def test_the_next_trial_takes_over_what_was_captured(build, recordings, monkeypatch, rule):
+    first = {**FIRST, "averaging_rule": rule}
+    changes = [first, {**first, **OTHERS}, {**first, "seed": 5}]
+    expected = []
+    with monkeypatch.context() as eager:
+        eager.setattr("regmix.training.trainee.recorder", lambda *_: None)
+        for change in changes:
+            trainer = build(**change)
+            expected.append((timeless(trainer.epochs(until=2)), copy.deepcopy(state(trainer))))
+    for change, (metrics, moved) in zip(changes, expected, strict=True):
+        trainer = build(**change, engine=LATE)
+        assert timeless(trainer.epochs(until=2)) == metrics
+        torch.testing.assert_close(state(trainer), moved, rtol=0, atol=0)
+        del trainer
+        gc.collect()
+    assert len(recordings) == 2, "batches of 20 and of 8, once for all three"
+
+
+def test_a_trial_after_one_that_diverged_is_sound(build, recordings):
+    one, other = build(**FIRST, engine=LATE), build(**FIRST, engine=LATE)
+    expected = timeless(one.epochs(until=2))
+    other.model.train()
+    other.train_batch(torch.arange(20))
+    with torch.no_grad():
+        other.model[0].weight.fill_(torch.nan)
+    other.train_batch(torch.arange(20))
+    assert not other._soundness._sound
+    del one, other
+    gc.collect()
+    assert timeless(build(**FIRST, engine=LATE).epochs(until=2)) == expected
+    assert len(recordings) == 4, "the first one's two, the second one's two"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"alpha": 0},
+        {"reduction": "elementmean"},
+        {"attack_mode": "eval"},
+        {"momentum": 0.0},
+        {"weight_decay": 0.0},
+        {"clip_norm": 0.1},
+        {"width": 3},
+        {"precision": "bf16"},
+        {"averaging_rule": "constant"},
+        {"epsilon_ratio": 0.0},
+    ],
+    ids=str,
+)
+def test_another_structure_is_captured_anew(build, recordings, change):
+    for changes in (FIRST, {**FIRST, **change}):
+        trainer = build(**changes, engine=LATE)
+        trainer.model.train()
+        trainer.train_batch(torch.arange(20))
+        del trainer
+        gc.collect()
+    assert len(recordings) == 2
+
+
+def test_two_trainers_at_once_share_nothing(build, recordings):
+    one, other = (build(**FIRST, seed=seed, engine=LATE) for seed in (1, 1))
+    assert one.model is not other.model
+    list(one.epochs(until=1))
+    fresh = build(**FIRST, seed=1, engine=LATE)
+    torch.testing.assert_close(state(other)["model"], state(fresh)["model"], rtol=0, atol=0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="a CUDA graph needs a card")
