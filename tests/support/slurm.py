@@ -118,7 +118,7 @@ def several_nodes(folder, expected, seconds):
 
 
 def tasks_of(job):
-    """Wait until both jobs of an array have a number of their own, as they have from their start."""
+    """Wait until both jobs of an array have a number of their own, as from their start."""
     begun, found = time.monotonic(), set[int]()
     while len(found) < 2:
         assert time.monotonic() - begun < LONGEST, found
