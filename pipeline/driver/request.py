@@ -136,7 +136,7 @@ def with_data_dir(problem: SearchProblem, data_dir: str | None) -> SearchProblem
 
 
 def warn_of_bf16(asked: bool, *, elsewhere: bool = False) -> None:
-    """Say in one line that bf16 on a CPU may be slow, before anything begins.
+    """Say in one line that bf16 on a CPU may be slow, before the first trial begins.
 
     Args:
         asked: whether a run may train in bf16.

@@ -85,10 +85,6 @@ def run_study(request: SearchRequest) -> int:
         begun = None if study is None else _begin(request, study, proved, place)
         if begun is not None and _done(begun):
             return session.complete(request, begun.controller)
-        warn_of_bf16(
-            request.problem.may_be("precision", "bf16"),
-            elsewhere=bool(request.gpus_per_trial) or request.address is not None,
-        )
         cluster = ClusterRequest(
             request.address, request.concurrency, request.gpus_per_trial, request.mps
         )
@@ -115,6 +111,10 @@ def run_study(request: SearchRequest) -> int:
                 begun = _begin(request, study, proved, place)
             if is_database(request.storage):
                 held.close()  # others may come now
+            warn_of_bf16(
+                request.problem.may_be("precision", "bf16"),
+                elsewhere=bool(request.gpus_per_trial) or request.address is not None,
+            )
             _say_progress(begun.study)
             return session.run(request, begun.controller, begun.retention, running)
 
