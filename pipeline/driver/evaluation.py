@@ -19,7 +19,7 @@ from regmix.images import Images
 from regmix.reading import read_part
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def evaluate_on_test(
@@ -48,7 +48,8 @@ def evaluate_on_test(
     whole = test.fingerprint()
     if count is not None:
         test = test.first(count)
-    model, (images, labels) = _load_model(exported, weights, test), _tensors(test)
+    images, labels = _tensors(test)
+    model = _load_model(exported, weights, test, images)
     rows, epsilon, seed = {}, config.eval_epsilon, config.eval_seed
     for name, share in evaluate_test(
         model, images, labels, AttackSettings(epsilon, seed), with_autoattack=with_autoattack
@@ -56,7 +57,7 @@ def evaluate_on_test(
         rows[name] = share
         print(f"{name}: {share.value:.4f}", file=sys.stderr, flush=True)
     start = random_start(images, epsilon, seed)
-    known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
+    known = validate(model, images, labels, start, **_validation(config))
     signs = masking(model, images, labels, start, known, AttackSettings(epsilon, seed))
     record_test_images(path, whole)
     return _document(
@@ -92,10 +93,11 @@ def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dic
     from regmix.evaluation.pgd_ensemble import random_start, validate
 
     config, valid = exported.config, load_split(exported, path).valid
-    model, (images, labels) = _load_model(exported, weights, valid), _tensors(valid)
+    images, labels = _tensors(valid)
+    model = _load_model(exported, weights, valid, images)
     epsilon, seed = config.eval_epsilon, config.eval_seed
     start = random_start(images, epsilon, seed)
-    known = validate(model, images, labels, start, epsilon=epsilon, steps=config.eval_steps)
+    known = validate(model, images, labels, start, **_validation(config))
     final = evaluate_finalist(model, images, labels, start, known, AttackSettings(epsilon, seed))
     shares = {
         "clean": known.clean,
@@ -111,14 +113,36 @@ def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dic
     return _document(exported, weights, part, valid, rows, final.masking)
 
 
-def _load_model(exported: Exported, weights: Path, images: Images) -> "nn.Module":
+def _validation(config: TrainConfig) -> dict[str, Any]:
+    """Return how the epochs of a run were validated."""
+    return {
+        "epsilon": config.eval_epsilon,
+        "steps": config.eval_steps,
+        "schedule": config.eval_step_schedule,
+    }
+
+
+def _load_model(exported: Exported, weights: Path, images: Images, pixels: "Tensor") -> "nn.Module":
+    """Return the network with these weights, made ready for judging.
+
+    Args:
+        exported: the configuration.
+        weights: file of the weights.
+        images: what is judged on.
+        pixels: the same images on the device, (N, C, H, W) in [0, 1].
+
+    Raises:
+        InputError: where the weights are missing or don't fit.
+    """
     from regmix.device import device
+    from regmix.engine import ENGINE
+    from regmix.evaluation.judged_network import judged
     from regmix.training import checkpoint
     from regmix.training.trainer import build_model
 
     model = build_model(exported.config, images.images.shape[1], len(images.classes))
     checkpoint.load_into(model, weights)
-    return model.to(device()).eval().requires_grad_(False)
+    return judged(model.to(device()).eval(), pixels, ENGINE)
 
 
 def _tensors(images: Images) -> tuple[Any, Any]:
