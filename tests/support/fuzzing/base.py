@@ -61,6 +61,7 @@ def build(folder):
     controller = controller_of(record, problem, 3)
     for robust in (0.4, 0.5, 0.6):
         finish(controller, controller.ask(), robust)
+    content = exported.weights.read_bytes()
     for number in range(3):
-        DiskFiles(place / "trials").write(number, WEIGHTS, exported.weights.read_bytes())
+        DiskFiles(place / "trials").write(number, WEIGHTS, lambda stream: stream.write(content))
     return Base(file, folder / "runs")
