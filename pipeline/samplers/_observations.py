@@ -16,7 +16,7 @@ from pipeline.study import optuna_private
 ENOUGH = 8
 """Number of trials that must have reached an epoch before all are ranked by their values there."""
 
-MOST = 1000
+MOST = 250
 """Number of trials that are not among the best which the model of the others keeps, the latest.
 
 TPE gives the earliest of them the least weight, down to none; with all of ten thousand a draw would
@@ -56,6 +56,7 @@ class Observations:
     _ranks: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
     _violation: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     _columns: dict[str, tuple[BaseDistribution, NDArray[np.float64]]] = field(default_factory=dict)
+    _division: tuple[int, Numbers, Numbers] | None = None  # the last one, while it holds
 
     def put(self, trial: FrozenTrial) -> None:
         """Take a trial into its row."""
@@ -103,6 +104,7 @@ class Observations:
     def _rank(self, trial: FrozenTrial) -> None:
         """Write as what a trial counts, and by what it is ranked: the least is the best."""
         number, epochs = trial.number, trial.intermediate_values
+        before = self._row(number)
         state = _SHOWN.get(trial.state, _NONE)
         value = trial.value if state == _COMPLETE else None
         if self.epoch is not None:
@@ -116,6 +118,11 @@ class Observations:
         elif state == _PRUNED:
             last, at_last = max(epochs.items(), default=(-1, 0.0))
             self._ranks[number] = -last, np.inf if np.isnan(at_last) else -at_last
+        if self._row(number) != before:
+            self._division = None
+
+    def _row(self, number: int) -> tuple[float, ...]:
+        return self._state[number], self._violation[number], *self._ranks[number]
 
     def _meet(self, distributions: dict[str, BaseDistribution]) -> None:
         if self.space is None:
@@ -151,6 +158,8 @@ class Observations:
         Args:
             number: the trial that is drawn for, which is none of them.
         """
+        if self._division is not None and self._division[0] == number:
+            return self._division[1:]
         state = self._state.copy()
         state[number] = _NONE
         ended = (state == _COMPLETE) | (state == _PRUNED)
@@ -166,4 +175,5 @@ class Observations:
         best.append(found[np.argsort(self._violation[found], kind="stable")[:count]])
         below = np.sort(np.concatenate(best))
         state[below] = _NONE
-        return below, np.flatnonzero(state != _NONE)[-MOST:]
+        self._division = number, below, np.flatnonzero(state != _NONE)[-MOST:]
+        return self._division[1:]

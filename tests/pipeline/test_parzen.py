@@ -89,8 +89,8 @@ def test_the_model_of_the_others_keeps_the_latest(at_common, monkeypatch):
     assert list(above) == list(range(69, 99))  # the latest, without the trial itself
 
 
-def test_below_a_thousand_trials_nothing_is_left_out():
-    assert MOST == 1000
+def test_below_250_trials_nothing_is_left_out():
+    assert MOST == 250
 
 
 def _some_trial(random, number):
