@@ -62,7 +62,8 @@ def masking(
         step=first_step(epsilon, known.schedule),
         schedule=known.schedule,
     )
-    longer = survivors(known.pgd_mask, steps=longer_steps(known.steps))
+    # of all, not of the epoch's survivors: steps of other lengths find others by chance
+    longer = survivors(known.clean_mask, steps=longer_steps(known.steps))
     still = among(
         lambda i: _zero_gradient(model, images[i], labels[i]), known.clean_mask, batch_size
     )
@@ -71,7 +72,7 @@ def masking(
         logits, again = (model(images[:batch_size]) for _ in range(2))
     sums = logits.sum(1)
     return Masking(
-        more_steps=int((known.pgd_mask & ~longer).sum()) / count,
+        more_steps=max(0, int(known.pgd_mask.sum()) - int(longer.sum())) / count,
         single_step=known.fgsm - known.pgd,
         objectives=abs(int(known.pgd_mask.sum()) - int(by_margin.sum())) / count,
         large_epsilon=int(larger.sum()) / count,

@@ -57,7 +57,7 @@ FEWEST_TARGETED = 4
 class Masking:
     """Signs of gradient masking; shares of the images, in [0, 1], unless said otherwise."""
 
-    more_steps: float  # (a) accuracy under the epochs' PGD minus that under 50 steps
+    more_steps: float  # (a) accuracy under the epochs' PGD minus that under 50 steps, at least 0
     single_step: float  # (b) under FGSM minus under PGD
     objectives: float  # (c) between PGD on cross-entropy and PGD on the margin, either way
     large_epsilon: float  # (e) at four times the radius

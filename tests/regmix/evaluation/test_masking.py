@@ -277,3 +277,14 @@ def test_the_model_stays_as_it_was(trained, digit_images):
     look(trained, *digit_images)
     torch.testing.assert_close(trained.state_dict(), before, rtol=0, atol=0)
     assert all(weight.grad is None for weight in trained.parameters())
+
+
+def test_long_steps_that_find_other_images_are_no_sign(trained, digit_images):
+    images, labels = digit_images
+    start = random_start(images, 0.08, seed=0)
+    known = validate(trained, images, labels, start, epsilon=0.08, steps=8)
+    how = {"epsilon": 0.08, "step": 0.02, "steps": 50}
+    longer = pgd(trained, images, labels, start, **how)[0] & correct(trained, images, labels)
+    assert (known.pgd_mask & ~longer).any()  # fooled by these alone
+    assert longer.sum() > known.pgd_mask.sum()  # yet they are the weaker attack
+    assert look(trained, images, labels, epsilon=0.08, known=known).more_steps == 0
