@@ -28,7 +28,6 @@ class Worker:
     def __init__(self, data: Split, threads: int) -> None:
         """Keep the study's images, and compute with so many threads."""
         torch.set_num_threads(threads)
-        torch.backends.cudnn.benchmark = True
         self._data: Split | PlacedSplit = data
 
     def begin(self, request: WorkerRequest) -> "TrialRun":

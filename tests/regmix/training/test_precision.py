@@ -16,6 +16,11 @@ def formats():
     return {unit.fp32_precision for unit in UNITS}
 
 
+def tried():
+    """Whether cuDNN looks for the fastest way of each new shape."""
+    return torch.backends.cudnn.benchmark
+
+
 @pytest.fixture(autouse=True)
 def torchs_own():
     before = [unit.fp32_precision for unit in UNITS]
@@ -36,16 +41,22 @@ def test_fp32_is_multiplied_as_asked_and_judged_as_fp32(
 
         def noted(self, model, *known, judge=judge):
             with torch.no_grad():
-                judging.append((formats(), model(self.images[:2]).dtype))
+                judging.append((formats(), model(self.images[:2]).dtype, tried()))
             return judge(self, model, *known)
 
         monkeypatch.setattr(Validator, name, noted)
     trainer = build(precision=precision, epochs=2)
     draw = trainer._source.draw
-    monkeypatch.setattr(trainer._source, "draw", lambda i: (training.append(formats()), draw(i))[1])
+
+    def drawn(index):
+        training.append((formats(), tried()))
+        return draw(index)
+
+    monkeypatch.setattr(trainer._source, "draw", drawn)
     list(trainer.epochs())
-    assert len(training) == 6 and all(found == {trained} for found in training)
-    assert len(judging) == 5 and all(found == ({"ieee"}, torch.float32) for found in judging)
+    assert len(training) == 6 and all(found == ({trained}, True) for found in training)
+    assert len(judging) == 5
+    assert all(found == ({"ieee"}, torch.float32, False) for found in judging)
 
 
 def test_after_an_error_fp32_is_fp32_again(build, monkeypatch):
