@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import (
 
 from regmix.config import TrainConfig
 from regmix.engine import Engine
+from regmix.evaluation.judged_network import JudgedNetwork
 from regmix.images import Images, Split
 from regmix.training.trainer import RegMixTrainer, build_model
 from tests.regmix.conftest import TINY
@@ -86,6 +87,15 @@ def test_an_epoch_waits_for_nothing_but_its_looks(monkeypatch):
         sums = trainer._train_epoch()
     assert sums.device == CARD
     assert looks == [24], "of 24 steps each epoch"
+
+
+def test_a_judged_network_pads_its_images_on_the_card(monkeypatch):
+    """An attack's masks have lengths that depend on data, so judging waits; it mixes nothing."""
+    monkeypatch.setattr("regmix.evaluation.judged_network.finite", lambda values, _: values)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        network = JudgedNetwork(fake_trainer({}).model, UNPACKED)
+        logits = network(torch.ones(37, 3, 8, 8, device=CARD))
+    assert (logits.device, tuple(logits.shape)) == (CARD, (37, 3))
 
 
 @pytest.mark.parametrize(
