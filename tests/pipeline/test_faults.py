@@ -25,7 +25,7 @@ def test_a_killed_driver_cut_files_a_killed_worker_and_a_killed_raylet_leave_the
     second = start("search", *arguments(tmp_path), environment=counting(tmp_path))
     line_of(second, "continuing wamr-digits")
     next_trial(second)
-    assert kill(second, "worker")
+    assert kill(second, "ray::ResourceTrainable")  # within an epoch, so that it has a trial
     next_trial(second)  # a search outlives its workers
     assert kill(second, "raylet")  # what it started may live on
     out, err = second.communicate(timeout=300)
