@@ -1,7 +1,7 @@
 """The weights of an exported configuration, evaluated: on test images, or as a finalist."""
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from regmix.images import Images
 from regmix.reading import read_part
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 
 def evaluate_on_test(
@@ -38,8 +38,10 @@ def evaluate_on_test(
         InputError: where images or weights are missing or don't fit.
     """
     compute_on()
+    from regmix.engine import ENGINE
     from regmix.evaluation.attack_settings import AttackSettings
     from regmix.evaluation.final_evaluation import evaluate_test
+    from regmix.evaluation.judged_network import judged
     from regmix.evaluation.masking import masking
     from regmix.evaluation.pgd_ensemble import random_start, validate
 
@@ -49,7 +51,7 @@ def evaluate_on_test(
     if count is not None:
         test = test.first(count)
     images, labels = _tensors(test)
-    model = _load_model(exported, weights, test, images)
+    model = judged(_load_model(exported, weights, test), images, ENGINE)
     rows, epsilon, seed = {}, config.eval_epsilon, config.eval_seed
     for name, share in evaluate_test(
         model, images, labels, AttackSettings(epsilon, seed), with_autoattack=with_autoattack
@@ -57,7 +59,15 @@ def evaluate_on_test(
         rows[name] = share
         print(f"{name}: {share.value:.4f}", file=sys.stderr, flush=True)
     start = random_start(images, epsilon, seed)
-    known = validate(model, images, labels, start, **_validation(config))
+    known = validate(
+        model,
+        images,
+        labels,
+        start,
+        epsilon=epsilon,
+        steps=config.eval_steps,
+        schedule=config.eval_step_schedule,
+    )
     signs = masking(model, images, labels, start, known, AttackSettings(epsilon, seed))
     record_test_images(path, whole)
     return _document(
@@ -88,17 +98,14 @@ def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dic
         InputError: where images or weights are missing or don't fit.
     """
     compute_on()
-    from regmix.evaluation.apgd_levels import evaluate_finalist
-    from regmix.evaluation.attack_settings import AttackSettings
-    from regmix.evaluation.pgd_ensemble import random_start, validate
+    from regmix.device import device
+    from regmix.evaluation.validator import Validator
 
     config, valid = exported.config, load_split(exported, path).valid
-    images, labels = _tensors(valid)
-    model = _load_model(exported, weights, valid, images)
-    epsilon, seed = config.eval_epsilon, config.eval_seed
-    start = random_start(images, epsilon, seed)
-    known = validate(model, images, labels, start, **_validation(config))
-    final = evaluate_finalist(model, images, labels, start, known, AttackSettings(epsilon, seed))
+    model = _load_model(exported, weights, valid)
+    validator = Validator(replace(config, judgement="finalist"), valid, device())
+    known = validator.per_epoch(model)
+    final = validator.final(model, known)
     shares = {
         "clean": known.clean,
         "FGSM": known.fgsm,
@@ -113,36 +120,14 @@ def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dic
     return _document(exported, weights, part, valid, rows, final.masking)
 
 
-def _validation(config: TrainConfig) -> dict[str, Any]:
-    """Return how the epochs of a run were validated."""
-    return {
-        "epsilon": config.eval_epsilon,
-        "steps": config.eval_steps,
-        "schedule": config.eval_step_schedule,
-    }
-
-
-def _load_model(exported: Exported, weights: Path, images: Images, pixels: "Tensor") -> "nn.Module":
-    """Return the network with these weights, made ready for judging.
-
-    Args:
-        exported: the configuration.
-        weights: file of the weights.
-        images: what is judged on.
-        pixels: the same images on the device, (N, C, H, W) in [0, 1].
-
-    Raises:
-        InputError: where the weights are missing or don't fit.
-    """
+def _load_model(exported: Exported, weights: Path, images: Images) -> "nn.Module":
     from regmix.device import device
-    from regmix.engine import ENGINE
-    from regmix.evaluation.judged_network import judged
     from regmix.training import checkpoint
     from regmix.training.trainer import build_model
 
     model = build_model(exported.config, images.images.shape[1], len(images.classes))
     checkpoint.load_into(model, weights)
-    return judged(model.to(device()).eval(), pixels, ENGINE)
+    return model.to(device()).eval()
 
 
 def _tensors(images: Images) -> tuple[Any, Any]:
