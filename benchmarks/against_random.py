@@ -58,7 +58,7 @@ def searched(way: str, seed: int, budget: float) -> dict[str, Any]:
         best = max(complete, key=lambda trial: trial.final.robust)
         config = problem.config(best.params)
     confirmed = [_trained(replace(config, seed=fresh), data) for fresh in FRESH]
-    settings = WAYS[way].settings(problem.config({}).epochs)
+    settings = WAYS[way].settings(config.epochs, config.eval_every)
     row = {"way": way, "settings": settings, "seed": seed, "budget": budget}
     counts = {"epochs": epochs, "trials": trials, "complete": ended}
     return {**row, **counts, "confirmed": confirmed}
@@ -73,7 +73,8 @@ def _data(config: "TrainConfig") -> "Split":
 def _controller(way: str, seed: int, problem: SearchProblem, folder: Path) -> StudyController:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(storage=open_storage(None, folder), direction="maximize")
-    pruner, options = WAYS[way].built(problem.config({}).epochs)
+    config = problem.config({})
+    pruner, options = WAYS[way].built(config.epochs, config.eval_every)
     sampler = samplers.factory(WAYS[way].searcher, seed, problem.space)
     queue = SampledQueue(study, None)
     return StudyController(study, problem, pruner, sampler, queue, **cast(Any, options))

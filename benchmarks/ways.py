@@ -68,17 +68,17 @@ class Way:
         pruner, options = self.built(task.epochs)
         return Controlled(task, seed, self.searcher, pruner, options)
 
-    def settings(self, epochs: int) -> str:
+    def settings(self, epochs: int, eval_every: int = 1) -> str:
         """Return all that decides over its figures, so that old ones aren't taken for new."""
         if self.searcher == RAY:
             return " ".join((RAY, *(f"{key}={value}" for key, value in self.options)))
-        pruner, options = self.built(epochs)
+        pruner, options = self.built(epochs, eval_every)
         shown = re.sub(r" object at 0x\w+", "", repr(pruner))
         return " ".join((self.searcher, shown, *(f"{key}={options[key]}" for key in options)))
 
-    def built(self, epochs: int) -> tuple[Pruner, dict[str, int]]:
+    def built(self, epochs: int, eval_every: int = 1) -> tuple[Pruner, dict[str, int]]:
         """Return the pruner with its options, and those of the controller."""
-        pruner, options = pruners.build(self.pruner, epochs), dict[str, int]()
+        pruner, options = pruners.build(self.pruner, epochs, eval_every), dict[str, int]()
         known = {field.name for field in dataclasses.fields(StudyController)}
         for key, value in self.options:
             if hasattr(pruner, key):
