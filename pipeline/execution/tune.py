@@ -34,6 +34,7 @@ from pipeline.execution.places import Places, PlacesListener
 from pipeline.problem.environment import CODE_DIGEST
 from pipeline.study.controller import DIED, RETRIES, StudyController, TrialListener
 from pipeline.study.events import EpochResult, TrialOutcome
+from pipeline.study.ranking import count_states
 from pipeline.study.result_order import ResultOrder
 from pipeline.study.retention import Retention
 from regmix.errors import InputError
@@ -124,11 +125,12 @@ class TuneSession:
         controller, running = self.controller, len(self._numbers)
         if controller.hopeless or not controller.has_time or controller.queue.empty():
             return running
-        total, trials = controller.queue.total, controller.record.trials()
+        total = controller.queue.total
         if total is None:
             return self.most
-        waiting = sum(trial.state == "WAITING" for trial in trials)
-        return min(self.most, running + max(1, waiting + total - len(trials)))
+        states = count_states(controller.record)
+        missing = states["WAITING"] + total - sum(states.values())
+        return min(self.most, running + max(1, missing))
 
     @property
     def done(self) -> bool:

@@ -1,11 +1,10 @@
 """Which trials are better: the order of a table, candidates, and the front of two accuracies."""
 
 from bisect import bisect_left, insort
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.study.followed_storage import index_of
 from pipeline.study.records import StudyRecord, TrialRecord
@@ -77,8 +76,8 @@ def candidates(study: StudyRecord) -> list[TrialRecord]:
 
 def count_states(study: StudyRecord) -> dict[str, int]:
     """Return state -> number of trials, zeros too."""
-    found = Counter(trial.state for trial in study.trials())
-    return {state: found[state] for state in STATES}
+    index = index_of(study.study)
+    return {state: index.count(TrialState[state]) for state in STATES}
 
 
 def accuracies(trial: TrialRecord) -> tuple[float, float]:
