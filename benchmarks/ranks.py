@@ -134,9 +134,8 @@ def measured(data_dir: str, count: int) -> Iterator[dict[str, Any]]:
     from pipeline.problem.exported import load_part
     from pipeline.problem.problem import SearchProblem
     from regmix.errors import NonFiniteError
-    from regmix.training.trainer import RegMixTrainer
-
     from regmix.evaluation.results import pack
+    from regmix.training.trainer import RegMixTrainer
 
     torch.set_num_threads(1)
     device = torch.device("cpu")
