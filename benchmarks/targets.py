@@ -4,11 +4,11 @@
     python benchmarks/targets.py measure cifar10 --data-dir FOLDER
     python benchmarks/targets.py table
 
-The levels of `regmix/evaluation/apgd_levels.py` are APGD on cross-entropy and then APGD-T, whose
-targets come in the order of the logits. Tried here, each alone and together:
+The levels of `regmix/evaluation/apgd_levels.py` are APGD on cross-entropy and then APGD-T. Tried
+here, each alone and together, beside targets in the order of the logits, as AutoAttack has them:
 
-- margins scaled by their gradients put the targets in order (MALT; Melamed et al., NeurIPS 2024);
-  the norm of the gradients is L1, the dual of the ball's;
+- margins scaled by their gradients put the targets in order (MALT; Melamed et al., NeurIPS 2024),
+  which is how the levels now go about it;
 - the margin of the probabilities is the loss in place of cross-entropy, or of the targeted DLR loss
   (PMA; Xie et al., CVPR 2025).
 
@@ -38,7 +38,7 @@ from benchmarks.trainings import configurations
 from pipeline.problem.exported import load_part
 from pipeline.problem.problem import SearchProblem
 from regmix.evaluation.attack_settings import AttackSettings
-from regmix.evaluation.autoattack import autoattack
+from regmix.evaluation.autoattack import autoattack, nearest
 from regmix.evaluation.results import pack, unpack
 from regmix.evaluation.validator import Validator
 from regmix.training.trainer import RegMixTrainer
@@ -80,19 +80,11 @@ def probability_margin(logits: Tensor, labels: Tensor, targets: Tensor | None = 
 
 
 def ranked(model: nn.Module, images: Tensor, labels: Tensor, *, scaled: bool) -> Tensor:
-    """Return (N, K - 1) wrong classes: by logits, or where scaled by linear distance."""
-    if not scaled:
-        with torch.no_grad():
-            return model(images).scatter(1, labels[:, None], -torch.inf).argsort(1).flip(1)[:, :-1]
-    point = images.clone().requires_grad_()
-    logits = model(point)
-    margins = logits.gather(1, labels[:, None]) - logits
-    distances = torch.empty_like(margins)
-    for k in range(margins.shape[1]):
-        (gradient,) = torch.autograd.grad(margins[:, k].sum(), point, retain_graph=True)
-        distances[:, k] = margins[:, k].detach() / gradient.abs().flatten(1).sum(1)
-    distances.scatter_(1, labels[:, None], torch.inf)
-    return distances.argsort(1)[:, :-1]
+    """Return (N, targets) wrong classes: by logits, or where scaled by linear distance."""
+    if scaled:
+        return nearest(model, images, labels)
+    with torch.no_grad():
+        return model(images).scatter(1, labels[:, None], -torch.inf).argsort(1).flip(1)[:, :-1]
 
 
 class Untargeted(APGDAttack):
@@ -129,7 +121,7 @@ class Way:
 
 _MARGIN: dict[str, Any] = {"first": Untargeted, "loss": "dlr"}
 WAYS = {
-    "as it is": Way(),
+    "by logits": Way(),
     "an eighth more steps": Way(more=1 / 8),
     "MALT's order": Way(scaled=True),
     "margin first": Way(**_MARGIN),
@@ -141,7 +133,7 @@ WAYS = {
 
 TRIED = {
     "trial": tuple(WAYS),
-    "finalist": ("as it is", "MALT's order", "margin in both", "margin in both, MALT's order"),
+    "finalist": ("by logits", "MALT's order", "margin in both", "margin in both, MALT's order"),
 }
 """Level -> ways that are measured at it; those of many steps are dear."""
 
@@ -242,14 +234,14 @@ def read() -> list[dict[str, Any]]:
 
 
 def shown(rows: Sequence[Mapping[str, Any]], data: str) -> Table:
-    """Return a line for each way: its gap, work, and images beside those of the level as it is."""
+    """Return a line for each way: its gap, work, and images beside those of targets by logits."""
     own = [row for row in rows if row["data"] == data]
     images = sum(row["images"] for row in own)
     table = Table(title=f"{data}: {len(own)} models, {images:,} images", box=None)
     for name in ("level and way", "gap", "largest", "more found", "fewer found", "passes"):
         table.add_column(name, justify="left" if name == "level and way" else "right")
     for level in LEVELS:
-        base = [_bits(row, row["found"][f"{level}: as it is"]["survivors"]) for row in own]
+        base = [_bits(row, row["found"][f"{level}: by logits"]["survivors"]) for row in own]
         for way in TRIED[level]:
             name = f"{level}: {way}"
             found = [_bits(row, row["found"][name]["survivors"]) for row in own]

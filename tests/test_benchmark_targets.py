@@ -20,7 +20,7 @@ def network():
         return nn.Sequential(*layers).eval().requires_grad_(False)
 
 
-def test_the_level_as_it_is_has_the_verdicts_of_the_project(network):
+def test_the_levels_way_has_the_verdicts_of_the_project(network):
     part = digits("test")
     images = torch.from_numpy(part.images[:60]).float() / 255
     labels = network(images).argmax(1)
@@ -29,7 +29,7 @@ def test_the_level_as_it_is_has_the_verdicts_of_the_project(network):
     ours = after_apgd(
         network, images, labels, alive, AttackSettings(EPSILON, 0), steps=steps, targets=targets
     )
-    again = survivors(network, images, labels, alive, EPSILON, WAYS["as it is"], "trial")
+    again = survivors(network, images, labels, alive, EPSILON, WAYS["MALT's order"], "trial")
     assert again.tolist() == ours.tolist()
     assert 0 < int(ours.sum()) < int(alive.sum())
 
