@@ -14,13 +14,15 @@ from statistics import NormalDist
 import numpy as np
 
 from pipeline.study.judge_noise import SEED_ALONE, difference, noise_of_difference
-from pipeline.study.ranking import candidates, count_states, violates
+from pipeline.study.ranking import candidates
 from pipeline.study.records import StudyRecord, TrialRecord
 
 LEVEL = 0.05
 """Probability of calling any of several equals worse than the best."""
 _FEWEST = 4
-"""Values that a spread is taken from at least."""
+"""Values that a distribution is taken from at least."""
+_TRUTHS, _STEPS = 200, 100
+"""Points of the distribution of true values, and steps of expectation and maximisation to it."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ class Selection:
 def selection(study: StudyRecord, alone: float = SEED_ALONE) -> Selection | None:
     """Return what the best trial is worth; None where too few trials are known with their images.
 
-    Trials that were stopped would have ended below the upper half of the others: they count by
-    their number alone.
+    Trials that were stopped would have ended lower, mostly: of the best they say nothing.
 
     Args:
         study: the search.
@@ -57,47 +58,33 @@ def selection(study: StudyRecord, alone: float = SEED_ALONE) -> Selection | None
     if noise is None or len(complete) < _FEWEST:
         return None
     values = [trial.final.robust for trial in complete]
-    below = count_states(study)["PRUNED"] + sum(
-        trial.state == "COMPLETE" and violates(trial) for trial in study.trials()
-    )
-    luck = expected_luck(values, noise / math.sqrt(2), below)
+    luck = expected_luck(values, noise / math.sqrt(2))
     return Selection(complete[0], values[0] - luck, alike(complete, alone))
 
 
-def expected_luck(values: Sequence[float], noise: float, below: int = 0) -> float:
+def expected_luck(values: Sequence[float], noise: float) -> float:
     """Return by how much the largest of several measured values is expected to exceed its truth.
 
-    True values are taken to be normal near the top: mean and spread are those with which the upper
-    half of the values is likeliest, of the others only that they are lower. Then the largest one
-    is shrunk towards that mean as the noise demands (empirical Bayes). A fit to all values would
-    be led by what is far below, whose spread says nothing of the top.
+    The distribution of true values is the one with which the measured ones are likeliest, whatever
+    its shape (Kiefer and Wolfowitz, 1956; empirical Bayes): what a sampler finds is a crowd of good
+    trials and a tail of bad ones, and a normal that is fitted to both takes the crowd for good
+    trials that differ. It is approached from a flat one in so many steps that a few values do not
+    become its only points (Laird and Louis, 1991).
 
     Args:
-        values: measured values, in any order, at least two.
-        noise: standard deviation of each one's noise.
-        below: number of further ones that are known to be lower than the upper half.
+        values: measured values, in any order, at least one.
+        noise: standard deviation of each one's noise, above 0.
     """
-    from scipy.optimize import minimize
-    from scipy.special import log_ndtr
-
-    ordered = np.sort(np.asarray(values, dtype=float))[::-1]
-    total = len(ordered) + below
-    upper = ordered[: min(len(ordered), max(_FEWEST, math.ceil(len(ordered) / 2)))]
-    lower = total - len(upper)
-
-    def unlikely(point: Sequence[float]) -> float:
-        """Return minus the log-likelihood of a mean, and of the log of the true spread."""
-        mean, spread = point[0], math.hypot(noise, math.exp(min(point[1], 0.0)))
-        apart = (upper - mean) / spread
-        censored = lower * float(log_ndtr((upper[-1] - mean) / spread))
-        return float((apart**2).sum()) / 2 + len(upper) * math.log(spread) - censored
-
-    wide = (float(np.median(ordered)), math.log(float(ordered.std()) + noise / 10))
-    narrow = (float(upper.mean()), math.log(noise / 2))
-    fits = [minimize(unlikely, start, method="Nelder-Mead") for start in (wide, narrow)]
-    mean, spread = min(fits, key=lambda fit: float(fit.fun)).x
-    share = noise**2 / (noise**2 + math.exp(2 * spread))
-    return max(0.0, share * float(ordered[0] - mean))
+    measured = np.asarray(values, dtype=float)
+    truths = np.linspace(measured.min(), measured.max(), _TRUTHS)
+    likelihood = np.exp(-(((measured[:, None] - truths) / noise) ** 2) / 2)
+    prior = np.full(_TRUTHS, 1 / _TRUTHS)
+    for _ in range(_STEPS):
+        posterior = likelihood * prior
+        posterior /= posterior.sum(axis=1, keepdims=True)
+        prior = posterior.mean(axis=0)
+    chosen = likelihood[measured.argmax()] * prior
+    return float(measured.max() - chosen @ truths / chosen.sum())
 
 
 def alike(complete: Sequence[TrialRecord], alone: float = SEED_ALONE) -> tuple[int, ...]:

@@ -102,8 +102,8 @@ def _caption(study: StudyRecord) -> str | None:
     if default is None:
         return text
     return (
-        f"{text}\n{_column(default)}: difference and 95 % interval on the same images, one seed each; "
-        f"seeds add about ±{1.96 * math.sqrt(2) * SEED_ALONE:.3f}, which a race tells"
+        f"{text}\n{_column(default)}: difference and 95 % interval on the same images, one seed "
+        f"each; seeds add about ±{1.96 * math.sqrt(2) * SEED_ALONE:.3f}, which a race tells"
     )
 
 

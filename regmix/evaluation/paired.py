@@ -50,7 +50,7 @@ class PairedDifference:
         """The exact test of McNemar (1947), two-sided: a coin for each image that differs."""
         differ, least = self.gained + self.lost, min(self.gained, self.lost)
         tail = sum(math.comb(differ, k) for k in range(least + 1))
-        return min(1.0, 2 * tail / 2**differ)
+        return min(1.0, 2 * tail / (1 << differ))
 
 
 def paired(one: FinalEvaluation, other: FinalEvaluation) -> PairedDifference | None:
