@@ -15,10 +15,10 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -90,6 +90,12 @@ def winner(rows: dict[int, Row], search: Sequence[int]) -> int:
     return max(search, key=lambda number: (rows[number]["robust"], -number))
 
 
+def winners(rows: dict[int, Row], size: int) -> list[int]:
+    """Return what the searches choose, each configuration once."""
+    found = (winner(rows, one) for part in PARTS for one in searches(rows, size, part))
+    return list(dict.fromkeys(found))
+
+
 def train(name: str, numbers: Sequence[int], seeds: int) -> Iterator[Row]:
     """Yield a row for each configuration and fresh seed that is not known yet."""
     import torch
@@ -144,6 +150,17 @@ def predicted(rows: dict[int, Row], search: Sequence[int]) -> float:
     return expected_luck([rows[number]["robust"] for number in ordered], noise / math.sqrt(2))
 
 
+def others(rows: dict[int, Row], chosen: Iterable[int], count: int) -> list[int]:
+    """Return configurations of the better half that no search chose, drawn at random.
+
+    What they lose with fresh seeds is what the table's seed did to all alike.
+    """
+    ahead = foreseen(rows)
+    ordered = sorted((number for number in rows if number), key=lambda number: -ahead[number])
+    pool = [number for number in ordered[: len(ordered) // 2] if number not in set(chosen)]
+    return [int(number) for number in np.random.default_rng(1).permutation(pool)[:count]]
+
+
 def evaluation(row: Row) -> FinalEvaluation:
     """Return what a row says of the validation images."""
     hits = int(row["survivors"], 16).bit_count()
@@ -188,8 +205,8 @@ def table(name: str, size: int) -> Iterator[str]:
         replayed = searches(rows, size, part)
         guesses = [predicted(rows, search) for search in replayed]
         yield (
-            f"{len(replayed)} searches, each the best of {size} of the most promising {part:.0%} of "
-            f"{len(rows) - 1}:"
+            f"{len(replayed)} searches, each the best of {size} of the most promising {part:.0%} "
+            f"of {len(rows) - 1}:"
         )
         yield f"  predicted luck {fmean(guesses):+.4f}"
         found = [lost(rows, fresh, winner(rows, search)) for search in replayed]
@@ -207,19 +224,37 @@ def table(name: str, size: int) -> Iterator[str]:
             f"  overtuned: {sum(one for one, _ in worse)} of {len(replayed)} worse on test than an "
             f"earlier choice, {sum(one for _, one in worse)} worse than the default"
         )
+    yield from seeds_in_words(rows, fresh, winners(rows, size))
+
+
+def seeds_in_words(rows: dict[int, Row], fresh: Sequence[Row], chosen: Sequence[int]) -> list[str]:
+    """Return what seeds do: to each alone, and what the table's did to all alike."""
+    if not fresh:
+        return []
     raced: dict[int, dict[int, Any]] = {}
     for row in fresh:
         one = evaluation(row)
         raced.setdefault(row["number"], {})[row["seed"]] = np.array(
             unpack(one.survivors, one.count)
         )
-    if raced:
-        own, whole = seed_noise(raced)
-        yield (
-            f"seeds, of {len(raced)} configurations: {whole.deviation(one.count):.4f} in all, "
-            f"{own.deviation(one.count):.4f} of each alone, of it {math.sqrt(own.alone):.4f} on "
-            f"very many images; variance of an image that flips {own.flips:.4f}"
+    own, whole = seed_noise(raced)
+    found = [
+        f"seeds, of {len(raced)} configurations: {whole.deviation(one.count):.4f} in all, "
+        f"{own.deviation(one.count):.4f} of each alone, of it {math.sqrt(own.alone):.4f} on very "
+        f"many images; variance of an image that flips {own.flips:.4f}"
+    ]
+    unchosen = [number for number in raced if number not in {0, *chosen}]
+    lost = [
+        rows[number]["robust"] - fmean(row["robust"] for row in fresh if row["number"] == number)
+        for number in unchosen
+    ]
+    if len(lost) > 1:
+        error = stdev(lost) / math.sqrt(len(lost))
+        found.append(
+            f"the table's seed: {len(lost)} that no search chose lose {fmean(lost):+.4f} "
+            f"(standard error {error:.4f}) with fresh seeds"
         )
+    return found
 
 
 def main(words: Sequence[str]) -> int:
@@ -231,16 +266,14 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--name", default="regmix-digits", help="SPACE-RECIPE of the table")
     parser.add_argument("--size", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--others", type=int, default=16, help="trained anew without being chosen")
     args = parser.parse_args(words)
     rows = trainings(args.name)
     if args.what == "train":
-        chosen = {
-            winner(rows, search): None
-            for part in PARTS
-            for search in searches(rows, args.size, part)
-        }
+        chosen = winners(rows, args.size)
+        wanted = [0, *chosen, *others(rows, chosen, args.others)]
         with place(args.name).open("a") as file:
-            for row in train(args.name, [0, *(n for n in chosen if n)], args.seeds):
+            for row in train(args.name, wanted, args.seeds):
                 file.write(json.dumps(row, separators=(",", ":")) + "\n")
                 file.flush()
     else:
