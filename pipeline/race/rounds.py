@@ -125,18 +125,14 @@ def finalists_of(study: StudyRecord) -> set[int]:
     return {_pair(trial)[0] for trial in study.trials()}
 
 
-def survivors(study: StudyRecord) -> dict[int, NDArray[np.bool_]]:
-    """Return finalist -> (seeds, images) bool: which images survive each complete training.
-
-    Rounds may differ in their number of images: those are compared that all of them have.
-    """
-    found: dict[int, list[list[bool]]] = {}
-    complete = [trial for trial in study.trials() if trial.state == "COMPLETE"]
-    shared = min((trial.final.count for trial in complete), default=0)
-    for trial in complete:
-        images = unpack(trial.final.survivors, trial.final.count)[:shared]
-        found.setdefault(trial.params["finalist"], []).append(images)
-    return {name: np.array(runs) for name, runs in found.items()}
+def survivors(study: StudyRecord) -> dict[int, dict[int, NDArray[np.bool_]]]:
+    """Return finalist -> seed -> (images,) bool: which images survive each complete training."""
+    found: dict[int, dict[int, NDArray[np.bool_]]] = {}
+    for trial in study.trials():
+        if trial.state == "COMPLETE":
+            images = np.array(unpack(trial.final.survivors, trial.final.count))
+            found.setdefault(trial.params["finalist"], {})[trial.params["seed"]] = images
+    return found
 
 
 def judged_images(task: TrainConfig, racing: int) -> int:
