@@ -3,7 +3,7 @@
 It is run by a `StudyController` like any other; what is special is which trials come next.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from pipeline.problem.space import Int, SearchSpace
 from pipeline.race import statistics
+from pipeline.race.share import RoundLimit
 from pipeline.study import optuna_private
 from pipeline.study.records import DEFAULT, StudyRecord, TrialRecord
 from regmix.config import TrainConfig
@@ -58,36 +59,46 @@ class RoundQueue:
     """One round after the other: every finalist with a seed; then the eliminated drop out.
 
     study: the race's own study.
-    seeds: seeds of the rounds, in order.
+    seeds: seeds of the rounds, in order; more than there can be where a limit ends the race.
     finalists: numbers of the finalists.
     reference: the finalist that never drops out.
     origin: what it is; no DEFAULT where it does not have the recipe's own values.
+    limit: what the race may use; None where all seeds are to come.
     """
 
     study: StudyRecord
-    seeds: tuple[int, ...]
+    seeds: Sequence[int]
     finalists: tuple[int, ...]
     reference: int
     origin: str = DEFAULT
+    limit: RoundLimit | None = None
 
     @property
     def total(self) -> int | None:
-        """Number of trials if nobody drops out."""
-        return len(self.seeds) * len(self.finalists)
+        """Number of trials if nobody drops out; None where a limit ends the race."""
+        return None if self.limit is not None else len(self.seeds) * len(self.finalists)
 
     def refill(self) -> None:
         """Enqueue what is missing of the present round, once the last one has ended."""
         for seed in self.seeds:
             alive = [name for name in self.finalists if name not in self.study.eliminated]
             ended = {_pair(trial): trial.ended for trial in self.study.trials()}
-            for name in alive:
-                if (name, seed) not in ended:
-                    origin = self.origin if name == self.reference else f"trial {name}"
-                    self.study.enqueue({"finalist": name, "seed": seed}, origin)
+            missing = [name for name in alive if (name, seed) not in ended]
+            if missing and not self._may_begin(len(alive), len(missing)):
+                return
+            for name in missing:
+                origin = self.origin if name == self.reference else f"trial {name}"
+                self.study.enqueue({"finalist": name, "seed": seed}, origin)
             if not all(ended.get((name, seed)) for name in alive):
                 return
             if seed != self.seeds[-1] and not self.study.round_is_over(seed):
                 self._eliminate(seed, alive)
+
+    def _may_begin(self, alive: int, missing: int) -> bool:
+        """Tell whether what is missing of a round can end; one finalist alone races nobody."""
+        if self.limit is None:
+            return True
+        return alive > 1 and self.limit.fits(self.study.study, missing)
 
     def empty(self) -> bool:
         """Tell whether nothing of the round waits."""
