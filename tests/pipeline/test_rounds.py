@@ -172,7 +172,7 @@ def test_a_kill_at_any_write_of_a_race_in_lockstep_changes_nothing(tmp_path, wor
     with kill_at_write(-1) as writes:
         expected = run(tmp_path / "whole")
     assert len(expected) == 7 and len(writes) > 40
-    for number in range(0, len(writes), 7):
+    for number in range(0, len(writes), 11):
         place = tmp_path / str(number)
         with kill_at_write(number):
             run(place)
