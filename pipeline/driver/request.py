@@ -67,6 +67,8 @@ class SearchRequest:
     plugins: variants outside of the tool.
     retry_failed: whether failed trials of earlier sessions are tried again.
     mps: whether trials shall share GPUs by NVIDIA's service.
+    confirm: whether the best race at the end, within the same extent.
+    out: folder for the winner of the race.
     """
 
     problem: SearchProblem
@@ -92,6 +94,8 @@ class SearchRequest:
     plugins: Plugins | None
     retry_failed: bool = False
     mps: bool = False
+    confirm: bool = False
+    out: Path = Path("exported")
 
     @property
     def view(self) -> View:

@@ -21,6 +21,7 @@ and of a study:
     data           fingerprint, classes and shape of its images   hold
     checkpoints    URL of the object store, if any                hold
     plugins        digests of the plug-ins that it uses           hold
+    source         of a race: birth of the search that it is of   hold
     versions       versions with which it was begun               begin_study
     asked          limits that were typed: trainings, trials, s   ask_for
     extent         limits that hold: these, or the default        set_extent
@@ -410,8 +411,21 @@ class StudyRecord:
     @property
     def extent(self) -> Mapping[str, float]:
         """What its trials may use, if that is limited: `trainings` and all the `epochs` of these,
-        number of `trials`, seconds of `budget`."""
+        number of `trials`, seconds of `budget`; beside it the trainings of its `race`, and of a
+        race how many run `at_once`.
+        """
         return self._mapping("extent")
+
+    @property
+    def asked(self) -> Mapping[str, float]:
+        """Limits that were ever typed, see `ask_for`."""
+        return self._mapping("asked")
+
+    @property
+    def deterministic(self) -> int | None:
+        """Number of workers of the imagined machine in whose order results count, if any."""
+        found = self._mapping("rules").get("deterministic")
+        return None if found is None else int(found)
 
     @property
     def seconds(self) -> float:
@@ -486,7 +500,7 @@ class StudyRecord:
         """Store what may not change under a study's name, or prove that it is still the same.
 
         Args:
-            key: problem, rules, data, checkpoints or plugins.
+            key: problem, rules, data, checkpoints, plugins or source.
             identity: flat names and values.
 
         Raises:
@@ -524,7 +538,7 @@ class StudyRecord:
         Returns:
             all that were ever typed, as they are now.
         """
-        known = self._mapping("asked")
+        known = self.asked
         asked = {**known, **{name: value for name, value in typed.items() if value is not None}}
         if asked != known:
             self.study.set_user_attr("asked", asked)
@@ -596,6 +610,7 @@ _OTHERS = {
     "data": "other data",
     "checkpoints": "another place of checkpoints",
     "plugins": "other plug-ins",
+    "source": "another search of that name",
 }
 
 
