@@ -125,6 +125,7 @@ class LCBenchTask:
 
     surrogate: Surrogate
     name: str
+    noise: float = 0.0  # standard deviation of a look
     epochs: int = EPOCHS
 
     @property
@@ -133,7 +134,23 @@ class LCBenchTask:
         return self.surrogate.space
 
     def curve(self, params: Mapping[str, Value]) -> list[float]:
-        """Return validation accuracy in [0, 1] after each epoch, in one call of the surrogate."""
+        """Return validation accuracy in [0, 1] after each epoch, with the noise of each look.
+
+        A configuration has the same noise each time.
+        """
+        curve = self._curve(params)
+        if not self.noise:
+            return curve
+        seed = int.from_bytes(repr(sorted(params.items())).encode()[-64:], "big")
+        noise = np.random.default_rng(seed).normal(0, self.noise, len(curve))
+        return [float(value) for value in np.clip(np.array(curve) + noise, 0, 1)]
+
+    def worth(self, params: Mapping[str, Value]) -> float:
+        """Return the accuracy after the last epoch, without noise."""
+        return self._curve(params)[-1]
+
+    def _curve(self, params: Mapping[str, Value]) -> list[float]:
+        """Return the accuracy after each epoch, in one call of the surrogate."""
         inputs = np.empty((self.epochs, 1 + len(INPUTS)), np.float32)
         inputs[:, 0] = np.arange(1, self.epochs + 1)
         inputs[:, 1:] = [params[name] for name in INPUTS]

@@ -26,7 +26,10 @@ class Task(Protocol):
         """Return the length of a full training."""
 
     def curve(self, params: Mapping[str, Value]) -> Sequence[float]:
-        """Return the value in [0, 1] after each epoch; more is better."""
+        """Return the value in [0, 1] after each epoch as it is judged; more is better."""
+
+    def worth(self, params: Mapping[str, Value]) -> float:
+        """Return the true value in [0, 1] after the last epoch."""
 
 
 class Method(Protocol):
@@ -44,6 +47,7 @@ class Trained:
     """A trial so far."""
 
     curve: Sequence[float]
+    worth: float
     epoch: int = 0
 
     @property
@@ -91,7 +95,7 @@ def simulate(
     while True:
         while idle and (asked := method.ask()) is not None:
             number, params = asked
-            trials[number] = Trained(task.curve(params))
+            trials[number] = Trained(task.curve(params), task.worth(params))
             heapq.heappush(events, (now + 1, idle.pop(0), number))
         upcoming = events[0][0] if events else float("inf")
         while len(outcome.last) < len(moments) and upcoming > moments[len(outcome.last)]:
@@ -111,5 +115,5 @@ def simulate(
 def _look(trials: Mapping[int, Trained], outcome: Outcome) -> None:
     reported = [trial for trial in trials.values() if trial.epoch]
     complete = [trial for trial in reported if trial.complete] or reported
-    outcome.last.append(max(reported, key=lambda trial: trial.last).curve[-1])
-    outcome.complete.append(max(complete, key=lambda trial: trial.last).curve[-1])
+    outcome.last.append(max(reported, key=lambda trial: trial.last).worth)
+    outcome.complete.append(max(complete, key=lambda trial: trial.last).worth)

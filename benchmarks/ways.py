@@ -16,7 +16,9 @@ from pipeline.search import parser
 from pipeline.study.contracts import Problem, Pruner
 from pipeline.study.controller import StudyController
 from pipeline.study.events import EpochResult
+from pipeline.study.followed_storage import FollowedStorage
 from pipeline.study.queue import SampledQueue
+from pipeline.study.records import StudyRecord
 from regmix.errors import InputError, unknown
 from regmix.evaluation.results import FinalEvaluation, Masking
 from regmix.ranges import Value, number
@@ -133,7 +135,9 @@ class Controlled:
         self, task: Task, seed: int, sampler: str, pruner: Pruner, options: Mapping[str, int]
     ) -> None:
         self._epochs = task.epochs
-        study = optuna.create_study(direction="maximize")
+        study = optuna.create_study(storage=FollowedStorage(optuna.storages.InMemoryStorage()), direction="maximize")
+        StudyRecord(study).use({"seed": seed})
+        study.set_user_attr("extent", {"trainings": 20})
         self.controller = StudyController(
             study,
             cast(Problem, TableProblem(task.space, task.epochs)),
