@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.simulated import Trained
 from pipeline.problem.space import Float, Int, SearchSpace
 from regmix.errors import InputError, unknown
 from regmix.ranges import Value
@@ -127,27 +128,21 @@ class LCBenchTask:
     name: str
     noise: float = 0.0  # standard deviation of a look
     epochs: int = EPOCHS
+    eval_every: int = 1
+    trainings: int = 20
 
     @property
     def space(self) -> SearchSpace:
         """Return the space of all tasks."""
         return self.surrogate.space
 
-    def curve(self, params: Mapping[str, Value]) -> list[float]:
-        """Return validation accuracy in [0, 1] after each epoch, with the noise of each look.
-
-        A configuration has the same noise each time.
-        """
-        curve = self._curve(params)
-        if not self.noise:
-            return curve
+    def trained(self, params: Mapping[str, Value]) -> Trained:
+        """Return the training of a configuration, which has the same noise each time."""
+        true = self._curve(params)
         seed = int.from_bytes(repr(sorted(params.items())).encode()[-64:], "big")
-        noise = np.random.default_rng(seed).normal(0, self.noise, len(curve))
-        return [float(value) for value in np.clip(np.array(curve) + noise, 0, 1)]
-
-    def worth(self, params: Mapping[str, Value]) -> float:
-        """Return the accuracy after the last epoch, without noise."""
-        return self._curve(params)[-1]
+        noise = np.random.default_rng(seed).normal(0, self.noise, len(true))
+        seen = np.clip(np.array(true) + noise, 0, 1).tolist()
+        return Trained(seen, seen[-1], true[-1])
 
     def _curve(self, params: Mapping[str, Value]) -> list[float]:
         """Return the accuracy after each epoch, in one call of the surrogate."""

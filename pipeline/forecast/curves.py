@@ -47,28 +47,39 @@ class Curves:
     """A view of all trials that have a value, but for those that failed."""
 
     coordinates: Coordinates | None = None
+    epochs: int = 0  # of a full training
     known: dict[int, Curve] = field(default_factory=dict)  # by number of the trial
     count: int = 0  # of their values
-    epochs: int = 0  # of a full training
 
     def put(self, trial: FrozenTrial) -> None:
         """Take a trial."""
         before = self.known.pop(trial.number, None)
         self.count -= len(before.epochs) if before else 0
+        curve = self.curve(trial, before)
+        if curve is not None:
+            self.known[trial.number] = curve
+            self.count += len(curve.epochs)
+
+    def curve(self, trial: FrozenTrial, before: Curve | None = None) -> Curve | None:
+        """Return the curve of a trial; None where it has no value, or failed.
+
+        Args:
+            trial: the trial.
+            before: its curve as it was known, if at all.
+        """
         record = TrialRecord(trial)
         if not record.begun:
-            return
+            return None
         if self.coordinates is None:
             self.coordinates = Coordinates(dict(sorted(trial.distributions.items())))
             self.epochs = record.total_epochs
         pairs = sorted((e, v) for e, v in record.values.items() if math.isfinite(v))
         if not pairs or trial.state == TrialState.FAIL:
-            return
+            return None
         epochs, values = zip(*pairs, strict=True)
         shares = before.shares if before else self.coordinates.shares(trial.params)
         final, worst = record.final_robust, violates(record)
-        self.known[trial.number] = Curve(trial.number, shares, epochs, values, final, worst)
-        self.count += len(epochs)
+        return Curve(trial.number, shares, epochs, values, final, worst)
 
 
 def curves_of(study: Study) -> Curves:
@@ -124,11 +135,21 @@ class Seen:
     latest: Numbers
 
 
-def seen(known: Curves) -> Seen | None:
-    """Make looks of what is known of a study; None where that is less than two trials."""
-    if known.coordinates is None or len(known.known) < 2:
+def seen(known: Curves, reporting: FrozenTrial | None) -> Seen | None:
+    """Make looks of what is known of a study; None where that is less than two trials.
+
+    Args:
+        known: its curves.
+        reporting: a trial with an epoch that is not stored yet, if there is one.
+    """
+    each = dict(known.known)
+    if reporting is not None:
+        curve = known.curve(reporting, each.pop(reporting.number, None))
+        each |= {} if curve is None else {curve.number: curve}
+    if known.coordinates is None or len(each) < 2:
         return None
-    curves = _kept(list(known.known.values()))
+    number = None if reporting is None else reporting.number
+    curves = _kept([each[key] for key in sorted(each)], number)
     columns = _values(curves)
     latest = np.array([values[-1] for values in columns])
     chosen = _thinned(curves, latest, known.epochs)
@@ -143,13 +164,13 @@ def seen(known: Curves) -> Seen | None:
     )
 
 
-def _kept(curves: list[Curve]) -> list[Curve]:
+def _kept(curves: list[Curve], reporting: int | None) -> list[Curve]:
     """Return the curves that looks are made of: where there are too many, best and latest ones."""
     if len(curves) <= MOST // 2:
         return curves
     best = sorted(curves, key=lambda curve: -curve.values[-1])[: MOST // 4]
     late = sorted(curves, key=lambda curve: -curve.number)[: MOST // 4]
-    kept = {curve.number for curve in (*best, *late)}
+    kept = {curve.number for curve in (*best, *late)} | {reporting}
     return [curve for curve in curves if curve.number in kept]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from pipeline.forecast.coordinates import Numbers
 from pipeline.forecast.curves import Curves, Seen, curves_of, seen
@@ -110,7 +111,9 @@ class Forecast:
         return result
 
 
-def forecast(study: Study, random: tuple[int, ...]) -> Forecast | None:
+def forecast(
+    study: Study, random: tuple[int, ...], reporting: FrozenTrial | None = None
+) -> Forecast | None:
     """Return the model of a study's curves as they are now; None where there are too few.
 
     Its hyperparameters are stored in the study, and sought anew as values come: so what it says
@@ -119,9 +122,10 @@ def forecast(study: Study, random: tuple[int, ...]) -> Forecast | None:
     Args:
         study: the study.
         random: numbers that tell this decision from all others.
+        reporting: a trial with an epoch that is not stored yet, if the decision is over one.
     """
     curves, record = curves_of(study), StudyRecord(study)
-    found = seen(curves)
+    found = seen(curves, reporting)
     if found is None:
         return None
     known, count = record.hyperparameters

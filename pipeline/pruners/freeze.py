@@ -33,7 +33,7 @@ class Freeze:
         record, epoch = StudyRecord(study), trial.last_step
         if epoch not in self.rungs or progress(record) >= self.last:
             return None
-        found = forecast(study, (record.seed, trial.number, epoch))
+        found = forecast(study, (record.seed, trial.number, epoch), trial)
         if found is None:
             return None
         rivals = found.rivals(trial.number)
