@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.base.paths import ROOT
 from pipeline.problem import yaml_file
 from pipeline.problem.space import Choice, Float, Range, SearchSpace
-from regmix.config import TrainConfig, components_of, options_of
+from regmix.config import TASK, TrainConfig, components_of, options_of, own_options
 from regmix.errors import InputError, shown, unknown
 from regmix.fit import check_fit
 from regmix.ranges import Count, Value, check
@@ -24,12 +24,12 @@ RECIPES = SPACES / "recipes"
 
 @dataclass(frozen=True)
 class Recipe:
-    """A task: data, model, length and evaluation, and good starting values for each loss."""
+    """A task: data, model, length and evaluation, and starting values for each loss."""
 
     name: str
     trials: int  # of a study, unless the command line says otherwise
     values: Mapping[str, object]
-    losses: Mapping[str, Mapping[str, object]]  # loss -> starting values of its options
+    losses: Mapping[str, Mapping[str, object]]  # loss -> its starting values, see `_check_loss`
     source: str  # the file it was read from
 
     @classmethod
@@ -57,10 +57,15 @@ class Recipe:
 
 
 def _check_loss(path: Path, loss: str, own: Mapping[str, object]) -> None:
-    """Prove a recipe's values for a loss, also for one that this search does not use."""
+    """Prove a recipe's values for a loss, also for one that this search does not use.
+
+    Beside the loss's own options these may be settings of the trainer that come with the loss,
+    such as whether labels are smoothed; the task stays the same for all losses.
+    """
     if loss not in names("loss"):
         raise unknown(str(path), "loss", loss, names("loss"))
-    known = options("loss", loss)
+    settings = {name: option for name, option in own_options().items() if name not in TASK}
+    known = {**settings, **options("loss", loss)}
     for name, value in own.items():
         if name not in known:
             raise unknown(f"{path}: losses: {loss}", "option", name, known)

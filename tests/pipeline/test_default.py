@@ -13,15 +13,15 @@ from pipeline.study.ranking import ranked
 from tests.support.controllers import EPOCHS, controller_of, finish, study_at
 
 CASES = {
-    "below": ("alpha: {float: [2, 5]}", {"alpha": 2.0}, "alpha 1 -> 2"),
-    "above": ("alpha: {float: [0.1, 0.5]}", {"alpha": 0.5}, "alpha 1 -> 0.5"),
+    "below": ("alpha: {float: [6, 9]}", {"alpha": 6.0}, "alpha 5 -> 6"),
+    "above": ("alpha: {float: [0.1, 0.5]}", {"alpha": 0.5}, "alpha 5 -> 0.5"),
     "none": ("clip_norm: {float: [0.5, 5]}", {"clip_norm": 5.0}, "clip_norm none -> 5"),
     "no choice": ("batch_size: {choice: [64, 100]}", {"batch_size": 64}, "batch_size 32 -> 64"),
     "no word": ("schedule: {choice: [constant, linear]}", {"schedule": "constant"},
                 "schedule cosine -> constant"),
-    "whole": ("beta: {int: [0, 3]}", {"beta": 0}, "beta 0.3 -> 0"),
-    "two": ("alpha: {float: [2, 5]}\n  beta: {float: [0.1, 1]}\n  lr: {float: [1, 2]}",
-            {"alpha": 2.0, "beta": 0.3, "lr": 1.0}, "alpha 1 -> 2, lr 0.2 -> 1"),
+    "whole": ("weight_decay: {int: [0, 3]}", {"weight_decay": 0}, "weight_decay 0.0005 -> 0"),
+    "two": ("alpha: {float: [6, 9]}\n  beta: {float: [0.1, 1]}\n  lr: {float: [1, 2]}",
+            {"alpha": 6.0, "beta": 1.0, "lr": 1.0}, "alpha 5 -> 6, lr 0.2 -> 1"),
 }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def test_a_default_inside_of_the_space_is_the_default(tmp_path):
     record = searched(tmp_path, "alpha: {float: [0.1, 5]}\n  clip_norm: {choice: [null, 1]}")
     default = record.trial(0)
     assert default.origin == "default" and not default.moved
-    assert default.params == {"alpha": 1.0, "clip_norm": None}
+    assert default.params == {"alpha": 5.0, "clip_norm": None}
     text = told(record)
     assert "The recipe's default, trial 0, has 0.4" in text and "over the default" in text
     assert "nearest" not in text
@@ -77,5 +77,5 @@ def test_a_default_inside_of_the_space_is_the_default(tmp_path):
 def test_more_than_three_that_were_moved_are_counted(tmp_path):
     names = ("alpha", "beta", "gamma", "lr", "epsilon_ratio")
     record = searched(tmp_path, "\n  ".join(f"{name}: {{float: [3, 4]}}" for name in names))
-    assert record.trial(0).origin.endswith("gamma 0.3 -> 3, 2 more")
+    assert record.trial(0).origin.endswith("gamma 1 -> 3, 2 more")
     assert {trial.number for trial in ranked(record) if trial.is_default} == {0}

@@ -45,7 +45,7 @@ def test_trial_zero_is_the_recipes_default_and_runs_to_its_end(finished):
     runs, _ = finished
     trial = states(runs)[0]
     assert trial.state == "COMPLETE"
-    assert trial.params == {"alpha": 1.0, "beta": 0.3, "epsilon_ratio": 1.0}
+    assert trial.params == {"alpha": 5.0, "beta": 1.0, "epsilon_ratio": 1.0}
     assert TrainConfig.from_flat(trial.config).epochs == 4
 
 

@@ -45,6 +45,15 @@ def test_the_recipes_own_values_lie_inside_the_space(space, recipe):
         ),
         ("mse", "mse", {"mse_weight", "epsilon_ratio"}, {}),
         ("plain", "plain", {"epsilon_ratio", "true_class_mass"}, {}),
+        ("trades", "trades", {"trades_weight", "epsilon_ratio"}, {}),
+        ("mart", "mart", {"mart_weight", "epsilon_ratio"}, {}),
+        ("logit_pairing", "logit_pairing", {"pairing_weight", "epsilon_ratio"}, {}),
+        (
+            "dkl",
+            "dkl",
+            {"dkl_mse_weight", "dkl_ce_weight", "epsilon_ratio"},
+            {"mse_flow": "both"},
+        ),
     ],
 )
 def test_each_space_searches_what_it_is_named_after(space, loss, searched, fixed):

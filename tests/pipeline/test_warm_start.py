@@ -28,7 +28,7 @@ def test_files_follow_the_default_each_once_and_say_where_they_came_from(exporte
     enqueue(controller.record, wanted)  # the command typed again
     numbers = [controller.ask().number for _ in range(4)]
     asked = [controller.record.trial(number) for number in numbers]
-    default = {"alpha": 1.0, "beta": 0.3, "epsilon_ratio": 1.0}
+    default = {"alpha": 5.0, "beta": 1.0, "epsilon_ratio": 1.0}
     assert asked[0].params == default and asked[0].is_default
     origins = [trial.origin for trial in asked]
     given = [origin for origin in origins if origin.startswith("from ")]
