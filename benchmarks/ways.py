@@ -138,7 +138,7 @@ class Controlled:
         storage = FollowedStorage(optuna.storages.InMemoryStorage())
         study = optuna.create_study(storage=storage, direction="maximize")
         StudyRecord(study).use({"seed": seed})
-        study.set_user_attr("extent", {"trainings": task.trainings})
+        StudyRecord(study).set_extent({"epochs": task.trainings * task.epochs})
         self.controller = StudyController(
             study,
             cast(Problem, TableProblem(task.space, task.epochs)),

@@ -99,7 +99,9 @@ def _meanings() -> dict[str, str]:
     return {
         "--space": f"what is searched: {spaces}, or a YAML file (default: wamr)",
         "--recipe": f"the task: {recipes}, or a YAML file (default: cifar10 on CUDA, or digits)",
-        "--trials": "number of trials that the study shall have in all (default: the recipe's)",
+        "--trainings": "effort of the whole study in full trainings, however many trials share it "
+        "(default: the recipe's)",
+        "--trials": "number of trials of the whole study, at most (default: no limit)",
         "--budget": "time for the whole study, such as 90s, 30m or 2h (default: no limit)",
         "--seed": "seed of the sampler and of every trial (default: 0)",
         "--study": "name of the study (default: SPACE-RECIPE)",
@@ -137,6 +139,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
     samplers.check_name(args.sampler)
     pruners.build(args.pruner, epochs=1)
     seed = cli.number("--seed", args.seed, Seed)
+    trainings = cli.number("--trainings", args.trainings, Count | None)
     trials = cli.number("--trials", args.trials, Count | None)
     concurrency = cli.number("--concurrency", args.concurrency, Count | None)
     gpus_per_trial = cli.gpu_share(args.gpus_per_trial)
@@ -152,6 +155,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
         problem=problem,
         study=args.study or f"{problem.space.name}-{problem.recipe.name}",
         runs=view.runs,
+        trainings=trainings,
         trials=trials,
         budget=budget,
         seed=seed,
@@ -182,7 +186,7 @@ def _rules(args: argparse.Namespace) -> Rules:
         raise InputError("command line: --sampler cmaes seeks one objective; choose tpe or gp")
     if args.deterministic and args.budget:
         raise InputError(
-            "command line: --deterministic can't end by the clock; replace --budget by --trials"
+            "command line: --deterministic can't end by the clock; replace --budget by --trainings"
         )
     return Rules(
         args.objective,

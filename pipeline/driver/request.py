@@ -47,7 +47,8 @@ class SearchRequest:
     problem: recipe, space and overrides.
     study: name of the study.
     runs: folder of studies, databases and artifacts.
-    trials: number of trials that the study shall have.
+    trainings: effort of the study, in full trainings.
+    trials: number of trials that the study shall have, at most.
     budget: time for the whole study, seconds.
     seed: seed of the sampler and of every trial.
     concurrency: number of trials at once.
@@ -71,6 +72,7 @@ class SearchRequest:
     problem: SearchProblem
     study: str
     runs: Path
+    trainings: int | None
     trials: int | None
     budget: float | None
     seed: int

@@ -28,6 +28,7 @@ from pipeline.report.formatting import console, duration
 from pipeline.report.live import LiveView
 from pipeline.study import failures
 from pipeline.study.controller import OUT_OF_TIME, StudyController
+from pipeline.study.effort import effort_of
 from pipeline.study.ranking import candidates, count_states
 from pipeline.study.result_order import Arrival, Lockstep
 from pipeline.study.retention import Retention
@@ -123,7 +124,9 @@ def execute(
     space, total = tuple(controller.problem.space.ranges), controller.queue.total
     try:
         with (
-            LiveView(study, space, total, controller.budget, console()) as live,
+            LiveView(
+                study, space, total, controller.budget, console(), controller.trainings
+            ) as live,
             controller.heartbeat or contextlib.nullcontext(),
         ):
             order = (
@@ -185,16 +188,29 @@ def complete(request: SearchRequest, controller: StudyController) -> int:
     if not controller.has_time:
         controller.close_unfinished()
     _show(request, controller)
-    study, budget = controller.record, controller.budget
-    more = f"--trials {round(2.5 * len(study.trials()))}"
-    if budget.limited:
-        more = f"--budget {math.ceil(2 * max(budget.budget, budget.seconds) / 60)}m"
+    study = controller.record
     if not controller.hopeless:
-        print(f"\n{request.study} is complete; to extend it, add {more} to the command", flush=True)
+        print(
+            f"\n{request.study} is complete; to extend it, add {_more(controller)} to the command",
+            flush=True,
+        )
     status = "FAILED" if controller.failing else "FINISHED"
     tracker = request.view.tracker(study, shared=controller.heartbeat is not None, thorough=True)
     publish(tracker, study, status, request.view)
     return _end(controller)
+
+
+def _more(controller: StudyController) -> str:
+    """Return the options by which a complete study is extended: twice what has ended it."""
+    budget, trainings, total = controller.budget, controller.trainings, controller.queue.total
+    more: dict[str, object] = {}
+    if not controller.has_effort and trainings is not None:
+        more["--trainings"] = 2 * trainings.count
+    if total is not None and len(controller.record.trials()) >= total:
+        more["--trials"] = 2 * total
+    if budget.limited and (not more or not controller.has_time):
+        more["--budget"] = f"{math.ceil(2 * max(budget.budget, budget.seconds) / 60)}m"
+    return " ".join(given(more))
 
 
 def _end(controller: StudyController) -> int:
@@ -233,6 +249,9 @@ def _show(request: SearchRequest, controller: StudyController) -> None:
             command("evaluate.py", first, *plugins),
         ]
     leaderboard.show(console(), controller.record, commands)
+    if controller.trainings is not None:
+        trained = effort_of(controller.study).trained
+        print(f"\neffort: {controller.trainings.in_words(trained)}")
     if controller.budget.limited:
         print(_budget_in_words(controller))
 

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pipeline.study import failures, warm_start
 from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.contracts import SamplerFactory
 from pipeline.study.controller import StudyController
+from pipeline.study.effort import Trainings
 from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.queue import SampledQueue
 from pipeline.study.records import StudyRecord
@@ -121,7 +123,7 @@ def run_study(request: SearchRequest) -> int:
 
 def _done(begun: _Begun) -> bool:
     controller = begun.controller
-    over = controller.queue.empty() or controller.hopeless or not controller.has_time
+    over = controller.queue.empty() or controller.hopeless or not controller.has_room
     return over and not controller.shared
 
 
@@ -225,35 +227,43 @@ def _say_changes(study: StudyRecord, request: SearchRequest) -> None:
 
 def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
     """Build the controller; what an earlier session asked for holds until it is asked anew."""
-    extent = study.set_extent(request.trials, request.budget)
-    problem, budget = request.problem, extent.get("budget", float("inf"))
-    config = problem.config({})
+    extent, config = _extent(request, study), request.problem.config({})
+    trials, trainings = extent.get("trials"), extent.get("trainings")
     known = Pace.of(one for trial in study.trials()[-_RECENT:] for one in trial.epochs.values())
     return StudyController(
         study.study,
-        problem,
+        request.problem,
         pruners.build(_pruner(request), config.epochs, config.eval_every),
         _sampler(request),
-        SampledQueue(study.study, _total(request, extent.get("trials"), "budget" in extent)),
-        TimeBudget(budget, study.seconds, session.PROCESS_START, known),
+        SampledQueue(study.study, None if trials is None else int(trials)),
+        TimeBudget(extent.get("budget", inf), study.seconds, session.PROCESS_START, known),
+        None if trainings is None else Trainings(int(trainings), config.epochs),
         control_every=request.control_every,
         min_clean=request.rules.min_clean,
         heartbeat=_heartbeat(request, study),
     )
 
 
+def _extent(request: SearchRequest, study: StudyRecord) -> Mapping[str, float]:
+    """Store what the study may use, and return it: what was typed, else what the recipe says.
+
+    The grid is a limit too, unless a number of trials was typed.
+    """
+    typed = {"trainings": request.trainings, "trials": request.trials, "budget": request.budget}
+    limits = dict(study.ask_for(typed))
+    if request.sampler == "grid":
+        size = 1 + grid_of(request.problem.space.ranges, request.seed).size
+        limits = {"trials": size, **limits}
+    limits = limits or {"trainings": request.problem.recipe.trainings}
+    if "trainings" in limits:
+        limits["epochs"] = limits["trainings"] * request.problem.config({}).epochs
+    study.set_extent(limits)
+    return limits
+
+
 def _sampler(request: SearchRequest) -> SamplerFactory:
     space, front = request.problem.space, request.rules.front
     return samplers.factory(request.sampler, request.seed, space, front=front)
-
-
-def _total(request: SearchRequest, trials: float | None, timed: bool) -> int | None:
-    """Return the number of trials; None where time alone ends the study."""
-    if trials is not None:
-        return int(trials)
-    if request.sampler == "grid":
-        return 1 + grid_of(request.problem.space.ranges, request.seed).size
-    return None if timed else request.problem.recipe.trials
 
 
 def _heartbeat(request: SearchRequest, study: StudyRecord) -> Heartbeat | None:

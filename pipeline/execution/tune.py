@@ -34,7 +34,6 @@ from pipeline.execution.places import Places, PlacesListener
 from pipeline.problem.environment import CODE_DIGEST
 from pipeline.study.controller import DIED, RETRIES, StudyController, TrialListener
 from pipeline.study.events import EpochResult, TrialOutcome
-from pipeline.study.ranking import count_states
 from pipeline.study.result_order import ResultOrder
 from pipeline.study.retention import Retention
 from regmix.errors import InputError
@@ -123,14 +122,10 @@ class TuneSession:
     def _wanted(self) -> int:
         """Return how many trials could run now, at most, if there were room."""
         controller, running = self.controller, len(self._numbers)
-        if controller.hopeless or not controller.has_time or controller.queue.empty():
+        if controller.hopeless or not controller.has_room or controller.queue.empty():
             return running
-        total = controller.queue.total
-        if total is None:
-            return self.most
-        states = count_states(controller.record)
-        missing = states["WAITING"] + total - sum(states.values())
-        return min(self.most, running + max(1, missing))
+        left = controller.to_begin
+        return self.most if left is None else min(self.most, running + max(1, left))
 
     @property
     def done(self) -> bool:

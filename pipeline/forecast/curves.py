@@ -111,6 +111,10 @@ class Scale:
         """Return values on this scale; what lies at the ceiling or above has no place there."""
         return (-np.log(self.ceiling - values) - self.mean) / self.deviation
 
+    def value(self, heights: Numbers) -> Numbers:
+        """Return the values at places of this scale; all lie below the ceiling."""
+        return self.ceiling - np.exp(-(self.mean + heights * self.deviation))
+
     def target(self, value: float) -> float:
         """Return the place of a value that may lie above the ceiling.
 

@@ -5,19 +5,18 @@ are drawn, and whoever is likeliest to exceed the target after so many more epoc
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from pipeline.forecast.coordinates import Numbers
-from pipeline.forecast.curves import Curves, Seen, curves_of, seen
+from pipeline.forecast.coordinates import Coordinates, Numbers
+from pipeline.forecast.curves import Seen, curves_of, seen
 from pipeline.forecast.gaussian_process import Hyperparameters, Process, improved
+from pipeline.forecast.single_thread import single_thread
 from pipeline.study.records import StudyRecord
-
-GUARD = 16
-"""First trials, which are random and stopped by halving: before that the model knows too little."""
 
 RANDOM, NEAR, PARENTS = 120, 80, 8
 """New configurations that are looked at: random ones, and small changes of the best trials."""
@@ -25,6 +24,7 @@ RANDOM, NEAR, PARENTS = 120, 80, 8
 _FIRST, _STEPS = 60, 12  # random steps of the hyperparameters, when they are first sought and later
 _MORE = 0.1  # share of new values after which they are sought again
 _HIGHEST = 1.0  # of an accuracy
+_QUANTILES = 64  # of a final value, over which its gain is averaged
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Goal:
 
     @classmethod
     def drawn(cls, generator: np.random.Generator, epochs: int, best: float) -> "Goal":
-        """Draw it; targets close to the best and far above are equally likely by their order."""
+        """Draw it: any horizon, and a target above the best by any order of magnitude."""
         above = 10 ** generator.uniform(-4, -1) * max(_HIGHEST - best, 0.0)
         return cls(int(generator.integers(1, epochs + 1)), best + above)
 
@@ -59,56 +59,102 @@ class Rivals:
         return int((self.new > self.own).sum())
 
 
+@dataclass(frozen=True)
 class Forecast:
-    """The model of a study's curves at one moment."""
+    """The model of a study's curves at one moment, for one decision.
 
-    def __init__(
-        self, curves: Curves, found: Seen, process: Process, epochs: int, random: list[int]
-    ) -> None:
-        """Take the model, and the seeds of the chance that decisions are made by."""
-        assert curves.coordinates is not None, "there are curves"
-        self.coordinates, self._seen, self._process = curves.coordinates, found, process
-        self._epochs, self._generator = epochs, np.random.default_rng(random)
+    coordinates: space of the study.
+    epochs: number of epochs of a full training.
+    seen: what the model was given.
+    process: the model.
+    random: numbers that tell this decision from all others, from which its chance follows.
+    """
+
+    coordinates: Coordinates
+    epochs: int
+    seen: Seen
+    process: Process
+    random: tuple[int, ...]
 
     def rivals(self, number: int) -> Rivals:
-        """Hold a running trial against new configurations."""
-        goal, new = self._new()
-        numbers = [curve.number for curve in self._seen.curves]
-        own = numbers.index(number)
-        last = self._seen.curves[own].epochs[-1]
-        end = np.log([float(min(last + goal.horizon, self._epochs))])
-        score = self._score(goal, self._points(self._seen.curves[own].shares[None]), end, own)
-        return Rivals(goal, float(score[0]), self._scores(goal, new))
+        """Hold a running trial against new configurations.
 
-    def next(self) -> Numbers:
-        """Return (parameters,) shares of the new configuration that promises most."""
-        goal, new = self._new()
-        best: Numbers = new[int(np.argmax(self._scores(goal, new)))]
+        Args:
+            number: number of the trial, which has a value.
+        """
+        goal, new = self._drawn()
+        own = [curve.number for curve in self.seen.curves].index(number)
+        curve = self.seen.curves[own]
+        end = min(curve.epochs[-1] + goal.horizon, self.epochs)
+        with single_thread():
+            score = self._scores(goal, curve.shares[None], end, own)
+            return Rivals(goal, float(score[0]), self._scores(goal, new, goal.horizon))
+
+    def most_promising(self) -> Numbers:
+        """Return (parameters,) shares of the new configuration that is likeliest to succeed."""
+        goal, new = self._drawn()
+        with single_thread():
+            best: Numbers = new[int(np.argmax(self._scores(goal, new, goal.horizon)))]
         return best
 
-    def _new(self) -> tuple[Goal, Numbers]:
-        generator = self._generator
-        goal = Goal.drawn(generator, self._epochs, self._seen.scale.best)
-        order = np.argsort(-self._seen.latest, kind="stable")[:PARENTS]
-        parents = np.stack([self._seen.curves[place].shares for place in order])
-        new = (
-            self.coordinates.random(generator, RANDOM),
-            self.coordinates.near(generator, parents, NEAR),
-        )
-        return goal, np.concatenate(new)
+    def expected_gain(self, trainings: int) -> float:
+        """Return what so many full trainings are expected to gain over the best, at most.
 
-    def _scores(self, goal: Goal, new: Numbers) -> Numbers:
-        ends = np.full(len(new), math.log(min(goal.horizon, self._epochs)))
-        return self._score(goal, self._points(new), ends, None)
+        Each is a configuration of its own among those that are proposed, and gains its expected
+        improvement (Jones et al., 1998) on the highest mean among trials that reached their end;
+        that two of them may gain the same is left out, so the sum is an upper limit.
 
-    def _points(self, shares: Numbers) -> Numbers:
-        return self.coordinates.points(shares)
+        Args:
+            trainings: number of trainings.
+        """
+        _, new = self._drawn()
+        points = self.seen.looks.points
+        ended = [
+            place for place, curve in enumerate(self.seen.curves) if curve.epochs[-1] == self.epochs
+        ]
+        with single_thread():
+            known = [self._at_end(points[place][None], place)[0][0] for place in ended]
+            mean, deviation = self._at_end(self.coordinates.points(new), None)
+        scale = self.seen.scale
+        best = scale.value(np.array([max(known, default=-math.inf)]))[0]
+        gains = np.zeros(len(new))
+        for normal in _quantiles():
+            gains += np.maximum(scale.value(mean + normal * deviation) - best, 0.0)
+        return float(np.sort(gains / _QUANTILES)[-trainings:].sum())
 
-    def _score(self, goal: Goal, points: Numbers, ends: Numbers, own: int | None) -> Numbers:
-        """Return by how many deviations the means exceed the target: the order of probabilities."""
-        mean, deviation = self._process.predict(points, ends, own)
-        result: Numbers = (mean - self._seen.scale.target(goal.target)) / deviation
+    def _at_end(self, points: Numbers, own: int | None) -> tuple[Numbers, Numbers]:
+        return self.process.predict(points, np.full(len(points), math.log(self.epochs)), own)
+
+    def _drawn(self) -> tuple[Goal, Numbers]:
+        """Return a goal, and (n, parameters) shares of new configurations."""
+        generator = np.random.default_rng(list(self.random))
+        goal = Goal.drawn(generator, self.epochs, self.seen.scale.best)
+        order = np.argsort(-self.seen.latest, kind="stable")[:PARENTS]
+        parents = np.stack([self.seen.curves[place].shares for place in order])
+        random = self.coordinates.random(generator, RANDOM)
+        return goal, np.concatenate([random, self.coordinates.near(generator, parents, NEAR)])
+
+    def _scores(self, goal: Goal, shares: Numbers, epoch: int, own: int | None = None) -> Numbers:
+        """Return by how many deviations means exceed the target: the order of probabilities.
+
+        Args:
+            goal: the goal.
+            shares: (n, parameters) shares.
+            epoch: epoch that they will have reached.
+            own: place of the trial that they are of; None for new ones.
+        """
+        points = self.coordinates.points(shares)
+        mean, deviation = self.process.predict(points, np.full(len(points), math.log(epoch)), own)
+        result: Numbers = (mean - self.seen.scale.target(goal.target)) / deviation
         return result
+
+
+def _quantiles() -> Sequence[float]:
+    """Return quantiles of the normal distribution, in the middle of equal shares."""
+    from scipy.special import ndtri
+
+    found: list[float] = ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES).tolist()
+    return found
 
 
 def forecast(
@@ -126,15 +172,16 @@ def forecast(
     """
     curves, record = curves_of(study), StudyRecord(study)
     found = seen(curves, reporting)
-    if found is None:
+    if found is None or curves.coordinates is None:
         return None
     known, count = record.hyperparameters
-    parameters = int(found.looks.owners[-1]) + 1
-    if count == 0 or curves.count >= count * (1 + _MORE):
-        before = Hyperparameters(known) if count else Hyperparameters.prior(parameters)
-        generator = np.random.default_rng([curves.count, *random])
-        better = improved(found.looks, before, generator, _STEPS if count else _FIRST)
-        known = better.values
-        record.set_hyperparameters(known, curves.count)
-    process = Process(found.looks, Hyperparameters(known))
-    return Forecast(curves, found, process, curves.epochs, list(random))
+    with single_thread():
+        if not count or curves.count >= count * (1 + _MORE):
+            parameters = len(curves.coordinates.distributions)
+            before = Hyperparameters(known) if count else Hyperparameters.prior(parameters)
+            generator = np.random.default_rng([curves.count, *random])
+            steps = _STEPS if count else _FIRST
+            known = improved(found.looks, before, generator, steps).values
+            record.set_hyperparameters(known, curves.count)
+        process = Process(found.looks, Hyperparameters(known))
+    return Forecast(curves.coordinates, curves.epochs, found, process, random)

@@ -27,20 +27,25 @@ class Recipe:
     """A task: data, model, length and evaluation, and starting values for each loss."""
 
     name: str
-    trials: int  # of a study, unless the command line says otherwise
+    trainings: int  # effort of a study, unless the command line says otherwise
     values: Mapping[str, object]
     losses: Mapping[str, Mapping[str, object]]  # loss -> its starting values, see `_check_loss`
     source: str  # the file it was read from
 
     @classmethod
     def from_yaml(cls, path: Path) -> "Recipe":
-        """Read `trials`, `losses` and flat configuration values.
+        """Read `trainings`, `losses` and flat configuration values.
 
         Raises:
             InputError: for what `yaml_file.read` refuses, or a malformed key.
         """
         values = yaml_file.read(path)
-        losses, trials = values.pop("losses", {}), values.pop("trials", 24)
+        losses, trainings = values.pop("losses", {}), values.pop("trainings", 24)
+        if "trials" in values:
+            raise InputError(
+                f"{path}: trials is no key of a recipe any more, but is {shown(values['trials'])} "
+                "here; write trainings, the effort of a study in full trainings"
+            )
         if "loss" in values:
             raise InputError(
                 f"{path}: loss is decided by the space, but is {shown(values['loss'])} here; leave "
@@ -52,7 +57,7 @@ class Recipe:
             )
         for loss, own in losses.items():
             _check_loss(path, loss, own)
-        count = check(str(path), "trials", trials, Count)
+        count = check(str(path), "trainings", trainings, Count)
         return cls(path.stem, count, values, losses, str(path))
 
 

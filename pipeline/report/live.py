@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pipeline.report.formatting import duration, is_redrawn, trial_cells
 from pipeline.study.budget import TimeBudget
+from pipeline.study.effort import Trainings
 from pipeline.study.ranking import violates
 from pipeline.study.records import StudyRecord, TrialRecord
 
@@ -28,20 +29,25 @@ class LiveView:
         total: int | None,
         budget: TimeBudget,
         console: Console,
+        trainings: Trainings | None = None,
     ) -> None:
         """Prepare; nothing is shown before the context is entered.
 
         Args:
             study: the study.
             names: names of the searched parameters.
-            total: number of trials that the study shall have; None where time alone ends it.
+            total: number of trials that the study shall have at most; None for no limit.
             budget: the time that the study may take.
             console: the console that it is shown on.
+            trainings: the effort that the study may take; None for no limit.
         """
         self._study, self._names, self._total, self._budget = study, names, total, budget
         self._redrawn, self._lock = is_redrawn(console), threading.Lock()
         self._going: dict[int, TrialRecord] = {}  # those that have not ended, by number
         self._ended = set[int]()
+        self._trainings = trainings
+        self._epochs = dict[int, int]()  # that each trial has trained
+        self._trained = self._trained_before = 0  # epochs of all trials; those of earlier sessions
         self._best: TrialRecord | None = None
         self._begun = time.monotonic()
         self._ended_here = 0
@@ -57,6 +63,7 @@ class LiveView:
     def __enter__(self) -> Self:
         for trial in self._study.trials():
             self._take(trial)
+        self._trained_before = self._trained
         if self._redrawn:
             self._live.start()
         return self
@@ -80,6 +87,9 @@ class LiveView:
 
     def _take(self, trial: TrialRecord) -> None:
         """Count a trial; one that has ended does not change any more."""
+        epochs = trial.last_epoch
+        self._trained += epochs - self._epochs.get(trial.number, 0)
+        self._epochs[trial.number] = epochs
         if not trial.ended:
             self._going[trial.number] = trial
             return
@@ -107,22 +117,30 @@ class LiveView:
     def _headline(self) -> str:
         with self._lock:
             states = [trial.state for trial in self._going.values()]
-            ended, best = len(self._ended), self._best
+            ended, best, trained = len(self._ended), self._best, self._trained
         shown = f"best {best.final_robust:.3f} (trial {best.number})" if best else "no best yet"
         total = "" if self._total is None else f" of {self._total}"
-        return f"{ended}{total} trials ended, {shown}, {self._time_left(ended, states)}"
+        words = [f"{ended}{total} trials ended", shown, self._time_left(ended, states, trained)]
+        if self._trainings is not None:
+            words.insert(1, self._trainings.in_words(trained))
+        return ", ".join(words)
 
-    def _time_left(self, ended: int, states: list[str]) -> str:
+    def _time_left(self, ended: int, states: list[str], trained: int) -> str:
         left = self._budget.budget - self._budget.seconds
         if not self._ended_here:
             most = "" if left == float("inf") else f", at most {duration(max(0.0, left))}"
             return f"time left not known yet{most}"
-        if self._total is None:
-            return f"about {duration(max(0.0, left))} left"
-        to_begin = max(0, self._total - ended - len(states))
-        missing = to_begin + states.count("WAITING") + states.count("RUNNING") / 2
-        guess = (time.monotonic() - self._begun) / self._ended_here * missing
-        return f"about {duration(max(0.0, min(guess, left)))} left"
+        guesses, passed = [left], time.monotonic() - self._begun
+        if self._total is not None:
+            to_begin = max(0, self._total - ended - len(states))
+            missing = to_begin + states.count("WAITING") + states.count("RUNNING") / 2
+            guesses.append(passed / self._ended_here * missing)
+        here = trained - self._trained_before
+        if self._trainings is not None and here:
+            guesses.append(passed / here * (self._trainings.most - trained))
+        if min(guesses) == float("inf"):
+            return "time left not known yet"
+        return f"about {duration(max(0.0, min(guesses)))} left"
 
     def table(self) -> Group:
         """Return the headline and a row for each running trial."""

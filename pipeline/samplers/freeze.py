@@ -1,4 +1,4 @@
-"""The configuration that the model of all curves finds most promising."""
+"""The configuration that the model of all learning curves finds most promising."""
 
 from typing import Any
 
@@ -8,35 +8,39 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from pipeline.forecast.curves import curves_of
-from pipeline.forecast.decision import GUARD, forecast
+from pipeline.forecast.decision import forecast
+from pipeline.forecast.guard import GUARD, first_trials
 from pipeline.samplers import SamplerContext
+from pipeline.study.records import StudyRecord
 
 
 class FreezeSampler(BaseSampler):
-    """Draws the parameters of one trial together."""
+    """Draws the parameters of one trial: the first ones at random, then all together."""
 
-    def __init__(self, seed: int, guard: int) -> None:
-        self._seed, self._guard = seed, guard
+    def __init__(self, seed: int) -> None:
+        """Prepare for one trial."""
+        self._seed = seed
         self._random = RandomSampler(seed=seed)
 
     def reseed_rng(self) -> None:
+        """Seed anew."""
         self._random.reseed_rng()
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        curves = curves_of(study)
-        if trial.number < self._guard or curves.coordinates is None:
+        """Return all parameters, where the model draws them."""
+        coordinates = curves_of(study).coordinates
+        if coordinates is None or trial.number < first_trials(StudyRecord(study), GUARD):
             return {}
-        return dict(curves.coordinates.distributions)
+        return dict(coordinates.distributions)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        if not search_space:
-            return {}
-        found = forecast(study, (self._seed, trial.number, 0))
-        return {} if found is None else found.coordinates.params(found.next())
+        """Return the most promising configuration; nothing where too little is known."""
+        found = forecast(study, (self._seed, trial.number)) if search_space else None
+        return {} if found is None else found.coordinates.params(found.most_promising())
 
     def sample_independent(
         self,
@@ -45,8 +49,10 @@ class FreezeSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:  # noqa: ANN401
+        """Draw one parameter at random."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
 
 def freeze(context: SamplerContext) -> BaseSampler:
-    return FreezeSampler(context.seed, GUARD)
+    """Build it for one trial; its stops are those of the pruner of this name."""
+    return FreezeSampler(context.seed)

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from pipeline.study import optuna_private
 from pipeline.study.budget import TimeBudget
 from pipeline.study.contracts import Problem, Pruner, Queue, SamplerFactory
+from pipeline.study.effort import Trainings, effort_of
 from pipeline.study.events import EpochResult, TrialOutcome, TrialRequest
 from pipeline.study.followed_storage import index_of, moment
 from pipeline.study.heartbeat import Heartbeat
@@ -60,6 +61,7 @@ class StudyController:
     sampler: factory of each trial's sampler.
     queue: rule for which trials are still to come.
     budget: time that the study may take.
+    trainings: effort that the study may take; None for no limit.
     control_every: distance between two control trials, which the pruner does not stop by rank,
         so that its mistakes are seen; 0 for none.
     min_clean: clean accuracy below which a complete trial violates a constraint; None for none.
@@ -72,6 +74,7 @@ class StudyController:
     sampler: SamplerFactory
     queue: Queue
     budget: TimeBudget = field(default_factory=TimeBudget)
+    trainings: Trainings | None = None
     control_every: int = 0
     min_clean: float | None = None
     heartbeat: Heartbeat | None = None
@@ -111,9 +114,42 @@ class StudyController:
         return [TrialRecord(index.trials[number]) for number in index.numbers(state)]
 
     @property
+    def has_room(self) -> bool:
+        """Whether the trial that is next can end in the time and the effort that are left."""
+        return self.has_time and self.has_effort
+
+    @property
     def has_time(self) -> bool:
         """Whether the trial that is next can end by the budget: a shorter rest is left unused."""
         return not self.budget.limited or self.budget.fits(self.epochs_of_next)
+
+    @property
+    def has_effort(self) -> bool:
+        """Whether the epochs of the trial that is next fit beside what others may still need.
+
+        What was begun has its epochs already; so no study trains more than it may.
+        """
+        if self.trainings is None:
+            return True
+        first = next(iter(self._in(TrialState.WAITING)), None)
+        return (first is not None and first.begun) or self.free_trainings >= 1
+
+    @property
+    def free_trainings(self) -> int:
+        """Number of full trainings that fit beside what was trained and may still be needed."""
+        assert self.trainings is not None, "there is a limit"
+        epochs = self.trainings.epochs
+        return (self.trainings.most - effort_of(self.study).taken(epochs)) // epochs
+
+    @property
+    def to_begin(self) -> int | None:
+        """Number of trials that may be handed out yet, at most; None where nothing limits it."""
+        waiting, limits = self._in(TrialState.WAITING), list[int]()
+        if self.queue.total is not None:
+            limits.append(len(waiting) + max(0, self.queue.total - len(index_of(self.study))))
+        if self.trainings is not None:
+            limits.append(sum(trial.begun for trial in waiting) + max(0, self.free_trainings))
+        return min(limits, default=None)
 
     @property
     def epochs_of_next(self) -> int:
@@ -185,15 +221,17 @@ class StudyController:
         """Return the next trial, or None where there is none to begin or to continue now."""
         with moment(self.study):
             self.queue.refill()
-            if self.hopeless or not self.has_time:
+            if self.hopeless or not self.has_room:
                 return None
             if self.queue.empty():
                 self._take_over()
                 return None
-            return self._begin()
+            live = self._claim()
+        with moment(self.study):  # what another driver began meanwhile is seen
+            return self._begin(live) if self._is_ours(live) else None
 
-    def _begin(self) -> TrialRequest | None:
-        """Begin what waits, the first that came before all, else a new trial."""
+    def _claim(self) -> Trial:
+        """Take what waits, the first that came before all, else a new trial."""
         index = index_of(self.study)
         waiting = index.numbers(TrialState.WAITING)
         # Optuna hands out what waits, else a new trial under the next number
@@ -202,13 +240,36 @@ class StudyController:
         self._live[live.number] = live
         if self.heartbeat is not None:
             self.heartbeat.adopt(live.number)
-            if self.queue.total is not None and live.number >= self.queue.total:
-                self.tell(live.number, TrialOutcome("FAIL", "another driver began the last trial"))
-                return None
+        return live
+
+    def _is_ours(self, live: Trial) -> bool:
+        """Give a trial up that another driver has left no room for; return whether it is kept.
+
+        Each driver takes a trial first and looks then, so of two that took the last room one sees
+        the other. What may be begun later waits; of two that were taken at once the later ends.
+        """
+        if self.heartbeat is None:
+            return True
+        number, frozen = live.number, self.record.trial(live.number).frozen
+        total, begun = self.queue.total, self.record.trial(number).begun
+        late = total is not None and number >= total
+        crowded = not begun and self.trainings is not None and self.free_trainings < 0
+        if late or (crowded and number > min(effort_of(self.study).blank)):
+            self.tell(number, TrialOutcome("FAIL", "another driver began the last trial"))
+        elif crowded:
+            self._put_back(frozen)
+        return not (late or crowded)
+
+    def _begin(self, live: Trial) -> TrialRequest:
+        """Choose a trial's parameters, and store the run that they mean."""
         config = self.problem.config(self.problem.space.suggest(live))
         TrialWriter(live).config(config.flat())
         self._changed[live.number] = None
         return TrialRequest(live.number, config, self.record.trial(live.number).last_epoch)
+
+    def note_start(self, number: int, time: int) -> None:
+        """Store when a trial began on the imagined machine of `--deterministic`."""
+        TrialWriter(self._live[number]).start(time)
 
     def _take_over(self) -> None:
         """Look for trials of dead drivers, once in a beat."""

@@ -10,6 +10,7 @@ Nobody else reads or writes a user attribute. The attributes of a trial, and who
     would_prune    reason of a stop that a control trial ignored  StudyController.report
     outcome        epoch, state and reason of its end             StudyController.report, tell
     retries        reasons for which it was tried again           StudyController.retry, try_again
+    start          when it began on the machine of --deterministic  Lockstep
 
 and of a study:
 
@@ -21,7 +22,8 @@ and of a study:
     checkpoints    URL of the object store, if any                hold
     plugins        digests of the plug-ins that it uses           hold
     versions       versions with which it was begun               begin_study
-    extent         trials and seconds that were asked for         set_extent
+    asked          limits that were typed: trainings, trials, s   ask_for
+    extent         limits that hold: these, or the default        set_extent
     seconds        seconds that it took, over all sessions        StudyController.report, tell
     methods        sampler, pruner and their numbers, as changed  use
     forecast       hyperparameters of the curves' model, and the
@@ -52,7 +54,7 @@ from regmix.evaluation.results import FinalEvaluation
 from regmix.ranges import Value
 from regmix.training.metrics import EpochMetrics
 
-FORMAT = 4
+FORMAT = 5
 """Number of the format; version 0.1.0 had none. Increase it when an attribute changes."""
 
 DEFAULT = "default"
@@ -233,6 +235,12 @@ class TrialRecord:
         return any(reason.startswith(BY_HAND) for reason in self.retries)
 
     @property
+    def start(self) -> int | None:
+        """When it began on the imagined machine of `Lockstep`; None where that is not stored."""
+        found = self.frozen.user_attrs.get("start")
+        return None if found is None else int(found)
+
+    @property
     def computed_on(self) -> "tuple[ComputedOn, ...]":
         """Where its epochs were computed: one entry, or more where that changed on the way."""
         return tuple(ComputedOn(**place) for place in self.frozen.user_attrs.get("computed_on", []))
@@ -261,7 +269,7 @@ class TrialRecord:
         assert isinstance(self.frozen.user_attrs.get("config", {}), Mapping), "no configuration"
         if self.state == "COMPLETE":
             assert self.final.count >= self.final.hits >= 0, "no evaluation"
-        str((self.outcome, self.moved, self.retries, self.computed_on, self.origin))
+        str((self.outcome, self.moved, self.retries, self.computed_on, self.origin, self.start))
 
     def copy(self) -> "TrialRecord":
         """Return a copy that stays as it is, for whoever reads it in another thread.
@@ -318,6 +326,10 @@ class TrialWriter:
     def outcome(self, epoch: int, outcome: TrialOutcome) -> None:
         """Store how the trial ends with an epoch."""
         self.live.set_user_attr("outcome", {"epoch": epoch, **asdict(outcome)})
+
+    def start(self, time: int) -> None:
+        """Store when the trial began on the imagined machine of `Lockstep`."""
+        self.live.set_user_attr("start", time)
 
     def would_prune(self, reason: str) -> None:
         """Store why a control trial would have been stopped."""
@@ -399,7 +411,8 @@ class StudyRecord:
 
     @property
     def extent(self) -> Mapping[str, float]:
-        """Number of `trials` and seconds of `budget` that the study shall have, if any."""
+        """What its trials may use, if that is limited: `trainings` and all the `epochs` of these,
+        number of `trials`, seconds of `budget`."""
         return self._mapping("extent")
 
     @property
@@ -504,17 +517,25 @@ class StudyRecord:
                 "change, or choose a new name by --study"
             )
 
-    def set_extent(self, trials: int | None, budget: float | None) -> Mapping[str, float]:
-        """Store the number of trials and the budget; None keeps the stored one.
+    def ask_for(self, typed: Mapping[str, float | None]) -> Mapping[str, float]:
+        """Store limits that were typed; those that are None stay as they were stored.
+
+        Args:
+            typed: `trainings`, `trials` and seconds of `budget`.
 
         Returns:
-            the extent that holds now.
+            all that were ever typed, as they are now.
         """
-        asked = {"trials": trials, "budget": budget}
-        extent = {**self.extent, **{name: value for name, value in asked.items() if value}}
-        if extent != self.extent:
-            self.study.set_user_attr("extent", extent)
-        return extent
+        known = self._mapping("asked")
+        asked = {**known, **{name: value for name, value in typed.items() if value is not None}}
+        if asked != known:
+            self.study.set_user_attr("asked", asked)
+        return asked
+
+    def set_extent(self, limits: Mapping[str, float]) -> None:
+        """Store what its trials may use, see `extent`."""
+        if limits != self.extent:
+            self.study.set_user_attr("extent", dict(limits))
 
     @property
     def methods(self) -> Sequence[Mapping[str, Any]]:

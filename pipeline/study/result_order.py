@@ -1,6 +1,5 @@
 """In which order results reach the study: as they arrive, or as on a machine without chance."""
 
-import heapq
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,14 +67,14 @@ class Lockstep:
 
     controller: StudyController
     workers: int
+    _now: int = 0  # time of the last event that the study was given
     _clock: dict[int, int] = field(default_factory=dict)  # under way -> time of its last event
-    _free: list[int] = field(default_factory=list)  # a heap: since when a place is free
     _ready: deque[TrialRequest] = field(default_factory=deque)
     _held: dict[int, deque[Event]] = field(default_factory=lambda: defaultdict(deque))
 
     def __post_init__(self) -> None:
-        begun = [t for t in self.controller.record.trials() if t.state != "WAITING" or t.begun]
-        self._clock, self._free = replay(begun, self.workers)
+        begun = [trial for trial in self.controller.record.trials() if trial.begun]
+        self._now, self._clock = replay(begun)
 
     def suggest(self) -> TrialRequest | None:
         """Return the next trial that is under way on the imagined machine."""
@@ -91,11 +90,10 @@ class Lockstep:
             time, due = min((time + 1, number) for number, time in self._clock.items())
             if not self._held[due]:
                 break
-            self._clock[due] = time
+            self._clock[due] = self._now = time
             outcome = settle(self.controller, due, self._held[due].popleft())
             if outcome is not None:
                 del self._clock[due], self._held[due]
-                heapq.heappush(self._free, time)
                 ended.append((due, outcome))
                 self._fill()
         return ended
@@ -105,39 +103,37 @@ class Lockstep:
         self._held.pop(number, None)
 
     def _fill(self) -> None:
-        """Ask for what is to be continued, and for a trial in each free place."""
-        while self._free or self.controller.is_waiting(self._clock):
+        """Ask for what is to be continued, and for a trial in each free place.
+
+        A new trial begins now, though its place may have stood empty: there was no room for it.
+        """
+        while len(self._clock) < self.workers or self.controller.is_waiting(self._clock):
             request = self.controller.ask()
             if request is None:
                 return
-            if request.number not in self._clock:  # a trial by hand may come without a place
-                since = heapq.heappop(self._free) if self._free else min(self._clock.values())
-                self._clock[request.number] = since
+            if request.number not in self._clock:
+                self._clock[request.number] = self._now
+                self.controller.note_start(request.number, self._now)
             self._ready.append(request)
 
 
-def replay(begun: Sequence[TrialRecord], workers: int) -> tuple[dict[int, int], list[int]]:
+def replay(begun: Sequence[TrialRecord]) -> tuple[int, dict[int, int]]:
     """Return where the imagined machine stands.
 
     Args:
-        begun: all trials that were ever begun, by number.
-        workers: number of trials under way at once.
+        begun: all trials that were ever begun.
 
     Returns:
-        The time of the last event of each trial that has not ended, and the heap of the times
-        since when the other places are free.
+        The time of the last event, and that of the last event of each trial under way.
     """
-    clock, free = dict[int, int](), [0] * workers
-    ends: list[tuple[int, int]] = []
+    clock, blank, now = dict[int, int](), list[int](), 0
     for trial in begun:
-        if not free:
-            heapq.heappush(free, heapq.heappop(ends)[0])
-        start, epochs = heapq.heappop(free), trial.last_epoch
-        if trial.ended or trial.tried_by_hand:  # that one comes anew, in the next free place
-            failed = trial.state == "FAIL"  # a failure comes in place of the next epoch
-            heapq.heappush(ends, (start + epochs + failed, trial.number))
-        else:
-            clock[trial.number] = start + epochs
-    for end, _ in ends:
-        heapq.heappush(free, end)
-    return clock, free
+        if trial.start is None:  # a kill came before it was stored: nothing has happened since
+            blank += [] if trial.ended else [trial.number]
+            continue
+        failed = trial.state == "FAIL"  # a failure comes in place of the next epoch
+        time = trial.start + trial.last_epoch + failed
+        now = max(now, time)
+        if not (trial.ended or trial.tried_by_hand):  # that one comes anew, in the next free place
+            clock[trial.number] = time
+    return now, clock | dict.fromkeys(blank, now)

@@ -9,6 +9,8 @@ from optuna.trial import FrozenTrial
 from pipeline.report.formatting import console
 from pipeline.report.live import LiveView
 from pipeline.study.budget import TimeBudget
+from pipeline.study.effort import Trainings
+from pipeline.study.progress import progress
 from pipeline.study.retention import Retention
 from pipeline.trial_files.disk import DiskFiles
 from tests.support.controllers import EPOCHS, epoch_result, finish
@@ -44,10 +46,12 @@ def looks(monkeypatch):
 
 def costs(looks, trials, sampler, pruner):
     """Return event -> number of looks, in a study that has so many ended trials."""
-    driver = begin(Lines(), pruner=pruner, sampler=sampler)
+    trainings = Trainings(500, EPOCHS)
+    driver = begin(Lines(), pruner=pruner, sampler=sampler, trainings=trainings)
+    driver.record.set_extent({"epochs": trainings.most, "trials": 500, "budget": 1e6})
     for number in range(trials):
         finish(driver, driver.ask(), 0.3 + 0.4 * (number % 17) / 17)
-    live = LiveView(driver.record, ("alpha",), 500, TimeBudget(), console())
+    live = LiveView(driver.record, ("alpha",), 500, TimeBudget(), console(), trainings)
     found = {}
 
     def count(event, call):
@@ -72,6 +76,7 @@ def _live_through(driver, live, count):
             live.table()
 
     count("remaining", lambda: (driver.queue.empty(), driver.hopeless, driver.failing))
+    count("progress", lambda: (progress(driver.record), driver.has_room, driver.to_begin))
     request = count("ask", driver.ask)
     count("shown", shown)
     for epoch in range(1, EPOCHS + 1):

@@ -143,7 +143,6 @@ def test_the_imagined_machine_goes_on_with_more_of_them_than_it_has_places(tmp_p
     controller = controller_of(record, problem, 8, sampler="random")
     for _ in range(count):
         controller.tell(controller.ask().number, MEMORY)
-        controller.record.set_extent(8, None)
         if controller.hopeless:  # a study begun by hand
             controller.record.enqueue({"alpha": 1.0, "beta": 1.0, "epsilon_ratio": 1.0}, "x")
             break

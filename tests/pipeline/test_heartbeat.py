@@ -3,9 +3,18 @@
 import pytest
 
 from pipeline.study import optuna_private
+from pipeline.study.controller import StudyController
+from pipeline.study.effort import Trainings, effort_of
 from pipeline.study.heartbeat import MISSED_BEATS, Heartbeat
 from pipeline.study.queue import SampledQueue
-from tests.support.controllers import controller_of, epoch_result, finish, problem_of, study_at
+from tests.support.controllers import (
+    EPOCHS,
+    controller_of,
+    epoch_result,
+    finish,
+    problem_of,
+    study_at,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")
 
@@ -80,6 +89,23 @@ def test_no_trial_too_many_where_both_ask_for_the_last(driver):
     assert (trial.state, trial.reason) == ("FAIL", "another driver began the last trial")
     assert not trial.begun
     assert late.heartbeat.own == frozenset()
+
+
+def test_no_training_too_many_where_both_begin_with_the_last(driver, monkeypatch):
+    """Both saw room: the later one ends, the earlier waits, and begins where there is room."""
+    one, other = (driver(trials=None, trainings=Trainings(2, EPOCHS)) for _ in range(2))
+    one.ask()
+    with monkeypatch.context() as patch:
+        patch.setattr(StudyController, "has_effort", True)  # what both saw a moment ago
+        blank = one.study.ask().number  # one is between taking it and its look
+        assert other.ask() is None
+        late = other.record.trial(2)
+        assert (late.state, late.reason) == ("FAIL", "another driver began the last trial")
+        one.record.enqueue({"alpha": 1.0, "beta": 1.0, "epsilon_ratio": 1.0}, "x")
+        assert other.ask() is None  # the last is taken by now
+    assert not one.has_effort and one.ask() is None
+    assert [trial.state for trial in one.record.trials()] == ["RUNNING", "RUNNING", "FAIL", "FAIL"]
+    assert effort_of(one.study).blank == {blank}
 
 
 def test_while_another_driver_runs_trials_the_study_is_not_over(driver):

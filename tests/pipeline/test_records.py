@@ -86,7 +86,7 @@ def test_every_attribute_of_a_study_comes_back(tmp_path):
     study.hold("data", {"fingerprint": "abc", "classes": ["0", "1"]})
     study.hold("checkpoints", {"url": "s3://bucket/folder"})
     study.hold("plugins", {"losses/mine.py": "0f"})
-    study.set_extent(8, 90.0)
+    study.set_extent({"trials": 8, "budget": 90.0})
     study.set_seconds(12.5)
     study.end_round(1, {3: "failed: diverged"})
     study.end_round(2, {})
@@ -112,7 +112,7 @@ def test_the_format_is_what_is_documented(tmp_path):
     TrialWriter(live).outcome(1, TrialOutcome("PRUNED", "rank 2 of 2"))
     stored = again(tmp_path).study
     birth = stored.user_attrs["birth"]
-    assert stored.user_attrs == {"format": 4, "birth": birth, "versions": VERSIONS}
+    assert stored.user_attrs == {"format": 5, "birth": birth, "versions": VERSIONS}
     attributes = stored.get_trials()[0].user_attrs
     assert attributes.keys() == {"origin", "config", "epoch_1", "outcome"}
     assert attributes["epoch_1"]["valid_robust"] == 0.25
@@ -202,12 +202,13 @@ def test_what_may_not_change_is_held_and_what_differs_is_named(
 
 
 def test_what_was_asked_for_holds_until_it_is_asked_anew(tmp_path):
+    nothing = dict.fromkeys(("trainings", "trials", "budget"))
     study = begin(tmp_path)
-    assert study.set_extent(None, None) == {}
-    assert study.set_extent(8, None) == {"trials": 8}
-    assert again(tmp_path).set_extent(None, 90.0) == {"trials": 8, "budget": 90.0}
-    assert again(tmp_path).set_extent(16, None) == {"trials": 16, "budget": 90.0}
-    assert again(tmp_path).extent == {"trials": 16, "budget": 90.0}
+    assert study.ask_for(nothing) == {}
+    assert study.ask_for({**nothing, "trials": 8}) == {"trials": 8}
+    assert again(tmp_path).ask_for({**nothing, "budget": 90.0}) == {"trials": 8, "budget": 90.0}
+    assert again(tmp_path).ask_for({**nothing, "trials": 16}) == {"trials": 16, "budget": 90.0}
+    assert again(tmp_path).ask_for(nothing) == {"trials": 16, "budget": 90.0}
 
 
 def test_a_trial_with_an_epoch_more_leaves_the_stored_one_alone(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from pipeline.study.effort import Trainings, effort_of
 from pipeline.study.events import TrialOutcome
 from pipeline.study.records import TrialRecord, TrialWriter
 from pipeline.study.result_order import Arrival, Lockstep, replay, settle
@@ -19,19 +20,20 @@ TRIALS = 15
 class Workers:
     """Workers that report a curve which follows from the parameters, each when chance lets it."""
 
-    def __init__(self, place, concurrency, seed, order, pruner="halving", sampler="tpe", kills=0.0):
+    def __init__(
+        self, place, concurrency, seed, order, pruner="halving", sampler="tpe", kills=0.0, **options
+    ):
         self.place = Path(tempfile.mkdtemp(dir=place))
         self.random, self.concurrency, self.kills = random.Random(seed), concurrency, kills
-        self.make, self.pruner, self.sampler = order, pruner, sampler
+        self.make, self.options = order, {"pruner": pruner, "sampler": sampler, **options}
         self.saved = {}  # number -> epochs in its checkpoint
         self.trained = 0
 
     def start(self):
         self.running = {}  # number -> next epoch that its worker returns
         self.ended = set()
-        self.controller = controller_at(
-            self.place, TRIALS, pruner=self.pruner, sampler=self.sampler
-        )
+        trials = None if "trainings" in self.options else TRIALS
+        self.controller = controller_at(self.place, trials, **self.options)
         self.order = self.make(self.controller)
 
     def run(self):
@@ -134,16 +136,33 @@ def test_a_worker_runs_at_most_to_its_end_ahead_of_the_order(tmp_path):
 
 def test_the_imagined_machine_is_found_again_from_the_study_alone():
     study = optuna.create_study()
-    for epochs, state in ((4, "COMPLETE"), (1, "PRUNED"), (1, "FAIL"), (2, None), (1, None)):
+    ends = ((0, 4, "COMPLETE"), (0, 1, "PRUNED"), (0, 1, "FAIL"), (3, 2, None), (4, 1, None))
+    for start, epochs, state in (*ends, (None, 0, None)):  # a kill came before that was stored
         trial = study.ask()
+        if start is not None:
+            TrialWriter(trial).start(start)
         for epoch in range(1, epochs + 1):
             TrialWriter(trial).epoch(metrics(epoch, 0.5))
         if state:
             value = 0.5 if state == "COMPLETE" else None
             study.tell(trial, value, state=optuna.trial.TrialState[state])
     begun = [TrialRecord(trial) for trial in study.get_trials()]
-    # three places: trial 3 begins when trial 1 ended (at 1), trial 4 when trial 2 failed (at 2)
-    assert replay(begun, 3) == ({3: 3, 4: 3}, [4])
+    assert replay(begun) == (5, {3: 5, 4: 5, 5: 5})
+    assert replay(begun[:3]) == (4, {})
+
+
+@pytest.mark.parametrize("pruner", ["halving", "none"])
+def test_a_limit_of_effort_is_never_passed_and_kills_change_nothing(tmp_path, pruner):
+    """A place waits until what others may still need is pruned; then a trial begins there."""
+    options = {"pruner": pruner, "sampler": "random", "trainings": Trainings(6, EPOCHS)}
+    expected = Workers(tmp_path, 1, 0, lockstep(3), **options).run()
+    trained = sum(len(values) for _, _, values, _, _ in expected)
+    assert 5 * EPOCHS < trained <= 6 * EPOCHS
+    assert len(expected) == 6 if pruner == "none" else len(expected) > 6
+    for seed in range(1, 9):
+        workers = Workers(tmp_path, 1 + seed % 4, seed, lockstep(3), kills=0.2, **options)
+        assert workers.run() == expected
+        assert effort_of(workers.controller.study).trained == trained
 
 
 def test_what_is_held_of_a_trial_is_dropped_when_its_worker_died(tmp_path):

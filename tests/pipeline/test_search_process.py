@@ -92,7 +92,7 @@ def test_typed_again_it_says_that_it_is_complete_and_how_to_extend_it(searched):
     before = {n: t.frozen.datetime_complete for n, t in states(searched).items()}
     again = run("search", *search_arguments(searched, trials=8))
     assert again.code == 0, again.err
-    assert "wamr-digits is complete; to extend it, add --trials 20" in again.out
+    assert "wamr-digits is complete; to extend it, add --trials 16" in again.out
     assert {n: t.frozen.datetime_complete for n, t in states(searched).items()} == before
 
 

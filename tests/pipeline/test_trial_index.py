@@ -12,9 +12,11 @@ from pipeline.report.formatting import console
 from pipeline.report.live import LiveView
 from pipeline.samplers._observations import Observations
 from pipeline.study.budget import TimeBudget
+from pipeline.study.effort import effort_of
 from pipeline.study.epoch_values import EpochValues, values_at
 from pipeline.study.followed_storage import index_of, moment
 from pipeline.study.heartbeat import Heartbeat
+from pipeline.study.progress import progress
 from pipeline.study.ranking import complete, ranked, violates
 from pipeline.study.records import StudyRecord, TrialRecord
 from tests.support.controllers import EPOCHS, controller_of, epoch_result, problem_of, study_at
@@ -48,6 +50,7 @@ def _follow(driver):
     for epoch in range(1, EPOCHS + 1):
         values_at(driver.study, epoch)
     complete(driver.record)
+    effort_of(driver.study)
     for at_common in (True, False):
         key = ("observations", at_common, not at_common)
         index_of(driver.study).view(key, Observations(at_common, not at_common))
@@ -87,6 +90,7 @@ def _hold(driver, journal, live):
     assert list(complete(driver.record).best(len(trials))) == [trial.number for trial in order]
     assert complete(driver.record).defaults == {t.number for t in order if t.is_default}
     _hold_observations(index, trials)
+    _hold_effort(driver, [TrialRecord(trial) for trial in trials])
     best = max(
         (trial for trial in order if not violates(trial)),
         key=lambda trial: trial.final.robust,
@@ -96,6 +100,17 @@ def _hold(driver, journal, live):
     assert shown.startswith(f"{len(ended)} of 50 trials ended, ")
     assert best is None or f"best {best.final_robust:.3f}" in shown
     assert (best is None) == ("no best yet" in shown)
+
+
+def _hold_effort(driver, trials):
+    found, begun = effort_of(driver.study), [trial for trial in trials if trial.begun]
+    assert found.trained == sum(len(trial.known) for trial in trials)
+    assert found.needed == sum(EPOCHS - len(trial.known) for trial in begun if not trial.ended)
+    assert found.begun == len(begun)
+    running = [trial.number for trial in trials if trial.state == "RUNNING" and not trial.begun]
+    assert sorted(found.blank) == running
+    driver.record.set_extent({"epochs": 100 * EPOCHS})
+    assert progress(driver.record) == min(1, found.trained / (100 * EPOCHS))
 
 
 def _hold_observations(index, trials):

@@ -13,8 +13,9 @@ from tests.support.fuzzing.values import flipped, junk, word
 
 COMPONENTS = {"data": "digits", "model": "small_cnn", "attack": "fgsm", "loss": "regmix"}
 RECIPE = {
-    "trials": 2, "data": "digits", "valid_images": 100, "train_images": 200, "model": "small_cnn",
-    "width": 8, "attack": "fgsm", "eval_epsilon": 0.25, "epochs": 2, "batch_size": 32, "lr": 0.2,
+    "trainings": 2, "data": "digits", "valid_images": 100, "train_images": 200,
+    "model": "small_cnn", "width": 8, "attack": "fgsm", "eval_epsilon": 0.25, "epochs": 2,
+    "batch_size": 32, "lr": 0.2,
     "losses": {"regmix": {"alpha": 1.0, "beta": 0.3, "gamma": 0.3}, "mse": {"mse_weight": 1.0}},
 }  # fmt: skip
 
