@@ -33,8 +33,12 @@ from pipeline.problem.space import Choice, SearchSpace
 
 RESULTS = Path(__file__).parent / "results"
 SHARES = (0.25, 0.5, 0.75, 1.0)
-WAYS = ("random=random+none", "random+halving=random+halving", "bohb=bohb+halving",
-        "freeze=freeze+freeze")
+WAYS = (
+    "random=random+none",
+    "random+halving=random+halving",
+    "bohb=bohb+halving",
+    "freeze=freeze+freeze",
+)
 
 
 def own(path: Path, trainings: int = 20) -> PoolTask:
@@ -131,7 +135,8 @@ def main(words: Sequence[str]) -> int:
         if args.tables and task.name not in args.tables:
             continue
         for workers in args.workers:
-            title = f"{task.name}: {len(task.rows)} rows, {task.trainings} trainings, {workers} workers"
+            size = f"{len(task.rows)} rows, {task.trainings} trainings"
+            title = f"{task.name}: {size}, {workers} workers"
             table = Table("way", *(f"{share:.0%}" for share in SHARES), "over halving", title=title)
             base = None
             for way in map(Way.parse, args.ways):

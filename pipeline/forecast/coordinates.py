@@ -94,8 +94,7 @@ class Coordinates:
 
 
 def _values(distribution: BaseDistribution) -> int:
-    is_choice = isinstance(distribution, CategoricalDistribution)
-    return len(distribution.choices) if is_choice else 0
+    return len(distribution.choices) if isinstance(distribution, CategoricalDistribution) else 0
 
 
 def _bounds(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:

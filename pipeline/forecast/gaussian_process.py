@@ -72,7 +72,8 @@ class Hyperparameters:
     @property
     def lengths(self) -> Numbers:
         """(parameters,) lengths of the configurations' part."""
-        return np.exp(np.array(self.values[:-5]))
+        result: Numbers = np.exp(np.array(self.values[:-5]))
+        return result
 
     @property
     def others(self) -> tuple[float, float, float, float, float]:
@@ -157,7 +158,7 @@ class Process:
         """
         looks = self._looks
         rho, length, *_ = self._hyper.others
-        near = _matern(points, looks.points, self._hyper.lengths[looks.owners])
+        near: Numbers = _matern(points, looks.points, self._hyper.lengths[looks.owners])
         different, place = looks.epochs
         time = rho + (1 - rho) * np.exp(-np.abs(epochs[:, None] - different) / length)
         rows = near if trial is None else near[trial]

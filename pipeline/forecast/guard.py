@@ -10,21 +10,21 @@ GUARD = 16
 """First trials, at most: on smooth tasks fewer are enough, but where an early epoch says little
 about the end, a model of a few curves is wrong (`benchmarks/README.md`)."""
 
-_FEWER, _ENOUGH = 10, 16
-"""First trials of a search of so many full trainings or more, which leaves room for what was
-learnt; a shorter one stays with halving for longer."""
+_FEWEST, _SHORT = 10, 16
+"""First trials, at least; and full trainings below which a search is too short for fewer than
+`GUARD`: it stays with halving, and loses nothing."""
 
 
 def first_trials(record: StudyRecord, most: int) -> int:
-    """Return the number of first trials of a study.
+    """Return the number of first trials: half of the trainings, which leaves room for the rest.
 
     Args:
         record: the study.
-        most: the number where it is short, or limited by other things than trainings.
+        most: the number at most, and where no number of trainings limits the study.
     """
     epochs = curves_of(record.study).epochs
     trainings = record.extent.get("epochs", 0) / epochs if epochs else 0
-    return min(most, _FEWER) if trainings >= _ENOUGH else most
+    return most if trainings < _SHORT else min(most, max(_FEWEST, int(trainings / 2)))
 
 
 def guarded(study: Study, most: int) -> bool:
