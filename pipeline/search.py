@@ -37,7 +37,8 @@ from regmix.errors import InputError, unknown
 from regmix.ranges import Count, Natural, Seed, UnitInterval
 from regmix.user_files import absolute
 
-PRUNER, CONTROL_EVERY, LOCKSTEP = "collapse+halving", 12, 4
+SAMPLER, PRUNER = "freeze", "collapse+freeze"
+CONTROL_EVERY, LOCKSTEP = 12, 4
 BEAT, CHECKPOINT = "60s", "60s"
 
 
@@ -45,7 +46,7 @@ def parser() -> cli.Parser:
     """Return the command line's options."""
     result = cli.Parser("search.py", __doc__)
     result.add_values(_meanings())
-    result.set_defaults(space="wamr", seed=0, sampler="bohb", pruner=PRUNER, runs=paths.RUNS)
+    result.set_defaults(space="wamr", seed=0, sampler=SAMPLER, pruner=PRUNER, runs=paths.RUNS)
     result.set_defaults(objective="robust", heartbeat=BEAT, checkpoint_every=CHECKPOINT)
     result.set_defaults(out="exported")
     result.add_argument(
@@ -115,7 +116,8 @@ def _meanings() -> dict[str, str]:
         "--concurrency": "trials at once (default: what cores or GPU shares allow)",
         "--gpus-per-trial": "share of a GPU, such as 0.25, or auto, which measures it "
         "(default: 1 with a GPU, else 0)",
-        "--sampler": f"how parameters are chosen: {', '.join(samplers.names())} (default: bohb)",
+        "--sampler": f"how parameters are chosen: {', '.join(samplers.names())} (default: "
+        f"{SAMPLER})",
         "--pruner": f"how trials are stopped early: {', '.join(pruners.names())}; A+B puts A round "
         f"B (default: {PRUNER})",
         "--objective": f"{' or '.join(OBJECTIVES)}, the front of both (default: robust)",

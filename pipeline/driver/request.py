@@ -54,7 +54,7 @@ class SearchRequest:
     concurrency: number of trials at once.
     gpus_per_trial: share of a GPU for each trial, or `auto`.
     sampler: name of the sampler.
-    pruner: specification of the pruner, such as 'collapse+halving'.
+    pruner: specification of the pruner, such as 'collapse+freeze'.
     control_every: one trial in so many is a control trial; 0 for none.
     rules: objective, constraint and order of results.
     enqueue: exported configurations to begin with.

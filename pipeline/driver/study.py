@@ -240,7 +240,9 @@ def _say_again(study: StudyRecord, again: tuple[int, ...]) -> None:
 
 
 def _say_changes(study: StudyRecord, request: SearchRequest) -> None:
-    """Store how this session searches, and say what an earlier one did otherwise."""
+    """Store how this session searches, and say what it does otherwise than asked or earlier."""
+    if request.rules.front and "freeze" in (request.sampler, *request.pruner.split("+")):
+        print("freeze seeks one value; for a front tpe and halving stand in for it", flush=True)
     method = {
         "sampler": request.sampler,
         "pruner": _pruner(request),
@@ -305,8 +307,14 @@ def _heartbeat(request: SearchRequest, study: StudyRecord) -> Heartbeat | None:
 
 
 def _pruner(request: SearchRequest) -> str:
-    """Return the pruner's specification, with `dominated` added for a search of the front."""
+    """Return the pruner's specification.
+
+    In a search of the front `dominated` goes round the last, and halving stands in for the model of
+    one value.
+    """
     outer, plus, inner = request.pruner.rpartition("+")
-    if request.rules.front and "dominated" not in request.pruner:
-        return f"{outer}{plus}dominated+{inner}"
-    return request.pruner
+    if not request.rules.front:
+        return request.pruner
+    inner = "halving" if inner == "freeze" else inner
+    around = "" if "dominated" in request.pruner else "dominated+"
+    return f"{outer}{plus}{around}{inner}"

@@ -27,6 +27,8 @@ and of a study:
     extent         limits that hold: these, or the default        set_extent
     seconds        seconds that it took, over all sessions        StudyController.report, tell
     methods        sampler, pruner and their numbers, as changed  use
+    forecast       hyperparameters of the curves' model, and the
+                   number of values that they were sought with    forecast
     eliminated_N   finalists that dropped out after seed N        RoundQueue
 
 An epoch's metrics are the last that is stored of it: then it is known. Its outcome and its value
@@ -555,6 +557,11 @@ class StudyRecord:
         found: Sequence[Mapping[str, Any]] = self.study.user_attrs.get("methods", [])
         return found
 
+    @property
+    def seed(self) -> int:
+        """Seed of the search as it goes on now; 0 where none is stored."""
+        return int(self.methods[-1].get("seed", 0)) if self.methods else 0
+
     def use(self, method: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Store how a session searches, where that is new.
 
@@ -576,6 +583,20 @@ class StudyRecord:
             for name, value in method.items()
             if before.get(name) != value
         }
+
+    @property
+    def hyperparameters(self) -> tuple[tuple[float, ...], int]:
+        """Those of the model of its curves, and with how many values they were sought; 0 of none.
+
+        See `pipeline.forecast.gaussian_process.Hyperparameters`.
+        """
+        found = self._mapping("forecast")
+        return tuple(found.get("hyperparameters", ())), int(found.get("values", 0))
+
+    def set_hyperparameters(self, hyperparameters: Sequence[float], values: int) -> None:
+        """Store them, and the number of values that they were sought with."""
+        found = {"hyperparameters": list(hyperparameters), "values": values}
+        self.study.set_user_attr("forecast", found)
 
     def set_seconds(self, seconds: float) -> None:
         """Store the seconds that the study has taken so far."""
