@@ -82,6 +82,11 @@ def parser() -> cli.Parser:
         help="let the search have all, and don't race its best against trial 0 with fresh seeds",
     )
     result.add_argument(
+        "--until-noise",
+        action="store_true",
+        help="end where further trials are expected to gain less than the judge can tell",
+    )
+    result.add_argument(
         "--mps",
         action="store_true",
         help="let trials on a GPU run side by side by NVIDIA's service",
@@ -188,6 +193,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
         plugins=plugins,
         retry_failed=args.retry_failed,
         mps=args.mps,
+        until_noise=args.until_noise,
         confirm=not args.no_confirm,
         out=out,
     )

@@ -23,6 +23,7 @@ PACKAGES = {  # what pyproject.toml asks for -> the name that is imported
     "scikit-learn": "sklearn",
     "scipy": "scipy",
     "sqlalchemy": "sqlalchemy",
+    "threadpoolctl": "threadpoolctl",
     "torch": "torch",
     "torchvision": "torchvision",
 }

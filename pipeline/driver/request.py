@@ -66,6 +66,7 @@ class SearchRequest:
     address: existing Ray cluster.
     plugins: variants outside of the tool.
     retry_failed: whether failed trials of earlier sessions are tried again.
+    until_noise: whether the search ends where further trials are pointless.
     mps: whether trials shall share GPUs by NVIDIA's service.
     confirm: whether the best race at the end, within the same extent.
     out: folder for the winner of the race.
@@ -94,6 +95,7 @@ class SearchRequest:
     plugins: Plugins | None
     retry_failed: bool = False
     mps: bool = False
+    until_noise: bool = False
     confirm: bool = False
     out: Path = Path("exported")
 

@@ -22,6 +22,7 @@ from pipeline.execution.ray_cluster import (
     ray_session,
 )
 from pipeline.execution.room import Demand
+from pipeline.forecast.outlook import outlook
 from pipeline.problem.plugin_folder import plugin_words
 from pipeline.report import leaderboard
 from pipeline.report.figures import Ahead
@@ -258,6 +259,9 @@ def _show(request: SearchRequest, controller: StudyController, *, raced: bool) -
         print(f"\neffort: {controller.trainings.in_words(trained)}")
     if controller.budget.limited:
         print(_budget_in_words(controller))
+    ahead = study.pointless or ((found := outlook(study)) and found.in_words())
+    if ahead:
+        print(f"outlook: {ahead}")
 
 
 def next_commands(

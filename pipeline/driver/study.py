@@ -14,6 +14,7 @@ from pipeline.driver.request import SearchRequest, warn_of_bf16
 from pipeline.driver.session import SessionPlan
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
 from pipeline.execution.rehearsing import rehearsed
+from pipeline.forecast.outlook import UntilNoise
 from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
 from pipeline.problem.plugin_folder import check_plugins
@@ -258,13 +259,14 @@ def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
     """Build the controller; what an earlier session asked for holds until it is asked anew."""
     extent, config = _extent(request, study), request.problem.config({})
     trials, trainings = extent.get("trials"), extent.get("trainings")
+    queue = SampledQueue(study.study, None if trials is None else int(trials))
     known = Pace.of(one for trial in study.trials()[-_RECENT:] for one in trial.epochs.values())
     return StudyController(
         study.study,
         request.problem,
         pruners.build(_pruner(request), config.epochs, config.eval_every),
         _sampler(request),
-        SampledQueue(study.study, None if trials is None else int(trials)),
+        UntilNoise(study, queue) if request.until_noise else queue,
         TimeBudget(extent.get("budget", inf), study.seconds, session.PROCESS_START, known),
         None if trainings is None else Trainings(int(trainings), config.epochs),
         control_every=request.control_every,

@@ -23,6 +23,7 @@ RANDOM, NEAR, PARENTS = 120, 80, 8
 
 _FIRST, _STEPS = 60, 12  # random steps of the hyperparameters, when they are first sought and later
 _MORE = 0.1  # share of new values after which they are sought again
+_LEAST = 5  # share of a training that a horizon is at least
 _HIGHEST = 1.0  # of an accuracy
 _QUANTILES = 64  # of a final value, over which its gain is averaged
 
@@ -36,9 +37,14 @@ class Goal:
 
     @classmethod
     def drawn(cls, generator: np.random.Generator, epochs: int, best: float) -> "Goal":
-        """Draw it: any horizon, and a target above the best by any order of magnitude."""
+        """Draw it: a horizon, and a target above the best by any order of magnitude.
+
+        A horizon is a fifth of a training at least, as the first rung of halving: where curves rise
+        slowly, whoever trains for less can't reach any target, and the least certain one would win.
+        """
+        least = math.ceil(epochs / _LEAST)
         above = 10 ** generator.uniform(-4, -1) * max(_HIGHEST - best, 0.0)
-        return cls(int(generator.integers(1, epochs + 1)), best + above)
+        return cls(int(generator.integers(least, epochs + 1)), best + above)
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,11 @@ def _quantiles() -> Sequence[float]:
 
 
 def forecast(
-    study: Study, random: tuple[int, ...], reporting: FrozenTrial | None = None
+    study: Study,
+    random: tuple[int, ...],
+    reporting: FrozenTrial | None = None,
+    *,
+    keep: bool = True,
 ) -> Forecast | None:
     """Return the model of a study's curves as they are now; None where there are too few.
 
@@ -169,6 +179,7 @@ def forecast(
         study: the study.
         random: numbers that tell this decision from all others.
         reporting: a trial with an epoch that is not stored yet, if the decision is over one.
+        keep: whether hyperparameters are stored; not where somebody only looks.
     """
     curves, record = curves_of(study), StudyRecord(study)
     found = seen(curves, reporting)
@@ -182,6 +193,7 @@ def forecast(
             generator = np.random.default_rng([curves.count, *random])
             steps = _STEPS if count else _FIRST
             known = improved(found.looks, before, generator, steps).values
-            record.set_hyperparameters(known, curves.count)
+            if keep:
+                record.set_hyperparameters(known, curves.count)
         process = Process(found.looks, Hyperparameters(known))
     return Forecast(curves.coordinates, curves.epochs, found, process, random)

@@ -27,6 +27,7 @@ and of a study:
     extent         limits that hold: these, or the default        set_extent
     seconds        seconds that it took, over all sessions        StudyController.report, tell
     methods        sampler, pruner and their numbers, as changed  use
+    pointless      why further trials are, once they are         UntilNoise
     forecast       hyperparameters of the curves' model, and the
                    number of values that they were sought with    forecast
     eliminated_N   finalists that dropped out after seed N        RoundQueue
@@ -583,6 +584,15 @@ class StudyRecord:
             for name, value in method.items()
             if before.get(name) != value
         }
+
+    @property
+    def pointless(self) -> str:
+        """Why no further trial is worth beginning; '' while that isn't so, or nobody asked."""
+        return str(self.study.user_attrs.get("pointless", ""))
+
+    def set_pointless(self, why: str) -> None:
+        """Store why no further trial is worth beginning."""
+        self.study.set_user_attr("pointless", why)
 
     @property
     def hyperparameters(self) -> tuple[tuple[float, ...], int]:
