@@ -22,7 +22,7 @@ from pipeline.race.rounds import (
     median_run,
     survivors,
 )
-from pipeline.race.statistics import standings
+from pipeline.race.statistics import ranked, standings
 from pipeline.report import race_table
 from pipeline.report.formatting import console
 from pipeline.study import failures
@@ -223,7 +223,7 @@ def _tell(
     if known:
         reference = first if first in known else next(iter(known))
         found = standings(known, reference)
-        order = sorted(found, key=lambda number: (number in gone, -found[number].mean))
+        order = ranked(found, gone)
         console().print(race_table.table(source, found, order, gone, reference))
     if status == "KILLED":
         print(f"interrupted; nothing is lost: the same command continues {race.name}")

@@ -112,14 +112,14 @@ def finalists_of(study: StudyRecord) -> set[int]:
     return {_pair(trial)[0] for trial in study.trials()}
 
 
-def survivors(study: StudyRecord) -> dict[int, NDArray[np.bool_]]:
-    """Return finalist -> (seeds, images) bool: which images survive each complete training."""
-    found: dict[int, list[list[bool]]] = {}
+def survivors(study: StudyRecord) -> dict[int, dict[int, NDArray[np.bool_]]]:
+    """Return finalist -> seed -> (images,) bool: which images survive each complete training."""
+    found: dict[int, dict[int, NDArray[np.bool_]]] = {}
     for trial in study.trials():
         if trial.state == "COMPLETE":
-            images = unpack(trial.final.survivors, trial.final.count)
-            found.setdefault(trial.params["finalist"], []).append(images)
-    return {name: np.array(runs) for name, runs in found.items()}
+            images = np.array(unpack(trial.final.survivors, trial.final.count))
+            found.setdefault(trial.params["finalist"], {})[trial.params["seed"]] = images
+    return found
 
 
 def median_run(study: StudyRecord, finalist: int) -> TrialRecord:

@@ -1,23 +1,59 @@
 """Which of a few configurations is best, when each was trained with several seeds.
 
-Two things are chance: the seed of a training, and the images that were drawn. Images are the same
-for all, so what makes one image hard for all cancels in a difference; seeds do not cancel.
+Two things are chance: the seed of a training, and the images that were drawn. Both are the same for
+all that race, so what a seed or an image does to all alike cancels in a difference within the seed.
+What is left is what a seed does to one configuration alone, and on which images two differ.
+
+The model: whether configuration i survives on image m with seed s is the sum of a mean, an effect
+of i with m, one of s, one of i with s, and one of i with s and m: the image flips. With n seeds and
+M images the variance of a mean is that of the seeds / n + that of the images / M, in which flips
+count once (variance components of two crossed factors; Searle, Casella and McCulloch, 1992).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-LEVEL = 0.05
-"""How often, at most, a race may drop a configuration that is as good as the leader."""
-FIRST_LEVEL, FIRST_MARGIN = 0.001, 0.1
-"""After one seed nothing is known of the noise between seeds: then only a difference beyond this
-level and this size is enough: five times what seeds differ by on digits (0.02)."""
+from pipeline.study.judge_noise import SEED_ALONE, SEED_COMMON, SEED_FLIPS
+from regmix.evaluation.paired import PairedDifference
 
-Survivors = Mapping[int, NDArray[np.bool_]]
-"""Configuration -> (seeds, images): which images survive each of its trainings."""
+LEVEL = 0.05
+"""How often, at most, a race may drop a configuration that is as good as the leader: half of it
+after the second seed, a quarter after the third, and so on, so that all rounds keep it together."""
+FIRST_LEVEL, FIRST_MARGIN = 0.001, 0.2
+"""After one seed nothing is known of the noise between seeds: then only a difference beyond this
+level and this size is enough: ten times what seeds differ by on digits (0.02). With 0.1, of six
+equals whose seeds differ by 0.03 one would drop out in a quarter of races."""
+STATED_FREEDOM = 4
+"""Degrees of freedom of the noise that is stated where no seeds can be compared: another task may
+have another one."""
+
+Survivors = Mapping[int, Mapping[int, NDArray[np.bool_]]]
+"""Configuration -> seed -> (images,): which images survive this training. Numbers of images may
+differ: then the first ones are the same."""
+Weights = Mapping[tuple[int, int], tuple[float, int]]
+"""Configuration and seed -> its weight in an estimate, and images that it counts on."""
+
+
+@dataclass(frozen=True)
+class SeedNoise:
+    """What a seed does, as variances of robust accuracy.
+
+    alone: to a training's accuracy on very many images.
+    flips: to a single image: divided by the number of images it is added to that.
+    freedom: degrees of freedom that this is known with; 0 where it is stated, not seen.
+    """
+
+    alone: float
+    flips: float
+    freedom: float
+
+    def deviation(self, images: int) -> float:
+        """Return the standard deviation between seeds of an accuracy on so many images."""
+        return float(np.sqrt(self.alone + self.flips / images))
 
 
 @dataclass(frozen=True)
@@ -26,7 +62,7 @@ class Standing:
 
     interval: at 95 %, from seeds and images.
     best: probability that its true mean is the highest of all.
-    gain: over the reference, with its interval at 95 %.
+    gain: over the reference, within the seeds that both have, with its interval at 95 %.
     """
 
     seeds: int
@@ -37,121 +73,303 @@ class Standing:
     gain_interval: tuple[float, float]
 
 
-def seed_noise(survivors: Survivors) -> tuple[float, int]:
-    """Return the standard deviation between seeds, pooled, and its degrees of freedom."""
-    squares, freedom = 0.0, 0
-    for runs in survivors.values():
-        means = runs.mean(axis=1)
-        squares += float(((means - means.mean()) ** 2).sum())
-        freedom += len(means) - 1
-    return (float(np.sqrt(squares / freedom)), freedom) if freedom else (0.0, 0)
+@dataclass(frozen=True)
+class _Estimates:
+    """Several weighted sums of trainings, with what chance does to them.
 
-
-def p_value(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Return the p-value of `one` surviving on no fewer images than `other`, one-sided.
-
-    The exact sign test over images (McNemar, 1947, where there is one seed each): images count
-    on which the two differ, summed over the seeds that both have.
+    values: (K,)
+    by_seeds: (K, K) covariance, known with `freedom` degrees of freedom.
+    by_images: (K, K) covariance of what remains, from hundreds of images.
     """
-    from scipy.stats import binomtest
 
-    seeds = min(len(one), len(other))
-    difference = other[:seeds].sum(axis=0).astype(int) - one[:seeds].sum(axis=0)
-    against, both = int((difference > 0).sum()), int((difference != 0).sum())
-    return float(binomtest(against, both, 0.5, alternative="greater").pvalue) if both else 1.0
+    values: NDArray[np.float64]
+    by_seeds: NDArray[np.float64]
+    by_images: NDArray[np.float64]
+    freedom: float
+
+    def reach(self, level: float) -> float:
+        """Return what the first of them exceeds its truth by with probability `level`."""
+        return _reach(level, self.by_seeds[0, 0], self.by_images[0, 0], self.freedom)
+
+
+def seed_noise(survivors: Survivors) -> tuple[SeedNoise, SeedNoise]:
+    """Return what a seed does to each configuration alone, and all that it does to one.
+
+    The first is what least squares leave of trainings when each configuration and each seed has an
+    effect of its own, so that configurations may lack seeds; the second what is left of
+    configurations alone. Trainings of a seed move together, so that the second has fewer degrees
+    of freedom than trainings: its squares are correlated by the squared correlation.
+    """
+    runs = [(name, seed) for name, seeds in survivors.items() for seed in seeds]
+    images = min(len(survivors[name][seed]) for name, seed in runs)
+    table = np.array([survivors[name][seed][:images] for name, seed in runs], dtype=float)
+    by_name = np.array([[name == one for one in survivors] for name, _ in runs], dtype=float)
+    seeds = sorted({seed for _, seed in runs})
+    by_seed = np.array([[seed == one for one in seeds] for _, seed in runs], dtype=float)
+    whole = _left_over(table, by_name)
+    if not whole.freedom:
+        own = SeedNoise(SEED_ALONE**2, SEED_FLIPS, 0)
+        return own, SeedNoise(own.alone + SEED_COMMON**2, own.flips, 0)
+    own = _left_over(table, np.hstack([by_name, by_seed]))
+    if not own.freedom:
+        return whole, whole
+    common = 1 - (own.deviation(images) / max(whole.deviation(images), 1e-12)) ** 2
+    alike = sum(len(trained) > 1 for trained in survivors.values())
+    freedom = whole.freedom / (1 + (alike - 1) * max(0.0, common) ** 2)
+    return own, SeedNoise(whole.alone, whole.flips, freedom)
+
+
+def _left_over(table: NDArray[np.float64], design: NDArray[np.float64]) -> SeedNoise:
+    """Return the variance between trainings that effects do not explain.
+
+    Args:
+        table: (trainings, images).
+        design: (trainings, effects), of zeros and ones.
+    """
+    residual = np.eye(len(table)) - design @ np.linalg.pinv(design)
+    freedom = len(table) - int(np.linalg.matrix_rank(design))
+    if not freedom:
+        return SeedNoise(0.0, 0.0, 0)
+    images = table.shape[1]
+    means = table.mean(axis=1, keepdims=True)
+    flips = float(((residual @ (table - means)) ** 2).sum()) / freedom / max(images - 1, 1)
+    between = float(((residual @ means) ** 2).sum()) / freedom
+    return SeedNoise(max(0.0, between - flips / images), flips, freedom)
 
 
 def eliminated(survivors: Survivors, reference: int) -> dict[int, str]:
     """Return which configurations can't be the best any more, and why in words.
 
-    A configuration must lie behind the leader on the same images, and by more than seeds make;
-    both at the level divided by the number of ordered pairs (Bonferroni): of equals one leads by
-    chance, so any two may meet here either way.
+    A configuration must lie behind the leader, within the seeds and on the images that both have,
+    by more than seeds and images make, at the round's level divided by the number of ordered pairs
+    (Bonferroni): of equals one leads by chance, so any two may meet here either way.
 
     Args:
         survivors: the images that survive, of those still in the race.
         reference: a configuration that is never dropped.
     """
-    from scipy.stats import t as student
-
-    means = {name: float(runs.mean()) for name, runs in survivors.items()}
-    leader = max(means, key=lambda name: means[name])
-    noise, freedom = seed_noise(survivors)
+    noise = seed_noise(survivors)
+    base = _longest(survivors, reference)
+    ahead = {name: _value(survivors, _gain(survivors, name, base)) for name in survivors}
+    leader = max(ahead, key=lambda name: ahead[name])
     pairs = len(survivors) * (len(survivors) - 1)
+    rounds = max(len(trained) for trained in survivors.values())
     dropped = {}
     for name in survivors.keys() - {leader, reference}:
-        gap = means[leader] - means[name]
-        if freedom:
-            level = LEVEL / pairs
-            scale = np.sqrt(1 / len(survivors[leader]) + 1 / len(survivors[name]))
-            margin = float(student.ppf(1 - level, freedom)) * noise * float(scale)
+        if not noise[1].freedom:
+            reason = _far_behind(survivors, name, leader, FIRST_LEVEL / pairs)
         else:
-            level, margin = FIRST_LEVEL / pairs, FIRST_MARGIN
-        p = p_value(survivors[name], survivors[leader])
-        if gap > margin and p < level:
+            gap = _estimates(survivors, [_gain(survivors, leader, name)], noise)
+            behind, margin = float(gap.values[0]), gap.reach(LEVEL / 2 ** (rounds - 1) / pairs)
             seeds = len(survivors[name])
-            dropped[name] = (
-                f"{gap:.3f} behind after {seeds} seed{'s' * (seeds > 1)}: beyond the noise of "
-                f"seeds ({margin:.3f}), and p = {p:.1g} on the same images"
-            )
+            reason = (
+                f"{behind:.3f} behind after {seeds} seed{'s' * (seeds > 1)}, on the same images: "
+                f"beyond what seeds and images make ({margin:.3f})"
+            ) * (behind > margin)
+        if reason:
+            dropped[name] = reason
     return dropped
+
+
+def _far_behind(survivors: Survivors, name: int, leader: int, level: float) -> str:
+    """Return why one training is enough to drop a configuration, '' where it isn't."""
+    shared = survivors[name].keys() & survivors[leader].keys()
+    if not shared:
+        return ""
+    one, other = (survivors[which][min(shared)] for which in (leader, name))
+    images = min(len(one), len(other))
+    one, other = one[:images], other[:images]
+    found = PairedDifference(int((one & ~other).sum()), int((other & ~one).sum()), images)
+    p = found.p_value / 2  # one-sided, since the leader leads
+    if found.value <= FIRST_MARGIN or p >= level:
+        return ""
+    return (
+        f"{found.value:.3f} behind after 1 seed: beyond the noise of seeds ({FIRST_MARGIN:.3f}), "
+        f"and p = {p:.1g} on the same images"
+    )
 
 
 def standings(survivors: Survivors, reference: int, draws: int = 20000) -> dict[int, Standing]:
     """Return what is known of each configuration, those that were dropped too.
 
-    A mean over seeds and images is drawn as Student's t around what was seen: its scale is the
-    noise between seeds, pooled over all, divided by the configuration's seeds, and the
-    covariance over images of the share of seeds that survive, divided by the images. With one
-    seed each there is no noise between seeds to be seen, and the intervals are too narrow.
+    A mean has the whole noise of its seeds. A gain has what seeds do to each alone, as far as both
+    were trained with the same ones; images count by the covariance of what survives. With one seed
+    each, what seeds do is stated as it was found on digits, with few degrees of freedom.
 
     Args:
         survivors: the images that survive, of every configuration.
         reference: the configuration that gains are counted from.
         draws: number of draws for the probability.
     """
-    names = list(survivors)
-    runs = np.array([survivors[name].mean(axis=0) for name in names])  # (configurations, images)
-    means, images = runs.mean(axis=1), runs.shape[1]
-    noise, freedom = seed_noise(survivors)
-    seeds = np.array([len(survivors[name]) for name in names])
-    covariance = np.atleast_2d(np.cov(runs)) / images + np.diag(noise**2 / seeds)
-    generator = np.random.default_rng(0)
-    spread = _draw(generator, covariance, freedom, draws)
-    best = (means + spread).argmax(axis=1)
-    place, width = names.index(reference), _quantile(freedom)
+    noise = seed_noise(survivors)
+    best = _best(survivors, reference, noise, draws)
     found = {}
-    for k, name in enumerate(names):
-        half = width * float(np.sqrt(covariance[k, k]))
-        contrast = covariance[k, k] + covariance[place, place] - 2 * covariance[k, place]
-        gain, reach = float(means[k] - means[place]), width * float(np.sqrt(max(contrast, 0)))
+    for name, trained in survivors.items():
+        mean = _estimates(survivors, [_mean(survivors, name)], (noise[1], noise[1]))
+        gain = _estimates(survivors, [_gain(survivors, name, reference)], noise)
+        value, over = float(mean.values[0]), float(gain.values[0])
+        half, reach = mean.reach(0.025), gain.reach(0.025) if name != reference else 0.0
         found[name] = Standing(
-            int(seeds[k]),
-            float(means[k]),
-            (max(0.0, float(means[k]) - half), min(1.0, float(means[k]) + half)),
-            float((best == k).mean()),
-            gain if k != place else 0.0,
-            (gain - reach, gain + reach) if k != place else (0.0, 0.0),
+            len(trained),
+            value,
+            (max(0.0, value - half), min(1.0, value + half)),
+            best[name],
+            over,
+            (over - reach, over + reach),
         )
     return found
 
 
-def _draw(
-    generator: np.random.Generator, covariance: NDArray[np.float64], freedom: int, draws: int
-) -> NDArray[np.float64]:
-    """Return (draws, configurations) of a multivariate t; a normal where freedom is 0."""
-    # without it equal configurations of no variance tie, and argmax takes the first of them
-    jitter = 1e-12 * np.eye(len(covariance))
-    normal = generator.multivariate_normal(
-        np.zeros(len(covariance)), covariance + jitter, size=draws, method="cholesky"
+def ranked(found: Mapping[int, Standing], gone: Iterable[int]) -> list[int]:
+    """Return the configurations, the best first, those that dropped out last.
+
+    They are ordered by their gains: a mean over other seeds or images tells less.
+    """
+    left = set(gone)
+    return sorted(found, key=lambda name: (name in left, -found[name].gain, -found[name].mean))
+
+
+def _best(
+    survivors: Survivors, reference: int, noise: tuple[SeedNoise, SeedNoise], draws: int
+) -> dict[int, float]:
+    """Return configuration -> probability that its true mean is the highest.
+
+    Differences to the one with most seeds are drawn around what was seen: what images do as a
+    normal, what seeds do as Student's t.
+    """
+    names, base = list(survivors), _longest(survivors, reference)
+    found = _estimates(survivors, [_gain(survivors, name, base) for name in names], noise)
+    generator = np.random.default_rng(0)
+    normal = generator.standard_normal((3, draws, len(names)))
+    freedom = found.freedom
+    scale = np.sqrt(freedom / generator.chisquare(freedom, size=(draws, 1)))
+    spread = normal[0] @ _root(found.by_images) + scale * (normal[1] @ _root(found.by_seeds))
+    # without the last term equals of no variance tie, and argmax takes the first of them
+    first = (found.values + spread + 1e-6 * normal[2]).argmax(axis=1)
+    return {name: float((first == k).mean()) for k, name in enumerate(names)}
+
+
+def _longest(survivors: Survivors, reference: int) -> int:
+    """Return the configuration with most seeds, the reference where it has as many."""
+    return max(survivors, key=lambda name: (len(survivors[name]), name == reference))
+
+
+def _mean(survivors: Survivors, name: int) -> Weights:
+    trained = survivors[name]
+    return {(name, seed): (1 / len(trained), len(bits)) for seed, bits in trained.items()}
+
+
+def _gain(survivors: Survivors, one: int, other: int) -> Weights:
+    """Return the difference of two within the seeds that both have; of all where they share none.
+
+    Within a seed it counts on the images that both have.
+    """
+    if one == other:
+        return {}
+    first, second = survivors[one], survivors[other]
+    shared = sorted(first.keys() & second.keys())
+    if not shared:
+        less = {key: (-weight, m) for key, (weight, m) in _mean(survivors, other).items()}
+        return {**_mean(survivors, one), **less}
+    images = {seed: min(len(first[seed]), len(second[seed])) for seed in shared}
+    return {
+        (name, seed): (sign / len(shared), images[seed])
+        for name, sign in ((one, 1), (other, -1))
+        for seed in shared
+    }
+
+
+def _value(survivors: Survivors, weights: Weights) -> float:
+    return sum(
+        weight * float(survivors[name][seed][:images].mean())
+        for (name, seed), (weight, images) in weights.items()
     )
-    if not freedom:
-        return normal
-    scale: NDArray[np.float64] = np.sqrt(freedom / generator.chisquare(freedom, size=(draws, 1)))
-    return normal * scale
 
 
-def _quantile(freedom: int) -> float:
-    from scipy.stats import norm, t
+def _estimates(
+    survivors: Survivors, sums: Sequence[Weights], noise: tuple[SeedNoise, SeedNoise]
+) -> _Estimates:
+    """Return weighted sums of trainings with their covariances.
 
-    return float(t.ppf(0.975, freedom) if freedom else norm.ppf(0.975))
+    Args:
+        survivors: the images that survive.
+        sums: what is estimated.
+        noise: of one configuration alone and the whole, as `seed_noise` returns them.
+    """
+    own, whole = noise
+    runs = sorted({run for weights in sums for run in weights})
+    weight, images = np.zeros((2, len(sums), len(runs)))
+    for k, weights in enumerate(sums):
+        for run, (share, count) in weights.items():
+            weight[k, runs.index(run)], images[k, runs.index(run)] = share, count
+    # of two means over the first images of a training, the covariance is over the more of them
+    shared = np.maximum(np.maximum(images[:, None], images[None, :]), 1)
+    flips = np.einsum("ir,jr,ijr->ij", weight, weight, own.flips / shared)
+    seeds = sorted({seed for _, seed in runs})
+    of_seed = np.array([[float(seed == one) for _, seed in runs] for one in seeds])
+    left = weight @ of_seed.reshape(len(seeds), len(runs)).T  # nothing where seeds are shared
+    common = max(0.0, whole.alone - own.alone)
+    by_seeds = own.alone * weight @ weight.T + flips + common * left @ left.T
+    freedom = own.freedom if np.allclose(left, 0) else min(own.freedom, whole.freedom)
+    return _Estimates(
+        np.array([_value(survivors, weights) for weights in sums]),
+        by_seeds,
+        _by_images(survivors, sums) - flips,
+        freedom or STATED_FREEDOM,
+    )
+
+
+def _by_images(survivors: Survivors, sums: Sequence[Weights]) -> NDArray[np.float64]:
+    """Return (K, K): what other images would do, where some sums count on more images."""
+    counts = sorted({images for weights in sums for _, images in weights.values()})
+    parts = np.zeros((len(sums), max(counts, default=1)))
+    for part, weights in zip(parts, sums, strict=True):
+        for (name, seed), (weight, images) in weights.items():
+            part[:images] += weight / images * survivors[name][seed][:images]
+    covariance = np.zeros((len(sums), len(sums)))
+    for low, high in zip([0, *counts], counts, strict=False):
+        piece = parts[:, low:high]
+        if high - low > 1:
+            covariance += (high - low) * np.cov(piece).reshape(covariance.shape)
+    return covariance
+
+
+def _root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a matrix R whose R^T R is the covariance, negative variances taken for none."""
+    values, vectors = np.linalg.eigh(covariance)
+    found: NDArray[np.float64] = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+    return found
+
+
+def _reach(level: float, by_seeds: float, by_images: float, freedom: float) -> float:
+    """Return q with P(t sqrt(by_seeds) + z sqrt(by_images) > q) = level.
+
+    The sum of Student's t and a normal (Behrens and Fisher), integrated over the chi-squared
+    variable beneath t; a negative variance of images counts as none.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import ndtr, ndtri, stdtrit
+
+    by_images = max(0.0, by_images)
+    if by_seeds + by_images <= 0:
+        return 0.0
+    weights, scale = _beneath(freedom)
+    deviation = np.sqrt(by_seeds * scale**2 + by_images)
+
+    def excess(q: float) -> float:
+        return float((weights * ndtr(-q / deviation)).sum()) - level
+
+    # either part alone exceeds its own quantile of half the level so often
+    most = np.sqrt(by_images) * ndtri(level / 2) + np.sqrt(by_seeds) * stdtrit(freedom, level / 2)
+    return float(brentq(excess, 0.0, -1.01 * float(most)))
+
+
+@cache
+def _beneath(freedom: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return nodes of an integral: weights, and the scales of the normals that make up t."""
+    from scipy.special import gammaincinv
+
+    nodes, weights = np.polynomial.legendre.leggauss(100)
+    v = (nodes + 1) / 2
+    # probabilities v ** 6 put nodes where t has its tails
+    return weights / 2 * 6 * v**5, np.sqrt(freedom / 2 / gammaincinv(freedom / 2, v**6))

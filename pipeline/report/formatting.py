@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 
 from pipeline.study.records import TrialRecord
 
-_WIDTH = 140  # columns where the output is no terminal: enough for a table
+_WIDTH = 180  # columns where the output is no terminal: a table of seven parameters and its reasons
 _NARROWEST = 60  # columns, below which a terminal breaks lines, which says more than a cut table
 
 

@@ -41,7 +41,7 @@ def told(record):
     said = io.StringIO()
     console = Console(file=said, width=300)
     leaderboard.show(console, record, [])
-    runs = {0: np.array([[True, False] * 9]), 1: np.array([[True, True] * 9])}
+    runs = {0: {1: np.array([True, False] * 9)}, 1: {1: np.array([True, True] * 9)}}
     found = standings(runs, 0)
     console.print(race_table.table(record, found, [1, 0], {}, 0))
     print(race_table.verdict(record, found, 1, 0, 1), file=said)

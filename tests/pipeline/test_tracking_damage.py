@@ -461,4 +461,4 @@ def test_the_leaderboard_is_plain_text_whatever_the_terminal(runs, monkeypatch):
         monkeypatch.setenv(name, value)
     assert sync(runs).code == 0
     assert board() == plain
-    assert "\x1b" not in plain and max(map(len, plain.splitlines())) <= 140
+    assert "\x1b" not in plain and max(map(len, plain.splitlines())) <= 180
