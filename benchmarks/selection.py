@@ -33,6 +33,8 @@ from regmix.evaluation.results import FinalEvaluation, Masking, unpack
 RESULTS = Path(__file__).parent / "results"
 FIRST_SEED = 101
 """Of the fresh seeds; the table has seed 0, and a race counts from 1."""
+OTHERS = 16
+"""Configurations that are trained anew without having been chosen."""
 PARTS = (1.0, 0.5)
 """Shares of the table that searches draw from: at random, and as a sampler that has learned."""
 
@@ -150,7 +152,7 @@ def predicted(rows: dict[int, Row], search: Sequence[int]) -> float:
     return expected_luck([rows[number]["robust"] for number in ordered], noise / math.sqrt(2))
 
 
-def others(rows: dict[int, Row], chosen: Iterable[int], count: int) -> list[int]:
+def others(rows: dict[int, Row], chosen: Iterable[int]) -> list[int]:
     """Return configurations of the better half that no search chose, drawn at random.
 
     What they lose with fresh seeds is what the table's seed did to all alike.
@@ -158,7 +160,7 @@ def others(rows: dict[int, Row], chosen: Iterable[int], count: int) -> list[int]
     ahead = foreseen(rows)
     ordered = sorted((number for number in rows if number), key=lambda number: -ahead[number])
     pool = [number for number in ordered[: len(ordered) // 2] if number not in set(chosen)]
-    return [int(number) for number in np.random.default_rng(1).permutation(pool)[:count]]
+    return [int(number) for number in np.random.default_rng(1).permutation(pool)[:OTHERS]]
 
 
 def evaluation(row: Row) -> FinalEvaluation:
@@ -243,7 +245,7 @@ def seeds_in_words(rows: dict[int, Row], fresh: Sequence[Row], chosen: Sequence[
         f"{own.deviation(one.count):.4f} of each alone, of it {math.sqrt(own.alone):.4f} on very "
         f"many images; variance of an image that flips {own.flips:.4f}"
     ]
-    unchosen = [number for number in raced if number not in {0, *chosen}]
+    unchosen = [number for number in others(rows, chosen) if number in raced]
     lost = [
         rows[number]["robust"] - fmean(row["robust"] for row in fresh if row["number"] == number)
         for number in unchosen
@@ -266,12 +268,11 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--name", default="regmix-digits", help="SPACE-RECIPE of the table")
     parser.add_argument("--size", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--others", type=int, default=16, help="trained anew without being chosen")
     args = parser.parse_args(words)
     rows = trainings(args.name)
     if args.what == "train":
         chosen = winners(rows, args.size)
-        wanted = [0, *chosen, *others(rows, chosen, args.others)]
+        wanted = [0, *chosen, *others(rows, chosen)]
         with place(args.name).open("a") as file:
             for row in train(args.name, wanted, args.seeds):
                 file.write(json.dumps(row, separators=(",", ":")) + "\n")

@@ -47,7 +47,8 @@ class TrainConfig:
 
     # The task: what is measured. A search space may not touch these.
     train_images: Count | None = None  # a stratified subset of the training images; None: all
-    valid_images: Count = 1000  # held out of the training images; the search sees these
+    valid_images: Count = 1000  # held out of the training images; every trial is judged by them
+    finalist_images: Count | None = None  # held out in all, for finalists; None: valid_images
     split_seed: Seed = 0
     eval_epsilon: PositiveUnitInterval = 8 / 255  # L-inf radius of evaluation, pixels in [0, 1]
     eval_steps: Count = 10  # of each PGD in the validation ensemble
@@ -55,6 +56,7 @@ class TrainConfig:
     eval_every: Count = 1  # epochs from one validation to the next; the last has one too
     eval_seed: Seed = 0  # of the attacks' random starts: the same for all trials
     judgement: Literal["trial", "finalist"] = "trial"  # level at the end, see `apgd_levels`
+    judged_images: Count | None = None  # of those held out, at the end; None: those of the level
     epochs: Count = 30
     seed: Seed = 0  # weights, order, augmentation and starting perturbations
 
@@ -113,7 +115,27 @@ class TrainConfig:
             options = registry.options(kind, name)
             taken = {key: values.get(key, option.default) for key, option in options.items()}
             arguments[kind] = Component(name, MappingProxyType(taken))
-        return cls(**arguments)
+        config = cls(**arguments)
+        config._check_images(at)
+        return config
+
+    def _check_images(self, places: Mapping[str, str]) -> None:
+        """Prove that each number of held-out images contains the smaller ones.
+
+        Args:
+            places: key -> place that it was written in.
+        """
+        few, many = self.valid_images, self.held_out_images
+        if many < few:
+            raise InputError(
+                f"{places['finalist_images']}: finalist_images must be at least valid_images = "
+                f"{few}, which are among them, but is {many}; raise it, or lower valid_images"
+            )
+        if not few <= self.final_images <= many:
+            raise InputError(
+                f"{places['judged_images']}: judged_images must lie between valid_images = {few} "
+                f"and finalist_images = {many}, but is {self.judged_images}; leave it out"
+            )
 
     def flat(self) -> dict[str, Value]:
         """Return every name and value of the run; `from_flat` takes it back unchanged."""
@@ -134,7 +156,25 @@ class TrainConfig:
         """
         from regmix.images import split  # a configuration is checked without loading numpy
 
-        return split(images, valid=self.valid_images, train=self.train_images, seed=self.split_seed)
+        return split(
+            images,
+            valid=self.valid_images,
+            train=self.train_images,
+            seed=self.split_seed,
+            held_out=self.held_out_images,
+        )
+
+    @property
+    def held_out_images(self) -> int:
+        """Number of images that no run of the task trains on."""
+        return self.valid_images if self.finalist_images is None else self.finalist_images
+
+    @property
+    def final_images(self) -> int:
+        """Number of images of the final evaluation, from `valid_images` to all held out."""
+        if self.judged_images is not None:
+            return self.judged_images
+        return self.held_out_images if self.judgement == "finalist" else self.valid_images
 
     @property
     def train_epsilon(self) -> float:
@@ -205,5 +245,8 @@ def _own_options() -> Mapping[str, Option]:
 
 
 TASK = frozenset(
-    {"train_images", "valid_images", "split_seed", "eval_epsilon", "eval_steps", "eval_seed"}
-) | frozenset({"eval_step_schedule", "eval_every", "epochs", "seed", "data", "judgement"})
+    {"train_images", "valid_images", "finalist_images", "split_seed", "eval_epsilon", "eval_steps"}
+) | frozenset(
+    {"eval_seed", "eval_step_schedule", "eval_every", "epochs", "seed", "data", "judgement"}
+    | {"judged_images"}
+)

@@ -122,41 +122,69 @@ def _digest(image: NDArray[np.uint8]) -> bytes:
 
 @dataclass(frozen=True)
 class Split:
-    """Images that a trial trains on, and images by which configurations are compared."""
+    """Images that a trial trains on, and images by which configurations are compared.
+
+    train: what is trained on; valid: what every trial is judged by; further: what finalists are
+    judged by beside it, every beginning of it stratified; None where there is no more.
+    """
 
     train: Images
     valid: Images
+    further: Images | None = None
+
+    @property
+    def held_out(self) -> Images:
+        """All that is not trained on: `valid`, then `further`."""
+        if self.further is None:
+            return self.valid
+        parts = (self.valid, self.further)
+        return Images(
+            np.concatenate([part.images for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            self.valid.classes,
+        )
 
     @property
     def nbytes(self) -> int:
         """Bytes of all pixels."""
-        return self.train.images.nbytes + self.valid.images.nbytes
+        parts = (self.train, self.valid, self.further)
+        return sum(part.images.nbytes for part in parts if part is not None)
 
 
-def split(images: Images, *, valid: int, train: int | None, seed: int) -> Split:
+def split(
+    images: Images, *, valid: int, train: int | None, seed: int, held_out: int | None = None
+) -> Split:
     """Hold out a stratified part of the training images for validation.
 
-    The held-out part depends on `valid` and `seed` alone: not on how many are trained on.
+    Which images are held out, and which of them judge every trial, depends on the two numbers and
+    `seed` alone: not on how many are trained on.
 
     Args:
         images: training part of a data set.
-        valid: number of images to hold out.
+        valid: number of images that every trial is judged by.
         train: number of the others to train on, stratified; None takes all.
         seed: seed of the draw.
+        held_out: number of images to hold out, those of `valid` among them; None: these alone.
 
     Raises:
         InputError: where there are too few images, or a class is left without one to train on.
     """
-    left = len(images) - valid
+    held = valid if held_out is None else held_out
+    left = len(images) - held
     if left < 1 or (train is not None and train > left):
+        name = "valid_images" if held == valid else "finalist_images"
         raise InputError(
-            f"configuration: valid_images + train_images must fit into {len(images)} training "
-            f"images, but are {valid} + {train or 1}; lower one of them"
+            f"configuration: {name} + train_images must fit into {len(images)} training "
+            f"images, but are {held} + {train or 1}; lower one of them"
         )
     order = stratified_order(images.labels, np.random.default_rng(seed))
-    held_out, trained = order[:valid], order[valid:][:train]
+    trained = order[held:][:train]
     _check_classes(images, trained)
-    return Split(train=images.take(np.sort(trained)), valid=images.take(np.sort(held_out)))
+    return Split(
+        train=images.take(np.sort(trained)),
+        valid=images.take(np.sort(order[:valid])),
+        further=images.take(order[valid:held]) if held > valid else None,
+    )
 
 
 def _check_classes(images: Images, trained: NDArray[np.int64]) -> None:
@@ -169,7 +197,7 @@ def _check_classes(images: Images, trained: NDArray[np.int64]) -> None:
     raise InputError(
         f"configuration: each of the {len(images.classes)} classes must have an image to train on, "
         f"but {len(missing)} have none, such as {shown(images.classes[missing[0]])} with {held} in "
-        "all; raise train_images, lower valid_images, or add images of it"
+        "all; raise train_images, lower valid_images or finalist_images, or add images of it"
     )
 
 

@@ -42,15 +42,17 @@ class Placed:
 
 @dataclass(frozen=True)
 class PlacedSplit:
-    """A split on a device."""
+    """A split on a device; see `Split`."""
 
     train: Placed
     valid: Placed
+    further: Placed | None
 
     @classmethod
     def of(cls, data: Split, device: torch.device) -> "PlacedSplit":
-        """Place both parts."""
-        return cls(Placed.of(data.train, device), Placed.of(data.valid, device))
+        """Place all parts."""
+        further = None if data.further is None else Placed.of(data.further, device)
+        return cls(Placed.of(data.train, device), Placed.of(data.valid, device), further)
 
 
 def _shared(array: NDArray[Any], device: torch.device) -> Tensor:

@@ -87,7 +87,7 @@ def _warn_of_shared(config: TrainConfig, test: Images) -> None:
 
 
 def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dict[str, Any]:
-    """Return the evaluation as a finalist on the validation images, which is not kept.
+    """Return the evaluation as a finalist on all images held out, which is not kept.
 
     Args:
         exported: the configuration.
@@ -101,7 +101,7 @@ def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dic
     from regmix.device import device
     from regmix.evaluation.validator import Validator
 
-    config, valid = exported.config, load_split(exported, path).valid
+    config, valid = exported.config, load_split(exported, path).held_out
     model = _load_model(exported, weights, valid)
     validator = Validator(replace(config, judgement="finalist"), valid, device())
     known = validator.per_epoch(model)

@@ -194,16 +194,16 @@ def _controller(
     request: RaceRequest, race: StudyRecord, problem: RaceProblem, first: TrialRecord
 ) -> StudyController:
     reference, finalists = first.number, tuple(problem.finalists)
-    base, origin = problem.finalists[reference].seed, f"trial {reference}"
+    task, origin = problem.finalists[reference], f"trial {reference}"
     if first.is_default:
         origin = first.origin
-    seeds = tuple(range(base + 1, base + 1 + request.seeds))
+    seeds = tuple(range(task.seed + 1, task.seed + 1 + request.seeds))
     return StudyController(
         race.study,
         problem,
         pruners.build("none", 1),
         samplers.factory("random", 0, problem.space),  # never asked: every trial is enqueued
-        RoundQueue(race, seeds, finalists, reference, origin),
+        RoundQueue(race, seeds, finalists, reference, task, origin),
         TimeBudget(before=race.seconds, begun=PROCESS_START),
     )
 

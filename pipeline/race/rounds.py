@@ -20,6 +20,10 @@ from regmix.evaluation.results import unpack
 from regmix.ranges import Value
 
 _LARGEST = 2**63 - 1
+_LAST_FEW = 3
+"""Finalists that are judged by all images; more of them first by some."""
+_FIRST = 4
+"""Number of images that judge these rounds, over that of a trial; at most there are all."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +41,17 @@ class RaceProblem:
 
     @property
     def space(self) -> SearchSpace:
-        """Finalist and seed, as parameters of an Optuna trial."""
-        ranges = {"finalist": Int(0, _LARGEST), "seed": Int(0, _LARGEST)}
+        """Finalist, seed and number of images that judge it, as parameters of an Optuna trial."""
+        ranges = dict.fromkeys(("finalist", "seed", "images"), Int(0, _LARGEST))
         return SearchSpace(self.name, "", {}, ranges, "")
 
     def config(self, params: Mapping[str, Value]) -> TrainConfig:
-        """Return a finalist's configuration with this seed."""
-        finalist, seed = params["finalist"], params["seed"]
+        """Return a finalist's configuration with this seed, judged by so many images."""
+        finalist, seed, images = (params[name] for name in ("finalist", "seed", "images"))
         assert isinstance(finalist, int) and isinstance(seed, int), "the space has whole numbers"
-        return replace(self.finalists[finalist], seed=seed, judgement="finalist")
+        assert isinstance(images, int), "the space has whole numbers"
+        config = self.finalists[finalist]
+        return replace(config, seed=seed, judgement="finalist", judged_images=images)
 
     def identity(self) -> dict[str, Any]:
         """Return what MLflow shows of the problem."""
@@ -57,10 +63,14 @@ class RaceProblem:
 class RoundQueue:
     """One round after the other: every finalist with a seed; then the eliminated drop out.
 
+    While many race, some of the images tell who can't win; the last few are judged by all. The
+    number is stored with each trial as it is enqueued.
+
     study: the race's own study.
     seeds: seeds of the rounds, in order.
     finalists: numbers of the finalists.
     reference: the finalist that never drops out.
+    task: configuration of a finalist, for the numbers of images, which all share.
     origin: what it is; no DEFAULT where it does not have the recipe's own values.
     """
 
@@ -68,6 +78,7 @@ class RoundQueue:
     seeds: tuple[int, ...]
     finalists: tuple[int, ...]
     reference: int
+    task: TrainConfig
     origin: str = DEFAULT
 
     @property
@@ -83,7 +94,9 @@ class RoundQueue:
             for name in alive:
                 if (name, seed) not in ended:
                     origin = self.origin if name == self.reference else f"trial {name}"
-                    self.study.enqueue({"finalist": name, "seed": seed}, origin)
+                    images = judged_images(self.task, len(alive))
+                    params = {"finalist": name, "seed": seed, "images": images}
+                    self.study.enqueue(params, origin)
             if not all(ended.get((name, seed)) for name in alive):
                 return
             if seed != self.seeds[-1] and not self.study.round_is_over(seed):
@@ -120,6 +133,17 @@ def survivors(study: StudyRecord) -> dict[int, dict[int, NDArray[np.bool_]]]:
             images = np.array(unpack(trial.final.survivors, trial.final.count))
             found.setdefault(trial.params["finalist"], {})[trial.params["seed"]] = images
     return found
+
+
+def judged_images(task: TrainConfig, racing: int) -> int:
+    """Return the number of images that a round is judged by.
+
+    Args:
+        task: configuration of any finalist.
+        racing: number of finalists in the round.
+    """
+    every = task.held_out_images
+    return every if racing <= _LAST_FEW else min(_FIRST * task.valid_images, every)
 
 
 def median_run(study: StudyRecord, finalist: int) -> TrialRecord:

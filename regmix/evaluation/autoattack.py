@@ -36,9 +36,9 @@ def apgd(
         images, labels: (N, C, H, W) and (N,) on the model's device.
         settings: radius, seed and batch size.
         steps: number of steps for each target.
-        targets: 0 raises the cross-entropy (APGD-CE); a higher number is that of the likeliest
-            wrong classes which the targeted DLR loss aims at, one after the other (APGD-T).
-            That loss does not exist for fewer than 4 classes: then every image survives.
+        targets: 0 raises the cross-entropy (APGD-CE); a higher number is that of wrong classes
+            which the targeted DLR loss aims at, one after the other (APGD-T), those of `nearest`
+            first. That loss does not exist for fewer than 4 classes: then every image survives.
 
     Returns:
         (N,) bool, True where the image survived.
@@ -59,8 +59,55 @@ def apgd(
         classes = width(model, images)
         if classes < FEWEST_TARGETED:
             return torch.ones_like(labels, dtype=torch.bool)
-        attack = APGDAttack_targeted(model, n_target_classes=min(targets, classes - 1), **common)
+        attack = NearestFirst(model, n_target_classes=min(targets, classes - 1), **common)
     return _survived(model, attack.perturb, images, labels, settings)
+
+
+class NearestFirst(APGDAttack_targeted):  # type: ignore[misc]
+    """APGD-T in another order of its targets: see `nearest`."""
+
+    def perturb(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return (N, C, H, W) images within the ball, fooled where that was found."""
+        self.init_hyperparam(x)
+        torch.manual_seed(self.seed)
+        alive, worst = self.model(x).argmax(1) == y, x.clone()
+        order = nearest(self.model, x, y)
+        for turn in range(min(self.n_target_classes, order.shape[1])):
+            left = alive.nonzero().squeeze(1)
+            if not len(left):
+                break
+            self.y_target = order[left, turn]
+            _, survived, _, found = self.attack_single_run(x[left], y[left])
+            worst[left[~survived]] = found[~survived]
+            alive[left] = survived
+        return worst
+
+
+def nearest(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return (N, at most 9) wrong classes, first those whose linear boundary is nearest.
+
+    The distance in the L-inf norm is the margin of the logits over the L1 norm of its gradient, as
+    by MALT (Melamed et al., NeurIPS 2024); the nine likeliest classes are put in order. By
+    logits alone, which AutoAttack goes by, few targets are worse chosen (`benchmarks/README.md`).
+
+    Args:
+        model: network from pixels in [0, 1] to logits, in eval mode.
+        images, labels: (N, C, H, W) and (N,).
+    """
+    point = images.clone().requires_grad_()
+    with torch.enable_grad():
+        logits = model(point)
+        margins = logits.gather(1, labels[:, None]) - logits
+    likely = margins.detach().scatter(1, labels[:, None], torch.inf).argsort(1)[:, :-1][:, :9]
+    distances = torch.empty_like(likely, dtype=margins.dtype)
+    for k in range(likely.shape[1]):
+        (slope,) = torch.autograd.grad(
+            margins.gather(1, likely[:, k : k + 1]).sum(), point, retain_graph=True
+        )
+        lengths = slope.abs().flatten(1).sum(1).clamp_min(1e-12)
+        distances[:, k] = margins.detach().gather(1, likely[:, k : k + 1]).squeeze(1) / lengths
+    order: Tensor = likely.gather(1, distances.argsort(stable=True, dim=1))
+    return order
 
 
 def square(

@@ -149,6 +149,17 @@ class Validation:
         """Share that survives every attack of the ensemble."""
         return _share(self.robust_mask)
 
+    def followed_by(self, other: "Validation") -> "Validation":
+        """Return the validation of these images and then those of another, by the same attacks."""
+        return Validation(
+            torch.cat([self.clean_mask, other.clean_mask]),
+            torch.cat([self.fgsm_mask, other.fgsm_mask]),
+            torch.cat([self.pgd_mask, other.pgd_mask]),
+            torch.cat([self.robust_mask, other.robust_mask]),
+            self.steps,
+            self.schedule,
+        )
+
 
 def _share(survived: Tensor) -> float:
     return int(survived.sum()) / len(survived)

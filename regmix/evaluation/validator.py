@@ -46,31 +46,48 @@ class Validator:
         images: Images | Placed,
         device: torch.device,
         engine: Engine = ENGINE,
+        further: Images | Placed | None = None,
     ) -> None:
         """Take the images to the device.
 
         Args:
             config: configuration of the run, for radius, steps, seed and level of evaluation.
-            images: validation images.
+            images: validation images, by which each epoch is judged.
             device: device of the models.
             engine: how it is computed.
+            further: what the final evaluation may take beside them; it takes the first of these,
+                as many as the configuration says.
         """
         self._config, self._engine = config, engine
         self._folds: Pairs | None = None  # found with the first network: all have its structure
         placed = Placed.of(images, device)
-        self.images, self.labels = placed.pixels, placed.labels
+        self.images, self.labels, self._count = placed.pixels, placed.labels, len(images)
+        more = config.final_images - config.valid_images
+        if further is not None and more:
+            others = Placed.of(further, device)
+            self.images = torch.cat([self.images, others.pixels[:more]])
+            self.labels = torch.cat([self.labels, others.labels[:more]])
         self._start = random_start(self.images, config.eval_epsilon, config.eval_seed)
         count = min(WATCHED, len(images))  # spread evenly: data sets often are sorted by class
         self._watched = torch.linspace(0, len(images) - 1, count).long().to(device)
 
     def per_epoch(self, model: nn.Module) -> Validation:
         """Evaluate by the first level, as each epoch does on its averaged weights."""
+        return self._first_level(model, slice(self._count))
+
+    def _completed(self, model: nn.Module, known: Validation) -> Validation:
+        """Return the first level on all images of the final evaluation."""
+        if self._count == len(self.labels):
+            return known
+        return known.followed_by(self._first_level(model, slice(self._count, None)))
+
+    def _first_level(self, model: nn.Module, part: slice) -> Validation:
         config = self._config
         return validate(
             self._judged(model),
-            self.images,
-            self.labels,
-            self._start,
+            self.images[part],
+            self.labels[part],
+            self._start[part],
             epsilon=config.eval_epsilon,
             steps=config.eval_steps,
             schedule=config.eval_step_schedule,
@@ -83,7 +100,7 @@ class Validator:
             model: network with the averaged weights, in eval mode.
             known: result of `per_epoch` for it; only its survivors are attacked again.
         """
-        config = self._config
+        config, known = self._config, self._completed(model, known)
         evaluate = evaluate_finalist if config.judgement == "finalist" else evaluate_trial
         settings = AttackSettings(config.eval_epsilon, config.eval_seed)
         network = self._judged(model)

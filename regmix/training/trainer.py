@@ -43,13 +43,13 @@ class RegMixTrainer:
 
         Args:
             config: configuration of the run.
-            data: training and validation images; placed ones are not copied again.
+            data: training and held-out images; placed ones are not copied again.
             device: device of model, images and memory.
             engine: ways of computing, for the benchmark.
         """
         self.config, self.device, self.epoch, self._step = config, device, 0, 0
         train = Placed.of(data.train, device)
-        self._validator = Validator(config, data.valid, device, engine)
+        self._validator = Validator(config, data.valid, device, engine, data.further)
         self.monitor = OverfittingMonitor(config.epochs)
         self._order = torch.Generator().manual_seed(config.seed)
         channels_last = engine.channels_last and takes_channels_last(config)

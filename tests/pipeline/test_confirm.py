@@ -37,7 +37,7 @@ def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_i
     assert pairs == sorted((number, seed) for number in finalists for seed in (1, 2))
     for number, trial in race.items():
         assert trial.state == "COMPLETE" and views[number].info.status == "FINISHED"
-        own = {"seed": trial.params["seed"], "judgement": "finalist"}
+        own = {"seed": trial.params["seed"], "judgement": "finalist", "judged_images": 100}
         assert trial.config == {**source[trial.params["finalist"]].config, **own}
         judged = measured(trial, 4)["final"]
         survivors = unpack(judged["survivors"], judged["count"])

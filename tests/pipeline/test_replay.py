@@ -1,8 +1,13 @@
 """Numbers that may differ when a file is trained again, and why; and those that may not."""
 
+from dataclasses import asdict
+
 import pytest
 import yaml
 
+from pipeline.driver.evaluation import evaluate_on_validation
+from pipeline.driver.replay import replay
+from pipeline.problem.exported import digest, load_split
 from tests.support.processes import call
 from tests.support.trained import trained
 
@@ -46,3 +51,22 @@ def again(file, tmp_path, changed):
     (tmp_path / "mine.safetensors").write_bytes(file.with_suffix(".safetensors").read_bytes())
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
     return call("train", tmp_path / "mine.yaml")
+
+
+def test_a_file_whose_finalists_have_more_images_trains_again_and_is_judged_by_all(
+    tmp_path,
+):
+    """What a race exports: it says how many images judged it, and gives the same bits again."""
+    task = {"data": "digits", "epochs": 1, "train_images": 60, "eval_epsilon": 0.1}
+    race = {"finalist_images": 90, "judgement": "finalist", "judged_images": 70}
+    one = trained(tmp_path / "mine.yaml", **task, **race)
+    assert one.metrics.final.count == 70
+    path = tmp_path / "again.yaml"
+    again = replay(one, load_split(one, path), path)
+    assert asdict(again.metrics) == {**asdict(one.metrics), "seconds": again.metrics.seconds}
+    assert digest(again.weights) == digest(one.weights)
+    rows = evaluate_on_validation(again, path, again.weights)["rows"]
+    assert {row["count"] for row in rows.values()} == {90}
+    # the trial's 40 images are among the 90, and judged alike
+    assert 0 <= rows["clean"]["hits"] - round(40 * one.metrics.valid_clean) <= 50
+    assert 0 <= rows["and margin"]["hits"] - round(40 * one.metrics.valid_robust) <= 50

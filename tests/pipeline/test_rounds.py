@@ -1,9 +1,16 @@
 """The rounds of a race: a queue of trials over a real study, with kills."""
 
 import numpy as np
+import pytest
 
 from pipeline import pruners, samplers
-from pipeline.race.rounds import RaceProblem, RoundQueue, median_run, survivors
+from pipeline.race.rounds import (
+    RaceProblem,
+    RoundQueue,
+    judged_images,
+    median_run,
+    survivors,
+)
 from pipeline.study import failures
 from pipeline.study.controller import StudyController
 from pipeline.study.events import TrialOutcome
@@ -21,12 +28,13 @@ from tests.support.controllers import (
 IMAGES = 400
 
 
-def race_at(place, seeds, finalists=(0, 3, 5), again=None):
+def race_at(place, seeds, finalists=(0, 3, 5), again=None, **task):
     """Return the controller of a race in this folder, as a driver has it once it has begun.
 
     again: function that opens failed trainings again, of the race's record and what loads it.
+    task: changes of the task.
     """
-    config = problem_of(epochs=1).config({})
+    config = problem_of(epochs=1, **task).config({})
     problem = RaceProblem("s", "digits", dict.fromkeys(finalists, config))
     study = study_at(place, problem)
     study, numbers = again(study, lambda: study_at(place, problem)) if again else (study, ())
@@ -35,23 +43,24 @@ def race_at(place, seeds, finalists=(0, 3, 5), again=None):
         problem,
         pruners.build("none", 1),
         samplers.factory("random", 0, problem.space),
-        RoundQueue(study, tuple(range(1, 1 + seeds)), finalists, reference=0),
+        RoundQueue(study, tuple(range(1, 1 + seeds)), finalists, reference=0, task=config),
     )
     controller.try_again(numbers)
     controller.requeue_orphans()
     return controller
 
 
-def outcomes(robust, seed):
+def outcomes(robust, seed, count=IMAGES):
     """The easiest images survive, but for a few that another seed loses."""
-    bits = np.arange(IMAGES) < robust * IMAGES
-    bits[np.random.default_rng(seed).integers(0, IMAGES, 8)] ^= True
+    bits = np.arange(count) < robust * count
+    bits[np.random.default_rng(seed).integers(0, count, 8)] ^= True
     return bits
 
 
 def train(controller, request, robust):
     """Report the one epoch of a training, and tell its end."""
-    bits = outcomes(robust, request.config.seed).tolist()
+    count = request.config.final_images
+    bits = outcomes(robust, request.config.seed, count).tolist()
     final = FinalEvaluation(sum(bits), len(bits), no_masking(), pack(bits))
     assert settle(controller, request.number, epoch_result(1, robust, final=final))
 
@@ -159,7 +168,7 @@ def test_the_queue_of_a_race_is_a_round_and_no_more(tmp_path):
 
 def test_a_kill_while_a_round_is_enqueued_enqueues_no_training_twice(tmp_path):
     race = race_at(tmp_path, seeds=1)
-    race.record.enqueue({"finalist": 0, "seed": 1}, "default")  # and a kill
+    race.record.enqueue({"finalist": 0, "seed": 1, "images": IMAGES}, "default")  # and a kill
     living = race_at(tmp_path, seeds=1)
     asked = [living.ask() for _ in range(4)]
     assert [request and finalist(living, request) for request in asked] == [0, 3, 5, None]
@@ -202,7 +211,37 @@ def test_who_dropped_out_is_decided_once(tmp_path):
 def test_a_finalist_is_trained_as_it_was_found_but_for_seed_and_judgement(tmp_path):
     race = race_at(tmp_path, seeds=1)
     config = problem_of(epochs=1).config({}).flat()
-    assert race.ask().config.flat() == {**config, "seed": 1, "judgement": "finalist"}
+    own = {"seed": 1, "judgement": "finalist", "judged_images": IMAGES}
+    assert race.ask().config.flat() == {**config, **own}
+
+
+def test_many_are_judged_by_some_of_the_images_and_the_last_few_by_all(tmp_path):
+    worth = {0: 0.6, 2: 0.2, 3: 0.6, 5: 0.6}
+    task = {"valid_images": 100, "finalist_images": 700}
+    race = race_at(tmp_path, seeds=2, finalists=tuple(worth), **task)
+    first = [race.ask() for _ in worth]
+    assert {request.config.final_images for request in first} == {400}
+    for request in first[:-1]:
+        train(race, request, worth[finalist(race, request)])
+    living = race_at(tmp_path, seeds=2, finalists=tuple(worth), **task)  # the driver died here
+    left = living.ask()
+    assert left.config == first[-1].config
+    train(living, left, worth[finalist(living, left)])
+    second = [living.ask() for _ in range(3)]
+    assert living.record.eliminated.keys() == {2}
+    assert {request.config.final_images for request in second} == {700}
+    assert all(request.config.split_seed == left.config.split_seed for request in second)
+    for request in second:
+        train(living, request, worth[finalist(living, request)])
+    assert {runs.shape[1] for runs in survivors(living.record).values()} == {400}
+
+
+@pytest.mark.parametrize(
+    ("racing", "held_out", "expected"), [(3, 5000, 5000), (4, 5000, 1600), (4, 1500, 1500)]
+)
+def test_a_round_is_judged_by_no_more_images_than_there_are(racing, held_out, expected):
+    task = problem_of(valid_images=400, finalist_images=held_out).config({})
+    assert judged_images(task, racing) == expected
 
 
 def test_the_median_run_is_the_one_in_the_middle(tmp_path):

@@ -49,6 +49,40 @@ def test_flat_says_the_values_that_run_and_not_the_words_that_asked():
     assert (flat.flat()["alpha"], flat.flat()["width"]) == (2.0, 4)
 
 
+@pytest.mark.parametrize(
+    ("changes", "held_out", "judged"),
+    [
+        ({}, 1000, 1000),
+        ({"finalist_images": 3000}, 3000, 1000),
+        ({"finalist_images": 3000, "judgement": "finalist"}, 3000, 3000),
+        ({"finalist_images": 3000, "judgement": "finalist", "judged_images": 2000}, 3000, 2000),
+        ({"finalist_images": 1000, "judged_images": 1000}, 1000, 1000),
+    ],
+    ids=str,
+)
+def test_finalists_are_judged_by_all_that_is_held_out_unless_said_otherwise(
+    changes, held_out, judged
+):
+    config = TrainConfig.from_flat({**KINDS, **changes})
+    assert (config.held_out_images, config.final_images) == (held_out, judged)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"finalist_images": 999}, "finalist_images must be at least valid_images = 1000"),
+        ({"judged_images": 1001}, "judged_images must lie between valid_images = 1000 and"),
+        ({"finalist_images": 3000, "judged_images": 3001}, "finalist_images = 3000, but is 3001"),
+        ({"finalist_images": 3000, "judged_images": 999}, "finalist_images = 3000, but is 999"),
+    ],
+    ids=str,
+)
+def test_numbers_of_images_that_do_not_contain_each_other_are_one_line(changes, words):
+    with pytest.raises(InputError, match=f"^--set: .*{words}") as told:
+        TrainConfig.from_flat({**KINDS, **changes}, dict.fromkeys(changes, "--set"))
+    assert "\n" not in str(told.value) and len(str(told.value)) < 300
+
+
 def test_no_two_options_of_a_run_share_a_name():
     def check(chosen):
         every = [*registry.KINDS, *own_options()]

@@ -100,6 +100,31 @@ def test_a_split_either_trains_on_every_class_or_is_refused(sizes, valid, train,
     assert set(parts.train.labels.tolist()) == set(range(len(sizes)))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_finalists_have_the_images_of_every_trial_and_more(hundred, seed):
+    """Nested and stratified, also a part of what is more; none of it is trained on."""
+    parts = split(hundred, valid=20, train=None, seed=seed, held_out=60)
+    alone = split(hundred, valid=20, train=None, seed=seed)
+    assert parts.valid.fingerprint() == alone.valid.fingerprint()
+    assert alone.further is None and alone.held_out is alone.valid
+    assert numbers(parts.train) | numbers(parts.held_out) == set(range(100))
+    assert not numbers(parts.train) & numbers(parts.held_out)
+    assert (parts.held_out.labels[:20] == parts.valid.labels).all()
+    assert len(numbers(parts.held_out)) == len(parts.held_out) == 60
+    for count in (30, 45, 60):
+        found = Counter(parts.held_out.labels[:count].tolist())
+        shares = (0.6 * count, 0.3 * count, 0.1 * count)
+        assert all(abs(found[label] - share) <= 1.5 for label, share in enumerate(shares))
+    assert parts.nbytes == hundred.images.nbytes
+
+
+def test_more_than_there_are_is_refused_for_finalists_too(hundred):
+    with pytest.raises(InputError) as told:
+        split(hundred, valid=20, train=None, seed=0, held_out=100)
+    assert "finalist_images + train_images must fit into 100" in str(told.value)
+    assert "are 100 + 1; lower one of them" in str(told.value)
+
+
 def test_the_split_leaves_the_whole_as_it_was(hundred):
     before = hundred.fingerprint()
     split(hundred, valid=20, train=50, seed=0)

@@ -63,8 +63,8 @@ def epoch_result(epoch, robust, **more):
 
 
 @cache  # frozen, and read from YAML
-def problem_of(epochs=EPOCHS):
-    return SearchProblem.load("wamr", "digits", {"epochs": epochs})
+def problem_of(epochs=EPOCHS, **task):
+    return SearchProblem.load("wamr", "digits", {"epochs": epochs, **task})
 
 
 def study_at(place, problem=None, storage=None, beat=None):

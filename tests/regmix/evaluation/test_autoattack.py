@@ -8,7 +8,7 @@ from torch import nn
 
 import regmix.evaluation.autoattack as door
 from regmix.evaluation.attack_settings import AttackSettings
-from regmix.evaluation.autoattack import apgd, autoattack, square
+from regmix.evaluation.autoattack import NearestFirst, apgd, autoattack, nearest, square
 from regmix.evaluation.final_evaluation import evaluate_test
 from regmix.evaluation.results import apgd_name
 
@@ -96,21 +96,57 @@ def test_on_four_linear_classes_targets_find_the_closed_form(flat, epsilon):
     assert 0 < survived.sum() < 40
 
 
-def test_a_single_target_may_miss_what_all_find(flat):
+@pytest.mark.parametrize("epsilon", [0.005, 0.01, 0.015])
+def test_on_linear_classes_the_first_target_is_all_that_is_needed(flat, epsilon):
+    """The nearest boundary is exact there; the likeliest class is not always beyond it."""
+    model, images, labels, radius = flat
+    found = targeted(model, images, labels, epsilon=epsilon, targets=1)
+    assert torch.equal(found, radius > epsilon)
+    order, logits = nearest(model, images, labels), model(images)
+    assert (order[:, 0] != logits.argsort(1)[:, -2]).any()
+
+
+def test_targets_come_by_the_distance_of_their_linear_boundaries(flat):
     model, images, labels, _ = flat
-    one, all_of_them = (targeted(model, images, labels, epsilon=0.01, targets=n) for n in (1, 3))
-    assert not (all_of_them & ~one).any()
+    weight, logits = model[1].weight, model(images)
+    lengths = (weight[labels][:, None] - weight[None]).abs().sum(2)
+    distances = (logits.gather(1, labels[:, None]) - logits) / lengths
+    distances = distances.scatter(1, labels[:, None], torch.inf)
+    assert torch.equal(nearest(model, images, labels), distances.argsort(1)[:, :3])
+
+
+def test_of_many_classes_the_nine_likeliest_are_put_in_order():
+    generator = torch.Generator().manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 40)).eval()
+    model[1].weight.data = torch.randn(40, 16, generator=generator)
+    images = torch.rand(5, 1, 4, 4, generator=generator)
+    labels = torch.arange(5)
+    likeliest = model(images).scatter(1, labels[:, None], -torch.inf).topk(9).indices
+    assert torch.equal(nearest(model, images, labels).sort().values, likeliest.sort().values)
+
+
+def test_an_order_of_targets_is_what_the_library_would_attack_beside_its_own(bent):
+    """With all targets both find the same here, whatever the order, from the same starts."""
+    model, images, labels = bent
+    theirs = APGDAttack_targeted(
+        model, n_iter=50, n_target_classes=3, eps=0.05, seed=0, device="cpu"
+    )
+    with torch.random.fork_rng(devices=[]):
+        worst = theirs.perturb(images, labels)
+    ours = apgd(model, images, labels, settings(0.05), steps=50, targets=3)
+    assert torch.equal(ours, model(worst).argmax(1) == labels)
+    assert 0 < ours.sum() < len(ours)
 
 
 def test_more_targets_than_other_classes_are_all_of_them(bent, monkeypatch):
     given = []
 
-    class Noted(APGDAttack_targeted):
+    class Noted(NearestFirst):
         def __init__(self, *args, n_target_classes, **how):
             given.append(n_target_classes)
             super().__init__(*args, n_target_classes=n_target_classes, **how)
 
-    monkeypatch.setattr(door, "APGDAttack_targeted", Noted)
+    monkeypatch.setattr(door, "NearestFirst", Noted)
     answers = [targeted(*bent, epsilon=0.05, targets=n) for n in (2, 3, 9)]
     assert given == [2, 3, 3]
     assert torch.equal(answers[1], answers[2])
@@ -210,7 +246,7 @@ def test_the_same_seed_gives_the_same_answer_whatever_the_world_drew(bent, attac
 
 @pytest.mark.parametrize(
     ("attack", "name"),
-    [(ce, "APGDAttack"), (targeted, "APGDAttack_targeted"), (asking, "SquareAttack")],
+    [(ce, "APGDAttack"), (targeted, "NearestFirst"), (asking, "SquareAttack")],
 )
 def test_an_attack_gets_its_seed(bent, monkeypatch, attack, name):
     seeds, true = [], getattr(door, name)

@@ -69,7 +69,11 @@ def test_the_batch_size_does_not_matter(trained, digit_images):
     whole, small = (
         table(trained, *digit_images, epsilon=0.05, batch_size=size) for size in (500, 25)
     )
-    assert whole == small
+    assert whole.keys() == small.keys()
+    for name in whole.keys() - {"APGD-20, 3 targets", "worst case"}:
+        assert whole[name] == small[name]
+    for name in ("APGD-20, 3 targets", "worst case"):  # APGD draws its starts batch by batch
+        assert abs(whole[name].hits - small[name].hits) <= 2
 
 
 def test_it_leaves_the_model_as_it_was(trained, digit_images):
