@@ -151,5 +151,6 @@ def _tell(
         print()
         console().print(table)
     print()
-    for line in comparison_table.remarks(found, known, searched_by_some(studies)):
+    told = comparison_table.remarks(found, known, searched_by_some(studies))
+    for line in (*told, *comparison_table.doubts(judged)):
         print(line)

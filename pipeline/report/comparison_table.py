@@ -9,7 +9,7 @@ from rich.table import Table
 from pipeline.race.comparison import LEVEL, Comparison, Confirmed, Pair, hypervolume
 from pipeline.race.statistics import Difference
 from pipeline.report.formatting import parameters
-from regmix.evaluation.results import Proportion
+from regmix.evaluation.results import Masking, Proportion
 
 WORST = "worst case"
 """Row of an evaluation on test data: what survives all of its attacks, APGD the strongest."""
@@ -103,8 +103,24 @@ def remarks(
         )
     return [
         *told,
+        "Each method was searched once: what another search of it would find is in no interval.",
         "Winners are the best of their races on these images and seeds, so a little worse than "
         "they look; test data chose nothing, but judge one network of each.",
+    ]
+
+
+def doubts(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return in sentences which networks show signs of gradient masking on test data.
+
+    Args:
+        judged: method -> what its evaluation on test data was kept in.
+    """
+    return [
+        f"{method}: gradient masking? {sign}."
+        for method, kept in judged.items()
+        for sign in Masking(**kept["masking"]).flags(
+            max(row["count"] for row in kept["rows"].values()), kept["eval_steps"]
+        )
     ]
 
 

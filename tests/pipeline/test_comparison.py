@@ -1,5 +1,6 @@
 """Methods compared: known answers, and how often a difference is told that isn't there."""
 
+from dataclasses import asdict
 from itertools import combinations
 
 import numpy as np
@@ -10,6 +11,7 @@ from pipeline.race.statistics import difference
 from pipeline.report import comparison_table
 from pipeline.report.formatting import plain
 from regmix.errors import InputError
+from tests.support.controllers import no_masking
 
 
 def trained(generator, mean, seeds, hardness):
@@ -121,6 +123,17 @@ def test_a_search_that_found_nothing_gains_nothing_and_says_so():
     assert (known.worth["a"].gain.value, known.worth["a"].gain.p) == (0.0, 1.0)
     told = comparison_table.remarks(found, known, {})
     assert "a: its search found nothing better than its start." in told
+
+
+def test_a_network_that_shows_a_sign_of_masking_is_named():
+    sound = asdict(no_masking())
+    rows = {"clean": {"hits": 380, "count": 400}}
+    judged = {
+        name: {"rows": rows, "eval_steps": 10, "masking": {**sound, "large_epsilon": share}}
+        for name, share in {"a": 0.0, "b": 0.5}.items()
+    }
+    (line,) = comparison_table.doubts(judged)
+    assert line.startswith("b: gradient masking? at four times epsilon 0.500 survive")
 
 
 def test_races_of_other_seeds_or_images_are_refused_by_name():
