@@ -33,7 +33,7 @@ _MEANINGS = {
     "--trainings": "effort of each search, in full trainings (default: the recipe's)",
     "--budget": "time for each search, such as 90s, 30m or 2h (default: no limit)",
     "--seed": "seed of each sampler and of every trial (default: 0)",
-    "--top": "number of each search's best that race, beside its start (default: 3)",
+    "--top": "number of each search's best that race, beside its start (default: 2)",
     "--seeds": "number of fresh seeds that each is trained with (default: 3)",
     "--data-dir": "where the images are (default: as in the recipe)",
     "--plugins": "folder of plug-ins that the searches use (default: none)",
@@ -65,7 +65,7 @@ def parser() -> cli.Parser:
         metavar="KEY=VALUE",
         help="any value of the recipe, such as epochs=20 width=32",
     )
-    result.set_defaults(top=3, seeds=3, runs=paths.RUNS, out="exported")
+    result.set_defaults(top=2, seeds=3, runs=paths.RUNS, out="exported")
     return result
 
 

@@ -28,7 +28,7 @@ def methods(
     some = next(iter(found.values()))
     title = (
         f"robust accuracy: of start and winner the mean of {len(some.seeds)} fresh seeds on "
-        f"{some.images} validation images; test: one network of each"
+        f"{max(one.images for one in found.values())} validation images; test: one network of each"
     )
     table = _table()
     table.add_column("method", no_wrap=True)

@@ -136,11 +136,23 @@ def test_a_network_that_shows_a_sign_of_masking_is_named():
     assert line.startswith("b: gradient masking? at four times epsilon 0.500 survive")
 
 
-def test_races_of_other_seeds_or_images_are_refused_by_name():
+def test_races_of_other_seeds_are_refused_by_name():
     generator = np.random.default_rng(2)
     three, two = (field(generator, {"a": (0.5, 0.5)}, seeds=n)["a"] for n in (3, 2))
     with pytest.raises(InputError, match=r"seeds of the race is \(1, 2, 3\) in a, but \(1, 2\) in"):
         prove_raced_alike({"a": three, "b": two})
-    few = field(generator, {"a": (0.5, 0.5)}, images=100)["a"]
-    with pytest.raises(InputError, match="images of the race is 400 in a, but 100 in b"):
-        prove_raced_alike({"a": three, "b": few})
+
+
+def test_winners_of_races_with_more_and_fewer_images_count_on_those_that_both_have():
+    found = field(np.random.default_rng(3), {"a": (0.5, 0.5), "b": (0.5, 0.5)})
+    whole = compared(found).pairs[0].gap
+    first = {k: {s: bits[:100] for s, bits in r.items()} for k, r in found["b"].survivors.items()}
+    mixed = {"a": found["a"], "b": method(first)}
+    prove_raced_alike(mixed)
+    (pair,) = compared(mixed).pairs
+    part = {n: {s: b[:100] for s, b in mixed[n].survivors[1].items()} for n in ("a", "b")}
+    one, other = (
+        np.mean([bits.mean() for bits in part[n].values()]) for n in (pair.one, pair.other)
+    )
+    assert pair.gap.value == pytest.approx(one - other)
+    assert pair.gap.interval[1] - pair.gap.interval[0] > whole.interval[1] - whole.interval[0]
