@@ -52,7 +52,7 @@ MACHINE = {"device": "cpu", "threads": 1}
 VERSIONS = {"python": "3.11", "code": "0a"}
 RUNGS = (3, 6)  # of `halving` in 12 epochs; a trial is pruned at one of them
 SHARES = {"COMPLETE": 0.33, "PRUNED": 0.65, "FAIL": 0.02}
-SAMPLERS = ("bohb", "tpe", "random")
+SAMPLERS = ("freeze", "bohb", "tpe", "random")
 
 
 def problem() -> SearchProblem:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.simulated import Trained
 from pipeline.problem.space import Float, Int, SearchSpace
 from regmix.errors import InputError, unknown
 from regmix.ranges import Value
@@ -125,15 +126,26 @@ class LCBenchTask:
 
     surrogate: Surrogate
     name: str
+    noise: float = 0.0  # standard deviation of a look
     epochs: int = EPOCHS
+    eval_every: int = 1
+    trainings: int = 20
 
     @property
     def space(self) -> SearchSpace:
         """Return the space of all tasks."""
         return self.surrogate.space
 
-    def curve(self, params: Mapping[str, Value]) -> list[float]:
-        """Return validation accuracy in [0, 1] after each epoch, in one call of the surrogate."""
+    def trained(self, params: Mapping[str, Value]) -> Trained:
+        """Return the training of a configuration, which has the same noise each time."""
+        true = self._curve(params)
+        seed = int.from_bytes(repr(sorted(params.items())).encode()[-64:], "big")
+        noise = np.random.default_rng(seed).normal(0, self.noise, len(true))
+        seen = np.clip(np.array(true) + noise, 0, 1).tolist()
+        return Trained(seen, seen[-1], true[-1])
+
+    def _curve(self, params: Mapping[str, Value]) -> list[float]:
+        """Return the accuracy after each epoch, in one call of the surrogate."""
         inputs = np.empty((self.epochs, 1 + len(INPUTS)), np.float32)
         inputs[:, 0] = np.arange(1, self.epochs + 1)
         inputs[:, 1:] = [params[name] for name in INPUTS]

@@ -23,10 +23,9 @@ def ours(trials: int) -> tuple[float, float]:
     """Run the command as a user does; return its seconds and the share spent in epochs."""
     runs = tempfile.mkdtemp(prefix="overhead-")
     command = [sys.executable, str(ROOT / "pipeline" / "search.py"), *RECIPE, "--runs", runs]
+    command += ["--trials", str(trials), "--no-confirm"]
     begun = time.monotonic()
-    result = subprocess.run(
-        [*command, "--trials", str(trials)], capture_output=True, text=True, check=True
-    )
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     spent = time.monotonic() - begun
     shutil.rmtree(runs)
     found = re.search(r"first epoch after (\d+) s.*; (\d+)% of", result.stdout)

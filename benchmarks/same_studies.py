@@ -35,6 +35,7 @@ def search(checkout: Path, runs: Path, options: tuple[str, ...], *, kill: bool) 
     python = checkout / ".venv" / "bin" / "python"
     command = [str(python), str(checkout / "pipeline" / "search.py"), "--recipe", "digits"]
     command += ["--runs", str(runs), "--study", "same", "--trials", "10", "--deterministic", "3"]
+    command += ["--no-confirm"]
     command += [*options, "--set", *SMALL]
     if kill:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=checkout) as process:

@@ -30,7 +30,7 @@ from regmix.errors import InputError, unknown
 
 RESULTS = Path(__file__).parent / "results"
 REFERENCES = RESULTS / "search-lcbench-references.jsonl"
-WORKERS, TRAININGS = 8, 20
+WORKERS = 8
 
 
 def read(place: Path) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _search(way: Way, task: Task, seed: int) -> dict[str, Any]:
-    outcome = simulate(way.method(task, seed), task, WORKERS, TRAININGS * task.epochs, SHARES)
+    outcome = simulate(way.method(task, seed), task, WORKERS, SHARES)
     values = vars(outcome)
     return {
         key: [round(each, 5) for each in value] if isinstance(value, list) else value

@@ -25,8 +25,16 @@ class Task(Protocol):
     def epochs(self) -> int:
         """Return the length of a full training."""
 
-    def curve(self, params: Mapping[str, Value]) -> Sequence[float]:
-        """Return the value in [0, 1] after each epoch; more is better."""
+    @property
+    def eval_every(self) -> int:
+        """Return the number of epochs from one validation to the next."""
+
+    @property
+    def trainings(self) -> int:
+        """Return the budget of a search, in full trainings."""
+
+    def trained(self, params: Mapping[str, Value]) -> "Trained":
+        """Return a training of a configuration that is about to begin."""
 
 
 class Method(Protocol):
@@ -35,21 +43,50 @@ class Method(Protocol):
     def ask(self) -> tuple[int, Mapping[str, Value]] | None:
         """Return a new trial's number and parameters, or None where there is none now."""
 
-    def report(self, number: int, epoch: int, value: float) -> bool:
-        """Take a value and tell whether the trial goes on; if not, it has ended."""
+    def report(self, number: int, epoch: int, look: "Look") -> bool:
+        """Take an epoch and tell whether the trial goes on; if not, it has ended."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen after an epoch, in [0, 1].
+
+    value: by which trials are compared; None where the epoch is not validated.
+    final: objective at the end of a full training; None before.
+    """
+
+    value: float | None
+    final: float | None = None
 
 
 @dataclass
 class Trained:
-    """A trial so far."""
+    """A training so far.
 
-    curve: Sequence[float]
+    curve: value in [0, 1] after each epoch as it is judged, more is better; None where an epoch is
+        not validated.
+    final: objective of the whole training, as it is judged.
+    worth: true value of the whole training.
+    epoch: number of epochs so far.
+    """
+
+    curve: Sequence[float | None]
+    final: float
+    worth: float
     epoch: int = 0
 
     @property
+    def look(self) -> Look:
+        """What is seen after the last epoch."""
+        return Look(self.curve[self.epoch - 1], self.final if self.complete else None)
+
+    @property
     def last(self) -> float:
-        """The value that was reported last."""
-        return self.curve[self.epoch - 1]
+        """The value that was reported last; below all others before there is one."""
+        if self.complete:
+            return self.final
+        known = [value for value in self.curve[: self.epoch] if value is not None]
+        return known[-1] if known else float("-inf")
 
     @property
     def complete(self) -> bool:
@@ -71,27 +108,25 @@ class Outcome:
     finished: int  # of them, trained to the end
 
 
-def simulate(
-    method: Method, task: Task, workers: int, budget: int, shares: Sequence[float]
-) -> Outcome:
+def simulate(method: Method, task: Task, workers: int, shares: Sequence[float]) -> Outcome:
     """Let workers train what the method asks for; the earliest finished epoch comes next.
 
     Args:
         method: to be measured; it is used up.
         task: that it searches.
         workers: trials at once; of epochs that end at the same time the first worker's comes first.
-        budget: epochs that all workers train together.
-        shares: of the budget, ascending, in (0, 1], at which is looked.
+        shares: of the task's budget, ascending, in (0, 1], at which is looked.
     """
     trials: dict[int, Trained] = {}
     events: list[tuple[int, int, int]] = []  # time, worker, trial
     idle, outcome = list(range(workers)), Outcome([], [], 0, 0)
+    budget = task.trainings * task.epochs
     moments = [share * budget / workers for share in shares]
     now = 0
     while True:
         while idle and (asked := method.ask()) is not None:
             number, params = asked
-            trials[number] = Trained(task.curve(params))
+            trials[number] = task.trained(params)
             heapq.heappush(events, (now + 1, idle.pop(0), number))
         upcoming = events[0][0] if events else float("inf")
         while len(outcome.last) < len(moments) and upcoming > moments[len(outcome.last)]:
@@ -102,7 +137,7 @@ def simulate(
         now, worker, number = heapq.heappop(events)
         trial = trials[number]
         trial.epoch += 1
-        if method.report(number, trial.epoch, trial.last):
+        if method.report(number, trial.epoch, trial.look):
             heapq.heappush(events, (now + 1, worker, number))
         else:
             idle.append(worker)
@@ -111,5 +146,5 @@ def simulate(
 def _look(trials: Mapping[int, Trained], outcome: Outcome) -> None:
     reported = [trial for trial in trials.values() if trial.epoch]
     complete = [trial for trial in reported if trial.complete] or reported
-    outcome.last.append(max(reported, key=lambda trial: trial.last).curve[-1])
-    outcome.complete.append(max(complete, key=lambda trial: trial.last).curve[-1])
+    outcome.last.append(max(reported, key=lambda trial: trial.last).worth)
+    outcome.complete.append(max(complete, key=lambda trial: trial.last).worth)

@@ -9,14 +9,18 @@ from typing import Any, cast
 
 import optuna
 
-from benchmarks.simulated import Method, Task
+from benchmarks.pool import adapted
+from benchmarks.simulated import Look, Method, Task
 from pipeline import pruners, samplers
 from pipeline.problem.space import SearchSpace
 from pipeline.search import parser
 from pipeline.study.contracts import Problem, Pruner
 from pipeline.study.controller import StudyController
+from pipeline.study.effort import Trainings
 from pipeline.study.events import EpochResult
+from pipeline.study.followed_storage import FollowedStorage
 from pipeline.study.queue import SampledQueue
+from pipeline.study.records import StudyRecord
 from regmix.errors import InputError, unknown
 from regmix.evaluation.results import FinalEvaluation, Masking
 from regmix.ranges import Value, number
@@ -65,7 +69,7 @@ class Way:
         """Build it, new, for one search."""
         if self.searcher == RAY:
             return RaysDefault(task, seed, {key: number(value) for key, value in self.options})
-        pruner, options = self.built(task.epochs)
+        pruner, options = self.built(task.epochs, task.eval_every)
         return Controlled(task, seed, self.searcher, pruner, options)
 
     def settings(self, epochs: int, eval_every: int = 1) -> str:
@@ -132,14 +136,18 @@ class Controlled:
     def __init__(
         self, task: Task, seed: int, sampler: str, pruner: Pruner, options: Mapping[str, int]
     ) -> None:
-        self._epochs = task.epochs
-        study = optuna.create_study(direction="maximize")
+        storage = FollowedStorage(optuna.storages.InMemoryStorage())
+        study = optuna.create_study(storage=storage, direction="maximize")
+        StudyRecord(study).use({"seed": seed})
+        limit = Trainings(task.trainings, task.epochs)
+        StudyRecord(study).set_extent({"trainings": limit.count, "epochs": limit.most})
         self.controller = StudyController(
             study,
             cast(Problem, TableProblem(task.space, task.epochs)),
             pruner,
-            samplers.factory(sampler, seed, task.space),
+            adapted(samplers.factory(sampler, seed, task.space), task, study, seed),
             SampledQueue(study, None),
+            trainings=limit,
             **cast(Any, options),
         )
 
@@ -148,21 +156,24 @@ class Controlled:
         request = self.controller.ask()
         return None if request is None else (request.number, cast(Run, request.config).params)
 
-    def report(self, number: int, epoch: int, value: float) -> bool:
+    def report(self, number: int, epoch: int, look: Look) -> bool:
         """Report to the controller, and close the trial as it says."""
-        metrics = _metrics(epoch, value, last=epoch == self._epochs)
+        metrics = _metrics(epoch, look)
         outcome = self.controller.report(number, EpochResult(metrics, {"device": "none"}, {}))
         if outcome is not None:
             self.controller.tell(number, outcome)
         return outcome is None
 
 
-def _metrics(epoch: int, value: float, *, last: bool) -> EpochMetrics:
+def _metrics(epoch: int, look: Look) -> EpochMetrics:
     """Return metrics in which every accuracy is the value."""
-    shares = dict.fromkeys(("valid_clean", "valid_fgsm", "valid_pgd", "valid_robust"), value)
-    raw = {"raw_fgsm": value, "raw_pgd": value, "co_ratio": 1.0, "co_detected": False}
+    shares = dict.fromkeys(("valid_clean", "valid_fgsm", "valid_pgd", "valid_robust"), look.value)
+    seen = 0.0 if look.value is None else look.value
+    raw = {"raw_fgsm": seen, "raw_pgd": seen, "co_ratio": 1.0, "co_detected": False}
     masking = Masking(**cast(Any, dict.fromkeys(Masking.__dataclass_fields__, 0.0)))
-    final = FinalEvaluation(round(value * IMAGES), IMAGES, masking) if last else None
+    final = None
+    if look.final is not None:
+        final = FinalEvaluation(round(look.final * IMAGES), IMAGES, masking)
     known: dict[str, Any] = dict.fromkeys(EpochMetrics.__dataclass_fields__, 0.0)
     return EpochMetrics(**{**known, **shares, **raw, "epoch": epoch, "final": final})
 
@@ -190,10 +201,10 @@ class RaysDefault:
         self.scheduler.on_trial_add(cast(Any, None), _trial(identity))
         return int(identity), cast(Mapping[str, Value], params)
 
-    def report(self, number: int, epoch: int, value: float) -> bool:
+    def report(self, number: int, epoch: int, look: Look) -> bool:
         """Hand a result on as Ray's controller does."""
         identity = str(number)
-        result = {"training_iteration": epoch, METRIC: value}
+        result = {"training_iteration": epoch, METRIC: look.value}
         decision = self.scheduler.on_trial_result(cast(Any, None), _trial(identity), result)
         if decision != self.scheduler.STOP:
             self.searcher.on_trial_result(identity, result)

@@ -20,13 +20,13 @@ installed.prove(__file__)
 
 from pipeline.base import cli, paths
 from pipeline.driver.publish import View
-from pipeline.driver.race import RaceRequest, run_race
+from pipeline.driver.race import MOST_SEEDS, ConfirmRequest, RaceRequest, run_race
 from pipeline.problem.plugin_folder import load_plugins
 from pipeline.study.storage import find_study
 from regmix.ranges import Bounds, Count
 from regmix.user_files import absolute
 
-_Seeds = Annotated[int, Bounds(low=1, high=1000)]
+_Seeds = Annotated[int, Bounds(low=1, high=MOST_SEEDS)]
 _MEANINGS = {
     "--top": "number of best trials that race, beside trial 0 (default: 5)",
     "--seeds": "number of fresh seeds that each is trained with (default: 3)",
@@ -56,7 +56,7 @@ def parser() -> cli.Parser:
     return result
 
 
-def read(args: argparse.Namespace) -> RaceRequest:
+def read(args: argparse.Namespace) -> ConfirmRequest:
     """Check what was typed, and return what it asks for.
 
     Raises:
@@ -68,21 +68,19 @@ def read(args: argparse.Namespace) -> RaceRequest:
     runs = absolute(args.runs, "--runs")
     find_study(args.study, args.storage, runs / "studies" / args.study)
     view = View.checked(args.runs, args.storage, args.tracking_uri, new=False)
-    return RaceRequest(
+    race = RaceRequest(
+        command="confirm",
         study=args.study,
-        top=top,
         seeds=seeds,
         runs=view.runs,
         out=paths.writable_folder(args.out, "--out"),
         storage=view.storage,
         tracking_uri=view.uri,
         data_dir=args.data_dir,
-        address=args.address,
-        concurrency=concurrency,
-        gpus_per_trial=gpus_per_trial,
         plugins=load_plugins(args.plugins),
         retry_failed=args.retry_failed,
     )
+    return ConfirmRequest(race, top, args.address, concurrency, gpus_per_trial)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -35,8 +35,10 @@ from pipeline.samplers.grid import grid_of
 from pipeline.trial_files.object_store import check_url
 from regmix.errors import InputError, unknown
 from regmix.ranges import Count, Natural, Seed, UnitInterval
+from regmix.user_files import absolute
 
-PRUNER, CONTROL_EVERY, LOCKSTEP = "collapse+halving", 12, 4
+SAMPLER, PRUNER = "freeze", "collapse+freeze"
+CONTROL_EVERY, LOCKSTEP = 12, 4
 BEAT, CHECKPOINT = "60s", "60s"
 
 
@@ -44,8 +46,9 @@ def parser() -> cli.Parser:
     """Return the command line's options."""
     result = cli.Parser("search.py", __doc__)
     result.add_values(_meanings())
-    result.set_defaults(space="wamr", seed=0, sampler="bohb", pruner=PRUNER, runs=paths.RUNS)
+    result.set_defaults(space="wamr", seed=0, sampler=SAMPLER, pruner=PRUNER, runs=paths.RUNS)
     result.set_defaults(objective="robust", heartbeat=BEAT, checkpoint_every=CHECKPOINT)
+    result.set_defaults(out="exported")
     result.add_argument(
         "--control-every",
         default=CONTROL_EVERY,
@@ -72,6 +75,11 @@ def parser() -> cli.Parser:
         "--retry-failed",
         action="store_true",
         help="try the failed trials of earlier sessions again, once their cause is mended",
+    )
+    result.add_argument(
+        "--no-confirm",
+        action="store_true",
+        help="let the search have all, and don't race its best against trial 0 with fresh seeds",
     )
     result.add_argument(
         "--mps",
@@ -108,7 +116,8 @@ def _meanings() -> dict[str, str]:
         "--concurrency": "trials at once (default: what cores or GPU shares allow)",
         "--gpus-per-trial": "share of a GPU, such as 0.25, or auto, which measures it "
         "(default: 1 with a GPU, else 0)",
-        "--sampler": f"how parameters are chosen: {', '.join(samplers.names())} (default: bohb)",
+        "--sampler": f"how parameters are chosen: {', '.join(samplers.names())} (default: "
+        f"{SAMPLER})",
         "--pruner": f"how trials are stopped early: {', '.join(pruners.names())}; A+B puts A round "
         f"B (default: {PRUNER})",
         "--objective": f"{' or '.join(OBJECTIVES)}, the front of both (default: robust)",
@@ -120,6 +129,7 @@ def _meanings() -> dict[str, str]:
         f"for none (default: {CHECKPOINT})",
         "--heartbeat": "interval between the beats of a driver that shares a database; three "
         f"missed ones mean that it is dead (default: {BEAT})",
+        "--out": "folder for the race's winner (default: exported)",
         "--tracking-uri": "MLflow's database or server (default: a SQLite file in --runs)",
         "--data-dir": "where the images are: train/ and test/ class folders, or CIFAR's archive",
         "--plugins": "folder with losses/, attacks/, models/, data/, pruners/ or samplers/ of "
@@ -151,6 +161,9 @@ def read(args: argparse.Namespace) -> SearchRequest:
         grid_of(problem.space.ranges, seed)  # proves its size
     checkpoints = None if args.checkpoints is None else check_url(args.checkpoints)
     view = View.checked(args.runs, args.storage, args.tracking_uri)
+    out = absolute(args.out, "--out")
+    if not args.no_confirm:
+        out = paths.writable_folder(args.out, "--out")
     return SearchRequest(
         problem=problem,
         study=args.study or f"{problem.space.name}-{problem.recipe.name}",
@@ -175,6 +188,8 @@ def read(args: argparse.Namespace) -> SearchRequest:
         plugins=plugins,
         retry_failed=args.retry_failed,
         mps=args.mps,
+        confirm=not args.no_confirm,
+        out=out,
     )
 
 

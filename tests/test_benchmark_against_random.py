@@ -28,9 +28,9 @@ def test_both_ways_search_for_the_same_seconds_and_are_not_measured_twice(
     first, other = (rows[way]["complete"][0] for way in rows)
     assert first[1:] == other[1:] and first[2] == 0  # both begin with the default
     defaults, told = parser().parse_args([]), rows["ours"]["settings"]
-    assert told.startswith(f"{defaults.sampler} Collapse(inner=Halving(rungs=(1, 2), keep=0.5")
+    assert told.startswith(f"{defaults.sampler} Collapse(inner=Freeze(rungs=(1, 2)")
     assert told.endswith(f"control_every={defaults.control_every}")
-    assert defaults.pruner == "collapse+halving"
+    assert defaults.pruner == "collapse+freeze"
     shown = capsys.readouterr().out
     assert f"{statistics.mean(rows['ours']['confirmed']):.4f}" in shown
     found = max(value for _, value, _ in rows["ours"]["complete"])

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.lcbench import Reference, choose
 from benchmarks.regret import SHARES, never_worse, ratio, regrets
 from benchmarks.search import latest, measure, read
-from benchmarks.simulated import simulate
+from benchmarks.simulated import Look, Trained, simulate
 from benchmarks.ways import RaysDefault, Way, usual
 from pipeline.problem.space import Float, Int, SearchSpace
 from regmix.errors import InputError
@@ -30,11 +30,14 @@ class Bowl:
         default_factory=lambda: SearchSpace("b", "", {}, {"x": Float(0, 1), "depth": Int(1, 3)}, "")
     )
     asked: list = field(default_factory=list)
+    eval_every: int = 1
+    trainings: int = 20
 
-    def curve(self, params):
+    def trained(self, params):
         self.asked.append(params)
         end = 0.9 - (params["x"] - 0.3) ** 2 - 0.1 * abs(params["depth"] - 2)
-        return [end * (1 - 0.5**epoch) for epoch in range(1, self.epochs)] + [end]
+        curve = [end * (1 - 0.5**epoch) for epoch in range(1, self.epochs)] + [end]
+        return Trained(curve, end, end)
 
 
 @dataclass
@@ -51,8 +54,8 @@ class Script:
         self.calls.append(("ask", number))
         return number, {"number": number}
 
-    def report(self, number, epoch, value):
-        self.calls.append((number, epoch, value))
+    def report(self, number, epoch, look):
+        self.calls.append((number, epoch, look.value))
         return epoch < self.stops[number]
 
 
@@ -61,14 +64,17 @@ class Lines:
     """Curves as they are written down."""
 
     curves: list
+    trainings: int
+    eval_every: int = 1
     space: SearchSpace = SearchSpace("", "", {}, {}, "")
 
     @property
     def epochs(self):
         return len(self.curves[0])
 
-    def curve(self, params):
-        return self.curves[params["number"]]
+    def trained(self, params):
+        curve = self.curves[params["number"]]
+        return Trained(curve, curve[-1], curve[-1])
 
 
 @pytest.fixture(autouse=True)
@@ -78,21 +84,21 @@ def quiet():
 
 def test_the_earliest_epoch_comes_next_and_a_free_worker_asks_at_once():
     way = Script([1, 3, 2])
-    simulate(way, Lines([[0.1, 0.2, 0.3]] * 3), workers=2, budget=6, shares=[1.0])
+    simulate(way, Lines([[0.1, 0.2, 0.3]] * 3, 2), workers=2, shares=[1.0])
     first = [("ask", 0), ("ask", 1), (0, 1, 0.1), ("ask", 2), (1, 1, 0.1)]
     assert way.calls == [*first, (2, 1, 0.1), (1, 2, 0.2), (2, 2, 0.2), (1, 3, 0.3)]
 
 
 def test_the_incumbent_is_the_highest_last_report_or_the_best_complete_one():
     early, full = [0.5, 0.6, 0.1], [0.2, 0.3, 0.4]
-    outcome = simulate(Script([2, 3]), Lines([early, full]), 1, 5, [0.2, 0.8, 1.0])
+    outcome = simulate(Script([2, 3]), Lines([early, full], 2), 1, [1 / 6, 2 / 3, 5 / 6])
     assert outcome.last == [0.1, 0.1, 0.1]  # 0.6 was the highest report; its end is 0.1
     assert outcome.complete == [0.1, 0.1, 0.4]
     assert (outcome.trials, outcome.finished) == (2, 1)
 
 
 def test_what_is_reported_after_a_moment_does_not_count_in_it():
-    outcome = simulate(Script([2, 2]), Lines([[0.1, 0.2], [0.8, 0.9]]), 1, 4, [0.5, 0.75])
+    outcome = simulate(Script([2, 2]), Lines([[0.1, 0.2], [0.8, 0.9]], 2), 1, [0.5, 0.75])
     assert outcome.last == [0.2, 0.9]
 
 
@@ -108,16 +114,16 @@ def test_every_way_spends_the_whole_budget_and_no_more(way):
             spent.append(told)
             return self._method.report(*told)
 
-    outcome = simulate(Counted(way.method(Bowl(), 0)), Bowl(), 3, 90, [1.0])
+    outcome = simulate(Counted(way.method(Bowl(), 0)), Bowl(trainings=10), 3, [1.0])
     assert len(spent) == 90
     assert 0 < outcome.finished < outcome.trials
     assert 0.5 < outcome.last[0] <= 0.9
 
 
 def test_the_same_seed_gives_random_with_and_without_pruning_the_same_configurations():
-    plain, pruned = Bowl(), Bowl()
+    plain, pruned = Bowl(trainings=7), Bowl(trainings=7)
     for task, way in ((plain, "a=random+none"), (pruned, "b=random+halving")):
-        simulate(Way.parse(way).method(task, 5), task, 2, 60, [1.0])
+        simulate(Way.parse(way).method(task, 5), task, 2, [1.0])
     assert len(pruned.asked) > len(plain.asked) > 4
     assert pruned.asked[: len(plain.asked)] == plain.asked
 
@@ -126,8 +132,8 @@ def test_rays_searcher_is_told_a_stopped_trial_as_complete_with_its_low_value():
     way = RaysDefault(Bowl(), 0, {})
     for _ in range(2):
         way.ask()
-    assert way.report(0, 1, 0.4)
-    assert not way.report(1, 1, 0.1)  # the first rung is epoch 1
+    assert way.report(0, 1, Look(0.4))
+    assert not way.report(1, 1, Look(0.1))  # the first rung is epoch 1
     study: Any = way.searcher._ot_study
     good, bad = study.get_trials()
     assert (good.state.name, good.intermediate_values) == ("RUNNING", {1: 0.4})

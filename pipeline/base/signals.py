@@ -86,6 +86,11 @@ class Interrupt:
         """End at once from now on: all but the view is written."""
         self._finishing = True
 
+    def go_on(self) -> None:
+        """Stop orderly again, since another study begins; raise where it was asked to stop."""
+        self._finishing = False
+        self.begin()
+
     def _heard(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self._finishing or self.requested.is_set():
             _leave()

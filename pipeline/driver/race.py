@@ -1,8 +1,10 @@
 """A race of a study's finalists: opened, run, and its winner written."""
 
+import contextlib
 import sys
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from pipeline import pruners, samplers
@@ -10,11 +12,12 @@ from pipeline.base.commands import command, near
 from pipeline.base.early import INTERRUPTED
 from pipeline.driver.export import export
 from pipeline.driver.publish import View
-from pipeline.driver.session import PROCESS_START, SessionPlan, execute, started
+from pipeline.driver.session import Session, SessionPlan, execute, started
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
 from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
 from pipeline.problem.plugin_folder import check_plugins, plugin_words
+from pipeline.race import share
 from pipeline.race.rounds import (
     RaceProblem,
     RoundQueue,
@@ -22,12 +25,15 @@ from pipeline.race.rounds import (
     median_run,
     survivors,
 )
-from pipeline.race.statistics import ranked, standings
-from pipeline.report import race_table
+from pipeline.race.share import RoundLimit
+from pipeline.race.statistics import Standing, ranked, standings
+from pipeline.report import answer, race_table
 from pipeline.report.formatting import console
 from pipeline.study import failures
-from pipeline.study.budget import TimeBudget
+from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.controller import StudyController
+from pipeline.study.effort import Trainings
+from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.ranking import candidates
 from pipeline.study.records import StudyRecord, TrialRecord
 from pipeline.study.retention import Retention, files_of
@@ -35,6 +41,7 @@ from pipeline.study.storage import (
     exclusive,
     existing_study,
     find_study,
+    is_database,
     open_storage,
     open_study,
     study_folder,
@@ -46,50 +53,87 @@ from regmix.plugins import Plugins
 from regmix.user_files import absolute
 
 EVERY_RUN = 10**6  # the weights of all of them are kept: the winner's median run is exported
+MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a race may use where it is part of a search.
+
+    trainings: the effort, in full trainings; None for no limit.
+    seconds: the time.
+    """
+
+    trainings: int | None = None
+    seconds: float = float("inf")
 
 
 @dataclass(frozen=True)
 class RaceRequest:
-    """The checked options of `confirm.py`.
+    """The checked options of a race.
 
+    command: name of the command, for messages.
     study: name of the study that was searched.
-    top: number of its best trials that race beside the default.
-    seeds: number of fresh seeds that each is trained with.
+    seeds: number of fresh seeds that each finalist is trained with, at most.
     runs: folder of studies.
     out: folder for the winner.
     storage: database URL or journal file of the study; None for the journal in its folder.
     tracking_uri: MLflow's database or server.
     data_dir: folder of the images, if not where the search found them.
-    address: existing Ray cluster.
-    concurrency: number of trainings at once.
-    gpus_per_trial: share of a GPU for each training, or `auto`.
     plugins: variants outside of the tool.
     retry_failed: whether failed trainings of earlier sessions are tried again.
+    heartbeat: interval between the beats of a driver on a database, seconds.
+    allowance: what it may use; None where every finalist is to have all seeds.
     """
 
+    command: str
     study: str
-    top: int
     seeds: int
     runs: Path
     out: Path
     storage: str | None
     tracking_uri: str
     data_dir: str | None
-    address: str | None
-    concurrency: int | None
-    gpus_per_trial: float | str | None
     plugins: Plugins | None
+    retry_failed: bool = False
+    heartbeat: int = 60
+    allowance: Allowance | None = None
 
     @property
     def view(self) -> View:
         """Where MLflow shows the study, and where the study is."""
         return View(self.tracking_uri, self.runs, self.storage)
 
-    retry_failed: bool = False
+    @property
+    def place(self) -> Path:
+        """The race's folder."""
+        return study_folder(self.runs, f"{self.study}-confirm")
+
+    def existing(self) -> StudyRecord | None:
+        """Load the race, if it was ever begun."""
+        return existing_study(self.place.name, self.storage, self.place, self.heartbeat)
 
 
-def run_race(request: RaceRequest) -> int:
-    """Begin the race or continue it; print table and verdict, and write the winner.
+@dataclass(frozen=True)
+class ConfirmRequest:
+    """The checked options of `confirm.py`.
+
+    race: the race.
+    top: number of the best trials that race beside the default.
+    address: existing Ray cluster.
+    concurrency: number of trainings at once.
+    gpus_per_trial: share of a GPU for each training, or `auto`.
+    """
+
+    race: RaceRequest
+    top: int
+    address: str | None
+    concurrency: int | None
+    gpus_per_trial: float | str | None
+
+
+def run_race(asked: ConfirmRequest) -> int:
+    """Begin the race of a study's best or continue it; print table and answer; write the winner.
 
     Returns:
         0 when the race has a winner, 1 when no training ended well, 130 when interrupted.
@@ -97,80 +141,151 @@ def run_race(request: RaceRequest) -> int:
     Raises:
         InputError: where the study has no candidate, or other images are given.
     """
+    request = asked.race
     folder = request.runs / "studies" / request.study
     source = find_study(request.study, request.storage, folder)
     check_plugins(source.plugins, request.plugins, f"--study {request.study}")
-    best = _finalists(source, request)
+    best = _finalists(source, asked.top)
     data = _data(_config(best[0], request.data_dir), source)
-    place = study_folder(request.runs, f"{request.study}-confirm")
-    check_answers(request.address)
-    with exclusive(place, request.storage) as claim:
-        race = existing_study(place.name, request.storage, place)
-        claim.made = race is not None
-        if race is not None:
-            controller = _begin(request, source, best, race, place)
-            if controller.queue.empty() or controller.hopeless:
-                return _tell(request, source, controller, place, "FINISHED")
-        cluster = ClusterRequest(request.address, request.concurrency, request.gpus_per_trial)
-        with started(SessionPlan(cluster, data, request.plugins, request.view)) as session:
-            if race is None:
-                race = open_study(place.name, open_storage(request.storage, place))
-                claim.made = True
-                controller = _begin(request, source, best, race, place)
-            record = controller.record
-            tracker = request.view.tracker(record, shared=controller.heartbeat is not None)
-            status = execute(controller, _retention(record, place), tracker, session)
-        return _tell(request, source, controller, place, status)
+    check_answers(asked.address)
+    cluster = ClusterRequest(asked.address, asked.concurrency, asked.gpus_per_trial)
+    plan = SessionPlan(cluster, data, request.plugins, request.view, source.deterministic)
+    with opened(request, source, best) as race:
+        if race.over:
+            return _verdict(race, "FINISHED")
+        with started(plan) as session:
+            status = race.run(session)
+        return _verdict(race, status)
 
 
-def _begin(
-    request: RaceRequest,
-    source: StudyRecord,
-    best: list[TrialRecord],
-    race: StudyRecord,
-    place: Path,
-) -> StudyController:
-    """Store what the race holds to, and make ready what is left of it."""
-    race.begin_study(versions())
-    race.hold("data", source.data)
-    race.hold("checkpoints", {"url": source.checkpoints})
-    race.hold("plugins", source.plugins)
-    again: tuple[int, ...] = ()
-    if request.retry_failed:
-        load = partial(existing_study, place.name, request.storage, place)
-        race, again = failures.reopen(race, load)
-        race.readmit({race.trial(number).params["finalist"] for number in again})
-        print(f"{race.name}: {len(again)} failed trainings will be tried again", flush=True)
-    finalists = _with_racing(best, source, race)
-    configs = {trial.number: _config(trial, request.data_dir) for trial in finalists}
-    problem = RaceProblem(race.name, str(source.problem["recipe"]), configs)
-    race.hold("problem", problem.identity())
-    controller = _controller(request, race, problem, finalists[0])
-    controller.try_again(again)
-    controller.requeue_orphans()
-    controller.queue.refill()
-    return controller
-
-
-def _retention(race: StudyRecord, place: Path) -> Retention:
-    return Retention(race, files_of(race, place), EVERY_RUN)
-
-
-def _finalists(source: StudyRecord, request: RaceRequest) -> list[TrialRecord]:
+def _finalists(source: StudyRecord, top: int) -> list[TrialRecord]:
     """Return the default, then the best."""
     complete = candidates(source)
     if not complete:
         raise InputError(f"--study {source.name}: no candidate is complete yet; go on searching")
     default = [trial for trial in complete if trial.is_default]
-    return default + [trial for trial in complete[: request.top] if trial not in default]
+    return default + [trial for trial in complete[:top] if trial not in default]
+
+
+@dataclass
+class Race:
+    """A race whose name this driver holds; it may be still to begin.
+
+    request: what was asked for.
+    source: the study that found the finalists.
+    best: the finalists, of which an earlier command may have asked for more.
+    controller: what runs it; None before it is begun.
+    made: whether it is there.
+    """
+
+    request: RaceRequest
+    source: StudyRecord
+    best: Sequence[TrialRecord]
+    controller: StudyController | None = None
+    made: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it is left to do."""
+        known = self.controller
+        return known is not None and (known.queue.empty() or known.hopeless) and not known.shared
+
+    def run(self, session: Session) -> str:
+        """Run what is left of it; return FINISHED, FAILED or KILLED.
+
+        Args:
+            session: the session, whose Ray is up.
+        """
+        if self.controller is None:
+            request = self.request
+            storage = open_storage(request.storage, request.place, beat=request.heartbeat)
+            race, self.made = open_study(request.place.name, storage), True
+            self.begin(race, session.places.now)
+        controller = self.controller
+        assert controller is not None, "it was begun"
+        tracker = self.request.view.tracker(
+            controller.record, shared=controller.heartbeat is not None
+        )
+        retention = Retention(
+            controller.record, files_of(controller.record, self.request.place), EVERY_RUN
+        )
+        return execute(controller, retention, tracker, session)
+
+    def begin(self, race: StudyRecord, at_once: int | None = None) -> None:
+        """Store what the race holds to, and make ready what is left of it.
+
+        Args:
+            race: its study.
+            at_once: number of trainings that run at once, where that is known now.
+        """
+        request, source = self.request, self.source
+        race.begin_study(versions())
+        if at_once:
+            race.set_extent({"at_once": at_once})
+        race.hold("source", {"birth": source.birth})
+        race.hold("data", source.data)
+        race.hold("checkpoints", {"url": source.checkpoints})
+        race.hold("plugins", source.plugins)
+        again: tuple[int, ...] = ()
+        if request.retry_failed:
+            race, again = failures.reopen(race, request.existing)
+            race.readmit({race.trial(number).params["finalist"] for number in again})
+            print(f"{race.name}: {len(again)} failed trainings will be tried again", flush=True)
+        finalists = _with_racing(request, self.best, source, race)
+        configs = {trial.number: _config(trial, request.data_dir) for trial in finalists}
+        problem = RaceProblem(race.name, str(source.problem["recipe"]), configs)
+        race.hold("problem", problem.identity())
+        self.controller = _controller(self, race, problem, finalists[0])
+        self.controller.try_again(again)
+        self.controller.requeue_orphans()
+        self.controller.queue.refill()
+
+
+@contextlib.contextmanager
+def opened(
+    request: RaceRequest, source: StudyRecord, best: Sequence[TrialRecord]
+) -> Iterator[Race]:
+    """Hold the race's name, and make the race ready where it was begun before.
+
+    Args:
+        request: what is asked for.
+        source: the study that found the finalists.
+        best: the finalists, the default first.
+
+    Raises:
+        InputError: where another process holds it, or it is of another study.
+    """
+    storage = request.storage  # a search that ends with this race holds its journal already
+    if request.allowance is not None and not is_database(storage):
+        storage = None
+    with exclusive(request.place, storage) as claim:
+        found = request.existing()
+        race = Race(request, source, best, made=found is not None)
+        claim.made = race.made
+        if found is not None:
+            race.begin(found)
+        try:
+            yield race
+        finally:
+            claim.made = race.made
 
 
 def _with_racing(
-    best: list[TrialRecord], source: StudyRecord, race: StudyRecord
+    request: RaceRequest, best: Sequence[TrialRecord], source: StudyRecord, race: StudyRecord
 ) -> list[TrialRecord]:
-    """Return the best and those that race already: an earlier command may have asked for more."""
-    racing = finalists_of(race) - {trial.number for trial in best}
-    return best + [trial for trial in source.trials() if trial.number in racing]
+    """Return the best and those that race already: an earlier command may have asked for more.
+
+    Into a race with an allowance no more come than can be trained with all seeds so far: who was
+    trained with fewer would lead by chance.
+    """
+    racing, come = finalists_of(race), list(best)
+    if racing and request.allowance is not None and request.allowance.trainings is not None:
+        seeds = max(share.SEEDS, len({trial.params.get("seed") for trial in race.trials()}))
+        room = (request.allowance.trainings - len(race.trials())) // seeds
+        new = [trial for trial in best if trial.number not in racing]
+        come = [trial for trial in best if trial not in new[max(0, room) :]]
+    others = racing - {trial.number for trial in come}
+    return come + [trial for trial in source.trials() if trial.number in others]
 
 
 def _config(trial: TrialRecord, data_dir: str | None) -> TrainConfig:
@@ -191,56 +306,132 @@ def _data(config: TrainConfig, source: StudyRecord) -> Split:
 
 
 def _controller(
-    request: RaceRequest, race: StudyRecord, problem: RaceProblem, first: TrialRecord
+    race: Race, study: StudyRecord, problem: RaceProblem, first: TrialRecord
 ) -> StudyController:
+    request = race.request
     reference, finalists = first.number, tuple(problem.finalists)
     task, origin = problem.finalists[reference], f"trial {reference}"
     if first.is_default:
         origin = first.origin
-    seeds = tuple(range(task.seed + 1, task.seed + 1 + request.seeds))
+    paced = [trial for trial in study.trials() if trial.last_epoch] or race.best
+    known = Pace.of(one for trial in paced for one in trial.epochs.values())
+    clock = TimeBudget(before=study.seconds, begun=time.monotonic(), earlier=known)
+    trainings, limit = None, None
+    if request.allowance is not None:
+        epochs = problem.finalists[reference].epochs
+        if request.allowance.trainings is not None:
+            trainings = Trainings(request.allowance.trainings, epochs)
+        at_once = int(study.extent.get("at_once", 1))
+        limit = RoundLimit(epochs, clock, trainings, request.allowance.seconds, at_once)
+    seeds = range(task.seed + 1, task.seed + 1 + request.seeds)
     return StudyController(
-        race.study,
+        study.study,
         problem,
         pruners.build("none", 1),
         samplers.factory("random", 0, problem.space),  # never asked: every trial is enqueued
-        RoundQueue(race, seeds, finalists, reference, task, origin),
-        TimeBudget(before=race.seconds, begun=PROCESS_START),
+        RoundQueue(study, seeds, finalists, reference, task, origin, limit),
+        clock,
+        trainings,
+        heartbeat=Heartbeat(study.study, request.heartbeat)
+        if is_database(request.storage)
+        else None,
     )
 
 
-def _tell(
-    request: RaceRequest,
-    source: StudyRecord,
-    controller: StudyController,
-    place: Path,
-    status: str,
-) -> int:
-    """Print the table and the verdict, and write the winner."""
-    race, problem = controller.record, controller.problem
-    assert isinstance(problem, RaceProblem), "a race has finalists"
-    known = {n: runs for n, runs in survivors(race).items() if n in problem.finalists}
-    first, gone = next(iter(problem.finalists)), race.eliminated
-    if known:
-        reference = first if first in known else next(iter(known))
-        found = standings(known, reference)
-        order = ranked(found, gone)
-        console().print(race_table.table(source, found, order, gone, reference))
+@dataclass(frozen=True)
+class Result:
+    """What a race has found.
+
+    standings: what is known of each finalist, by its number.
+    order: numbers of the finalists, the best first.
+    reference: number of the finalist that gains are counted from.
+    """
+
+    standings: dict[int, Standing]
+    order: Sequence[int]
+    reference: int
+
+    @property
+    def winner(self) -> int:
+        """Number of the best finalist."""
+        return self.order[0]
+
+    @property
+    def seeds(self) -> int:
+        """Most seeds that a finalist was trained with."""
+        return max(one.seeds for one in self.standings.values())
+
+
+def show(race: Race) -> Result | None:
+    """Print the table of a race, and return what it has found; None where no training ended well.
+
+    Args:
+        race: the race, which has begun.
+    """
+    assert race.controller is not None and isinstance(race.controller.problem, RaceProblem)
+    study, finalists = race.controller.record, race.controller.problem.finalists
+    known = {n: runs for n, runs in survivors(study).items() if n in finalists}
+    if not known:
+        return None
+    first, gone = next(iter(finalists)), study.eliminated
+    reference = first if first in known else next(iter(known))
+    found = standings(known, reference)
+    order = ranked(found, gone)
+    console().print(race_table.table(race.source, found, order, gone, reference))
+    return Result(found, order, reference)
+
+
+def say_end(race: Race, status: str, result: Result | None) -> int:
+    """Say why a race has no winner; return 0 where it has one.
+
+    Args:
+        race: the race, which has begun.
+        status: FINISHED, FAILED or KILLED.
+        result: what it has found.
+
+    Returns:
+        exit status of `confirm.py`.
+    """
+    assert race.controller is not None, "it has begun"
+    study = race.controller.record
     if status == "KILLED":
-        print(f"interrupted; nothing is lost: the same command continues {race.name}")
+        print(f"interrupted; nothing is lost: the same command continues {study.name}")
         return INTERRUPTED
-    if status == "FAILED" or not known:
-        lost = failures.failed(race)
+    if status == "FAILED" or result is None:
+        lost = failures.failed(study)
         said = f"{failures.in_words(lost)}, so no training ended well" if lost else "none is done"
         print(
-            f"confirm: {said}; once the cause is mended, --retry-failed tries them again",
+            f"{race.request.command}: {said}; once the cause is mended, --retry-failed tries them "
+            "again",
             file=sys.stderr,
         )
         return 1
-    winner = order[0]
-    path, run = request.out / f"{source.name}-confirmed.yaml", median_run(race, winner)
-    export(race, run, files_of(race, place), path, {"finalist": winner})
-    print(f"\n{race_table.verdict(source, found, winner, reference, request.seeds)}")
+    return 0
+
+
+def write_winner(race: Race, winner: int) -> Path:
+    """Write the winner's configuration with the weights of its median seed, say so; return where.
+
+    Args:
+        race: the race, which has a winner.
+        winner: number of the winner.
+    """
+    assert race.controller is not None, "it has begun"
+    study, request = race.controller.record, race.request
+    path, run = request.out / f"{race.source.name}-confirmed.yaml", median_run(study, winner)
+    export(study, run, files_of(study, request.place), path, {"finalist": winner})
     print(f"wrote {path}: seed {run.params['seed']}, the median of its seeds")
-    again = command("evaluate.py", near(path), *plugin_words(request.plugins))
+    return path
+
+
+def _verdict(race: Race, status: str) -> int:
+    """Print the table and the verdict of `confirm.py`, and write the winner."""
+    result = show(race)
+    code = say_end(race, status, result)
+    if code or result is None:
+        return code
+    print(f"\n{answer.answer(race.source, result.standings, result.winner, result.reference)}")
+    path = write_winner(race, result.winner)
+    again = command("evaluate.py", near(path), *plugin_words(race.request.plugins))
     print(f"next, once, on test data:\n  {again}")
     return 0

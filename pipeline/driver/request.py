@@ -54,7 +54,7 @@ class SearchRequest:
     concurrency: number of trials at once.
     gpus_per_trial: share of a GPU for each trial, or `auto`.
     sampler: name of the sampler.
-    pruner: specification of the pruner, such as 'collapse+halving'.
+    pruner: specification of the pruner, such as 'collapse+freeze'.
     control_every: one trial in so many is a control trial; 0 for none.
     rules: objective, constraint and order of results.
     enqueue: exported configurations to begin with.
@@ -67,6 +67,8 @@ class SearchRequest:
     plugins: variants outside of the tool.
     retry_failed: whether failed trials of earlier sessions are tried again.
     mps: whether trials shall share GPUs by NVIDIA's service.
+    confirm: whether the best race at the end, within the same extent.
+    out: folder for the winner of the race.
     """
 
     problem: SearchProblem
@@ -92,6 +94,8 @@ class SearchRequest:
     plugins: Plugins | None
     retry_failed: bool = False
     mps: bool = False
+    confirm: bool = False
+    out: Path = Path("exported")
 
     @property
     def view(self) -> View:

@@ -4,9 +4,10 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.base.commands import command, given, near
 from pipeline.base.early import INTERRUPTED
@@ -30,11 +31,15 @@ from pipeline.study import failures
 from pipeline.study.controller import OUT_OF_TIME, StudyController
 from pipeline.study.effort import effort_of
 from pipeline.study.ranking import candidates, count_states
+from pipeline.study.records import StudyRecord
 from pipeline.study.result_order import Arrival, Lockstep
 from pipeline.study.retention import Retention
 from pipeline.tracking.tracker import Tracker
 from regmix.images import Split
 from regmix.plugins import Plugins
+
+if TYPE_CHECKING:
+    from pipeline.execution.tune import TuneSession
 
 PROCESS_START = time.monotonic()  # but for Python's own start
 
@@ -115,55 +120,62 @@ def execute(
     Returns:
         FINISHED, FAILED or KILLED.
     """
-    from pipeline.execution.orderly_stop import OrderlyStop
-    from pipeline.execution.tune import TuneSession, run_trials  # after Ray's environment
+    from pipeline.execution.tune import run_trials  # after Ray's environment
 
     study, status = controller.record, "FAILED"
-    bugs, differing = dict[int, str](), set[int]()
-    plan, interrupt = session.plan, session.interrupt
-    space, total = tuple(controller.problem.space.ranges), controller.queue.total
+    plan, live = session.plan, _live(controller)
+    tuned = _tuned(controller, retention, tracker, live, session)
     try:
-        with (
-            LiveView(
-                study, space, total, controller.budget, console(), controller.trainings
-            ) as live,
-            controller.heartbeat or contextlib.nullcontext(),
-        ):
-            order = (
-                Arrival(controller)
-                if plan.lockstep is None
-                else Lockstep(controller, plan.lockstep)
-            )
-            tuned = TuneSession(
-                controller,
-                order,
-                retention,
-                session.places,
-                interrupt.requested,
-                OrderlyStop(plan.checkpoint_seconds),
-                (tracker, live, Ahead(controller.queue.empty)),
-                bugs,
-                differing,
-                (live,),
-                plan.lockstep or sys.maxsize,
-            )
+        session.interrupt.go_on()
+        with live, controller.heartbeat or contextlib.nullcontext():
             run_trials(tuned, plan.data, plan.plugins, session.scratch)
         status = "FAILED" if controller.failing else "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
     finally:
-        interrupt.finish()
+        session.interrupt.finish()
         controller.requeue_own()
         if status == "FINISHED" and not controller.has_time:
             controller.close_unfinished()
         study.set_seconds(controller.budget.seconds)
         retention.apply()
         publish(tracker, study, status, plan.view)
-    if differing:
-        print(_differing(differing), file=sys.stderr)
-    for number, trace in list(bugs.items())[:1]:
+    if tuned.differing:
+        print(_differing(tuned.differing), file=sys.stderr)
+    for number, trace in list(tuned.bugs.items())[:1]:
         print(f"trial {number} failed by an error in the code:\n{trace}", file=sys.stderr)
     return status
+
+
+def _live(controller: StudyController) -> LiveView:
+    names, total = tuple(controller.problem.space.ranges), controller.queue.total
+    budget, trainings = controller.budget, controller.trainings
+    return LiveView(controller.record, names, total, budget, console(), trainings)
+
+
+def _tuned(
+    controller: StudyController,
+    retention: Retention,
+    tracker: Tracker,
+    live: LiveView,
+    session: Session,
+) -> "TuneSession":
+    """Return what Ray's searcher and scheduler share over a study."""
+    from pipeline.execution.orderly_stop import OrderlyStop
+    from pipeline.execution.tune import TuneSession
+
+    plan, workers = session.plan, session.plan.lockstep
+    return TuneSession(
+        controller=controller,
+        order=Arrival(controller) if workers is None else Lockstep(controller, workers),
+        retention=retention,
+        places=session.places,
+        stop=session.interrupt.requested,
+        stopping=OrderlyStop(plan.checkpoint_seconds),
+        listeners=(tracker, live, Ahead(controller.queue.empty)),
+        watchers=(live,),
+        most=workers or sys.maxsize,
+    )
 
 
 def run(
@@ -172,7 +184,7 @@ def run(
     """Run what is left of the study, show its end, and return the exit status."""
     tracker = session.plan.view.tracker(controller.record, shared=controller.heartbeat is not None)
     status = execute(controller, retention, tracker, session)
-    _show(request, controller)
+    _show(request, controller, raced=request.confirm and status == "FINISHED")
     if controller.budget.first_epoch:
         print(_times(controller, session.places))
     if session.places.measured is not None:
@@ -187,7 +199,7 @@ def complete(request: SearchRequest, controller: StudyController) -> int:
     """Show a study that has nothing left to do, bring MLflow up to date, say how to extend it."""
     if not controller.has_time:
         controller.close_unfinished()
-    _show(request, controller)
+    _show(request, controller, raced=request.confirm and not controller.hopeless)
     study = controller.record
     if not controller.hopeless:
         print(
@@ -202,14 +214,16 @@ def complete(request: SearchRequest, controller: StudyController) -> int:
 
 def _more(controller: StudyController) -> str:
     """Return the options by which a complete study is extended: twice what has ended it."""
-    budget, trainings, total = controller.budget, controller.trainings, controller.queue.total
+    study, budget, total = controller.record, controller.budget, controller.queue.total
     more: dict[str, object] = {}
-    if not controller.has_effort and trainings is not None:
-        more["--trainings"] = 2 * trainings.count
-    if total is not None and len(controller.record.trials()) >= total:
+    if not controller.has_effort:
+        extent = study.extent
+        more["--trainings"] = round(2 * (extent["trainings"] + extent.get("race", 0)))
+    if total is not None and len(study.trials()) >= total:
         more["--trials"] = 2 * total
     if budget.limited and (not more or not controller.has_time):
-        more["--budget"] = f"{math.ceil(2 * max(budget.budget, budget.seconds) / 60)}m"
+        asked = study.asked.get("budget", budget.budget)
+        more["--budget"] = f"{math.ceil(2 * max(asked, budget.seconds) / 60)}m"
     return " ".join(given(more))
 
 
@@ -235,25 +249,43 @@ def _end(controller: StudyController) -> int:
     return 1
 
 
-def _show(request: SearchRequest, controller: StudyController) -> None:
-    """Print the end of the study, and the commands that come next."""
-    study, plugins = request.study, plugin_words(request.plugins)
-    view = request.view
-    commands = [command("ui.py", *given({"--runs": view.runs_option}))]
-    if candidates(controller.record):  # else there is nothing to race or to export
-        first, where = near(Path("exported") / f"{study}-1.yaml"), view.study_words(study)
-        commands += [
-            command("confirm.py", *where, *view.uri_words, "--top", 5, "--seeds", 3, *plugins),
-            command("export.py", *where, "--top", 3, *plugins),
-            command("train.py", first, *plugins),
-            command("evaluate.py", first, *plugins),
-        ]
-    leaderboard.show(console(), controller.record, commands)
+def _show(request: SearchRequest, controller: StudyController, *, raced: bool) -> None:
+    """Print the end of the study, and, where no race follows, the commands that come next."""
+    study = controller.record
+    leaderboard.show(console(), study, () if raced else next_commands(request, study))
     if controller.trainings is not None:
         trained = effort_of(controller.study).trained
         print(f"\neffort: {controller.trainings.in_words(trained)}")
     if controller.budget.limited:
         print(_budget_in_words(controller))
+
+
+def next_commands(
+    request: SearchRequest,
+    study: StudyRecord,
+    file: Path | None = None,
+    more: Sequence[object] = ("--top", 5, "--seeds", 3),
+) -> list[str]:
+    """Return the commands that come next.
+
+    Args:
+        request: the search.
+        study: the study.
+        file: the exported winner of its race; None for the best trial, still to be exported.
+        more: how much `confirm.py` shall race.
+    """
+    view, plugins = request.view, plugin_words(request.plugins)
+    commands = [command("ui.py", *given({"--runs": view.runs_option}))]
+    if candidates(study):  # else there is nothing to race or to export
+        first = near(file or Path("exported") / f"{study.name}-1.yaml")
+        where = view.study_words(study.name)
+        commands += [
+            command("confirm.py", *where, *view.uri_words, *more, *plugins),
+            command("export.py", *where, "--top", 3, *plugins),
+            command("train.py", first, *plugins),
+            command("evaluate.py", first, *plugins),
+        ]
+    return commands
 
 
 def _budget_in_words(controller: StudyController) -> str:

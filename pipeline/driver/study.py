@@ -1,7 +1,7 @@
 """A study from its problem to its end: begins it, continues it, or says that it is complete."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import pruners, samplers
-from pipeline.driver import session
+from pipeline.driver import finals, session
 from pipeline.driver.request import SearchRequest, warn_of_bf16
 from pipeline.driver.session import SessionPlan
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
@@ -18,6 +18,7 @@ from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
 from pipeline.problem.plugin_folder import check_plugins
 from pipeline.problem.problem import SearchProblem
+from pipeline.race import share
 from pipeline.samplers.grid import grid_of
 from pipeline.study import failures, warm_start
 from pipeline.study.budget import Pace, TimeBudget
@@ -79,46 +80,68 @@ def run_study(request: SearchRequest) -> int:
     """
     place = study_folder(request.runs, request.study)
     check_answers(request.address)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as held:
         claim = held.enter_context(exclusive(place, request.storage))
         study = _existing(request, place)
         claim.made = study is not None
+        raced = request.confirm and finals.was_begun(request, study)
         proved = _prove(request, study)
+        plan = _plan(request, proved.data)
         begun = None if study is None else _begin(request, study, proved, place)
+        ray: Callable[[], contextlib.AbstractContextManager[session.Session]]
         if begun is not None and _done(begun):
-            return session.complete(request, begun.controller)
-        cluster = ClusterRequest(
-            request.address, request.concurrency, request.gpus_per_trial, request.mps
-        )
-        lockstep = request.rules.deterministic
-        plan = SessionPlan(
-            cluster,
-            proved.data,
-            request.plugins,
-            request.view,
-            lockstep,
-            request.checkpoint_seconds,
-        )
-        with contextlib.ExitStack() as stack:
-            rehearsal = None
-            if begun is None:  # a step of each network, while Ray starts
-                builds = request.problem.builds()
-                rehearsal = stack.enter_context(rehearsed(builds, proved.data, request.plugins))
-            running = stack.enter_context(session.started(plan))
-            if rehearsal is not None:
-                rehearsal.check()
+            code, ray = session.complete(request, begun.controller), partial(session.started, plan)
+        else:
+            running = stack.enter_context(_started(request, plan, rehearse=begun is None))
+            ray = partial(_running, running)
             if begun is None:
                 storage = open_storage(request.storage, place, beat=request.heartbeat)
                 study, claim.made = open_study(request.study, storage), True
                 begun = _begin(request, study, proved, place)
             if is_database(request.storage):
                 held.close()  # others may come now
-            warn_of_bf16(
-                request.problem.may_be("precision", "bf16"),
-                elsewhere=bool(request.gpus_per_trial) or request.address is not None,
-            )
-            _say_progress(begun.study)
-            return session.run(request, begun.controller, begun.retention, running)
+            _say_begin(request, begun.study)
+            code = session.run(request, begun.controller, begun.retention, running)
+        if code or not request.confirm:
+            return code
+        return finals.race_best(request, begun.controller, ray, begun=raced)
+
+
+@contextlib.contextmanager
+def _started(
+    request: SearchRequest, plan: SessionPlan, *, rehearse: bool
+) -> Iterator[session.Session]:
+    """Start Ray; rehearse a step of each network meanwhile, where nothing has trained yet."""
+    with contextlib.ExitStack() as stack:
+        rehearsal = None
+        if rehearse:
+            builds = request.problem.builds()
+            rehearsal = stack.enter_context(rehearsed(builds, plan.data, request.plugins))
+        running = stack.enter_context(session.started(plan))
+        if rehearsal is not None:
+            rehearsal.check()
+        yield running
+
+
+@contextlib.contextmanager
+def _running(known: session.Session) -> Iterator[session.Session]:
+    """Return a session whose Ray is up; it ends later."""
+    yield known
+
+
+def _plan(request: SearchRequest, data: Split) -> SessionPlan:
+    """Return how the sessions of a search run its trials, and its race."""
+    cluster = ClusterRequest(
+        request.address, request.concurrency, request.gpus_per_trial, request.mps
+    )
+    return SessionPlan(
+        cluster,
+        data,
+        request.plugins,
+        request.view,
+        request.rules.deterministic,
+        request.checkpoint_seconds,
+    )
 
 
 def _done(begun: _Begun) -> bool:
@@ -127,8 +150,12 @@ def _done(begun: _Begun) -> bool:
     return over and not controller.shared
 
 
-def _say_progress(study: StudyRecord) -> None:
-    """Say how many trials have ended, and how many were begun and wait to go on."""
+def _say_begin(request: SearchRequest, study: StudyRecord) -> None:
+    """Warn of bf16, and say how many trials have ended, and how many were begun and go on."""
+    warn_of_bf16(
+        request.problem.may_be("precision", "bf16"),
+        elsewhere=bool(request.gpus_per_trial) or request.address is not None,
+    )
     trials = study.trials()
     ended = sum(trial.ended for trial in trials)
     begun = sum(trial.begun and not trial.ended for trial in trials)
@@ -213,7 +240,9 @@ def _say_again(study: StudyRecord, again: tuple[int, ...]) -> None:
 
 
 def _say_changes(study: StudyRecord, request: SearchRequest) -> None:
-    """Store how this session searches, and say what an earlier one did otherwise."""
+    """Store how this session searches, and say what it does otherwise than asked or earlier."""
+    if request.rules.front and "freeze" in (request.sampler, *request.pruner.split("+")):
+        print("freeze seeks one value; for a front tpe and halving stand in for it", flush=True)
     method = {
         "sampler": request.sampler,
         "pruner": _pruner(request),
@@ -247,7 +276,8 @@ def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
 def _extent(request: SearchRequest, study: StudyRecord) -> Mapping[str, float]:
     """Store what the study may use, and return it: what was typed, else what the recipe says.
 
-    The grid is a limit too, unless a number of trials was typed.
+    What is kept for the race is not the search's. The grid is a limit too, unless a number of
+    trials was typed.
     """
     typed = {"trainings": request.trainings, "trials": request.trials, "budget": request.budget}
     limits = dict(study.ask_for(typed))
@@ -255,6 +285,10 @@ def _extent(request: SearchRequest, study: StudyRecord) -> Mapping[str, float]:
         size = 1 + grid_of(request.problem.space.ranges, request.seed).size
         limits = {"trials": size, **limits}
     limits = limits or {"trainings": request.problem.recipe.trainings}
+    if request.confirm and "budget" in limits:
+        limits["budget"] *= 1 - share.SHARE
+    if request.confirm and "trainings" in limits:
+        limits["trainings"], limits["race"] = share.divided(int(limits["trainings"]))
     if "trainings" in limits:
         limits["epochs"] = limits["trainings"] * request.problem.config({}).epochs
     study.set_extent(limits)
@@ -273,8 +307,14 @@ def _heartbeat(request: SearchRequest, study: StudyRecord) -> Heartbeat | None:
 
 
 def _pruner(request: SearchRequest) -> str:
-    """Return the pruner's specification, with `dominated` added for a search of the front."""
+    """Return the pruner's specification.
+
+    In a search of the front `dominated` goes round the last, and halving stands in for the model of
+    one value.
+    """
     outer, plus, inner = request.pruner.rpartition("+")
-    if request.rules.front and "dominated" not in request.pruner:
-        return f"{outer}{plus}dominated+{inner}"
-    return request.pruner
+    if not request.rules.front:
+        return request.pruner
+    inner = "halving" if inner == "freeze" else inner
+    around = "" if "dominated" in request.pruner else "dominated+"
+    return f"{outer}{plus}{around}{inner}"

@@ -2,7 +2,7 @@
 
 Each function takes the number of epochs of a full run and returns a pruner that can also say why,
 or any of Optuna's pruners. Some, marked by a parameter `inner`, go round another one:
-`collapse+halving` is halving within collapse. Pruners are asked after epochs that have a value to
+`collapse+freeze` is freeze within collapse. Pruners are asked after epochs that have a value to
 compare; one that speaks at certain epochs takes `eval_every` too, the number of epochs from one
 validation to the next. A pruner reads nothing but what the study has stored, so it forgets nothing
 when a driver dies.
@@ -34,7 +34,7 @@ def names() -> tuple[str, ...]:
 
 
 def split(spec: str) -> list[str]:
-    """Return the names in a specification such as 'collapse+halving', the outermost first.
+    """Return the names in a specification such as 'collapse+freeze', the outermost first.
 
     Raises:
         InputError: for an unknown name.

@@ -3,7 +3,7 @@
 It is run by a `StudyController` like any other; what is special is which trials come next.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from pipeline.problem.space import Int, SearchSpace
 from pipeline.race import statistics
+from pipeline.race.share import RoundLimit
 from pipeline.study import optuna_private
 from pipeline.study.records import DEFAULT, StudyRecord, TrialRecord
 from regmix.config import TrainConfig
@@ -67,40 +68,49 @@ class RoundQueue:
     number is stored with each trial as it is enqueued.
 
     study: the race's own study.
-    seeds: seeds of the rounds, in order.
+    seeds: seeds of the rounds, in order; more than there can be where a limit ends the race.
     finalists: numbers of the finalists.
     reference: the finalist that never drops out.
     task: configuration of a finalist, for the numbers of images, which all share.
     origin: what it is; no DEFAULT where it does not have the recipe's own values.
+    limit: what the race may use; None where all seeds are to come.
     """
 
     study: StudyRecord
-    seeds: tuple[int, ...]
+    seeds: Sequence[int]
     finalists: tuple[int, ...]
     reference: int
     task: TrainConfig
     origin: str = DEFAULT
+    limit: RoundLimit | None = None
 
     @property
     def total(self) -> int | None:
-        """Number of trials if nobody drops out."""
-        return len(self.seeds) * len(self.finalists)
+        """Number of trials if nobody drops out; None where a limit ends the race."""
+        return None if self.limit is not None else len(self.seeds) * len(self.finalists)
 
     def refill(self) -> None:
         """Enqueue what is missing of the present round, once the last one has ended."""
         for seed in self.seeds:
             alive = [name for name in self.finalists if name not in self.study.eliminated]
             ended = {_pair(trial): trial.ended for trial in self.study.trials()}
-            for name in alive:
-                if (name, seed) not in ended:
-                    origin = self.origin if name == self.reference else f"trial {name}"
-                    images = judged_images(self.task, len(alive))
-                    params = {"finalist": name, "seed": seed, "images": images}
-                    self.study.enqueue(params, origin)
+            missing = [name for name in alive if (name, seed) not in ended]
+            if missing and not self._may_begin(len(alive), len(missing)):
+                return
+            images = judged_images(self.task, len(alive))
+            for name in missing:
+                origin = self.origin if name == self.reference else f"trial {name}"
+                self.study.enqueue({"finalist": name, "seed": seed, "images": images}, origin)
             if not all(ended.get((name, seed)) for name in alive):
                 return
             if seed != self.seeds[-1] and not self.study.round_is_over(seed):
                 self._eliminate(seed, alive)
+
+    def _may_begin(self, alive: int, missing: int) -> bool:
+        """Tell whether what is missing of a round can end; one finalist alone races nobody."""
+        if self.limit is None:
+            return True
+        return alive > 1 and self.limit.fits(self.study.study, missing)
 
     def empty(self) -> bool:
         """Tell whether nothing of the round waits."""
@@ -147,13 +157,18 @@ def judged_images(task: TrainConfig, racing: int) -> int:
 
 
 def median_run(study: StudyRecord, finalist: int) -> TrialRecord:
-    """Return the training of a finalist whose value is the (lower) median over its seeds."""
+    """Return the training of a finalist whose value is the (lower) median over its seeds.
+
+    Values are those on the images that all of them were judged by.
+    """
     runs = [
         trial
         for trial in study.trials()
         if trial.state == "COMPLETE" and trial.params["finalist"] == finalist
     ]
-    return sorted(runs, key=lambda trial: trial.final.robust)[(len(runs) - 1) // 2]
+    shared = min(trial.final.count for trial in runs)
+    known = {n: sum(unpack(t.final.survivors, t.final.count)[:shared]) for n, t in enumerate(runs)}
+    return runs[sorted(known, key=lambda place: known[place])[(len(runs) - 1) // 2]]
 
 
 def _pair(trial: TrialRecord) -> tuple[int, int]:

@@ -40,7 +40,8 @@ def show(console: Console, study: StudyRecord, commands: Sequence[str]) -> None:
     for text in (say(study) for say in words):
         if text:
             console.print(f"\n{text}")
-    console.print("\nnext:")
+    if commands:
+        console.print("\nnext:")
     for command in commands:
         console.print(f"  {command}", soft_wrap=True)
 

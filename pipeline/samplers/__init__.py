@@ -21,6 +21,8 @@ from regmix.errors import InputError, unknown
 from regmix.signature import Contract
 
 KIND = "sampler"
+EPOCHWISE = ("freeze", "bohb")
+"""Samplers that learn from epochs, which have one value: for a front TPE stands in for them."""
 registry.add_kind(KIND, Path(__file__).parent, __name__, Contract(("context",)))
 
 
@@ -61,7 +63,7 @@ def factory(name: str, seed: int, space: SearchSpace, *, front: bool = False) ->
     Raises:
         InputError: where there is no such sampler.
     """
-    if front and name == "bohb":  # it learns from epochs, which have one value
+    if front and name in EPOCHWISE:
         name = "tpe"
     check_name(name)
     make: Callable[[SamplerContext], BaseSampler] = registry.find(KIND, name)

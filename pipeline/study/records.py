@@ -21,11 +21,14 @@ and of a study:
     data           fingerprint, classes and shape of its images   hold
     checkpoints    URL of the object store, if any                hold
     plugins        digests of the plug-ins that it uses           hold
+    source         of a race: birth of the search that it is of   hold
     versions       versions with which it was begun               begin_study
     asked          limits that were typed: trainings, trials, s   ask_for
     extent         limits that hold: these, or the default        set_extent
     seconds        seconds that it took, over all sessions        StudyController.report, tell
     methods        sampler, pruner and their numbers, as changed  use
+    forecast       hyperparameters of the curves' model, and the
+                   number of values that they were sought with    forecast
     eliminated_N   finalists that dropped out after seed N        RoundQueue
 
 An epoch's metrics are the last that is stored of it: then it is known. Its outcome and its value
@@ -416,8 +419,21 @@ class StudyRecord:
     @property
     def extent(self) -> Mapping[str, float]:
         """What its trials may use, if that is limited: `trainings` and all the `epochs` of these,
-        number of `trials`, seconds of `budget`."""
+        number of `trials`, seconds of `budget`; beside it the trainings of its `race`, and of a
+        race how many run `at_once`.
+        """
         return self._mapping("extent")
+
+    @property
+    def asked(self) -> Mapping[str, float]:
+        """Limits that were ever typed, see `ask_for`."""
+        return self._mapping("asked")
+
+    @property
+    def deterministic(self) -> int | None:
+        """Number of workers of the imagined machine in whose order results count, if any."""
+        found = self._mapping("rules").get("deterministic")
+        return None if found is None else int(found)
 
     @property
     def seconds(self) -> float:
@@ -492,7 +508,7 @@ class StudyRecord:
         """Store what may not change under a study's name, or prove that it is still the same.
 
         Args:
-            key: problem, rules, data, checkpoints or plugins.
+            key: problem, rules, data, checkpoints, plugins or source.
             identity: flat names and values.
 
         Raises:
@@ -530,7 +546,7 @@ class StudyRecord:
         Returns:
             all that were ever typed, as they are now.
         """
-        known = self._mapping("asked")
+        known = self.asked
         asked = {**known, **{name: value for name, value in typed.items() if value is not None}}
         if asked != known:
             self.study.set_user_attr("asked", asked)
@@ -546,6 +562,11 @@ class StudyRecord:
         """Sampler, pruner and their numbers, an entry for each time that they were changed."""
         found: Sequence[Mapping[str, Any]] = self.study.user_attrs.get("methods", [])
         return found
+
+    @property
+    def seed(self) -> int:
+        """Seed of the search as it goes on now; 0 where none is stored."""
+        return int(self.methods[-1].get("seed", 0)) if self.methods else 0
 
     def use(self, method: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         """Store how a session searches, where that is new.
@@ -568,6 +589,20 @@ class StudyRecord:
             for name, value in method.items()
             if before.get(name) != value
         }
+
+    @property
+    def hyperparameters(self) -> tuple[tuple[float, ...], int]:
+        """Those of the model of its curves, and with how many values they were sought; 0 of none.
+
+        See `pipeline.forecast.gaussian_process.Hyperparameters`.
+        """
+        found = self._mapping("forecast")
+        return tuple(found.get("hyperparameters", ())), int(found.get("values", 0))
+
+    def set_hyperparameters(self, hyperparameters: Sequence[float], values: int) -> None:
+        """Store them, and the number of values that they were sought with."""
+        found = {"hyperparameters": list(hyperparameters), "values": values}
+        self.study.set_user_attr("forecast", found)
 
     def set_seconds(self, seconds: float) -> None:
         """Store the seconds that the study has taken so far."""
@@ -602,6 +637,7 @@ _OTHERS = {
     "data": "other data",
     "checkpoints": "another place of checkpoints",
     "plugins": "other plug-ins",
+    "source": "another search of that name",
 }
 
 

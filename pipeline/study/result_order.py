@@ -126,14 +126,13 @@ def replay(begun: Sequence[TrialRecord]) -> tuple[int, dict[int, int]]:
     Returns:
         The time of the last event, and that of the last event of each trial under way.
     """
-    clock, blank, now = dict[int, int](), list[int](), 0
+    clock, now = dict[int, int](), 0
     for trial in begun:
-        if trial.start is None:  # a kill came before it was stored: nothing has happened since
-            blank += [] if trial.ended else [trial.number]
+        if trial.start is None:  # a kill came before that was stored: it begins anew
             continue
         failed = trial.state == "FAIL"  # a failure comes in place of the next epoch
         time = trial.start + trial.last_epoch + failed
         now = max(now, time)
         if not (trial.ended or trial.tried_by_hand):  # that one comes anew, in the next free place
             clock[trial.number] = time
-    return now, clock | dict.fromkeys(blank, now)
+    return now, clock

@@ -8,7 +8,7 @@ import pytest
 from pipeline.problem.exported import Exported
 from regmix.evaluation.results import unpack
 from tests.support.processes import call, interrupt_after, run, start
-from tests.support.studies import measured, shown, states
+from tests.support.studies import measured, search_arguments, shown, states
 
 RACE = "wamr-digits-confirm"
 
@@ -17,14 +17,34 @@ def arguments(runs, *more):
     return ("--study", "wamr-digits", "--runs", runs, "--out", runs / "out", *more)
 
 
-@pytest.mark.process(seconds=22)
-def test_finalists_are_trained_with_fresh_seeds_also_after_a_kill_and_the_best_is_written(
-    searched, cluster
-):
+@pytest.mark.process(seconds=30)
+def test_a_search_races_its_best_also_after_a_kill_and_confirm_goes_on_with_more(searched, cluster):
+    """A search that was begun without its race has one now; it is killed in it."""
+    typed = search_arguments(searched, "--out", searched / "out", *cluster, trials=8, confirm=True)
+    killed = interrupt_after(start("search", *typed), "trial", signal.SIGKILL)
+    assert killed.code == -signal.SIGKILL and "\nrace of trials 0, " in killed.out
+    left = {number: t.params for number, t in states(searched, RACE).items() if t.begun}
+    result = run("search", *typed)
+    assert result.code == 0, result.err
+    race = states(searched, RACE)
+    assert {number: race[number].params for number in left} == left
+    assert "\nAnswer: trial " in result.out and len(states(searched)) == 8
+    raced = {trial.params["finalist"] for trial in race.values()}
+    assert len(raced) == 3 and 0 in raced  # a third of eight is less than six: two seeds each
+    assert {trial.params["seed"] for trial in race.values()} == {1, 2}
+    shown_again = call("search", *typed)
+    assert shown_again.out.rpartition("\nAnswer")[2] == result.out.rpartition("\nAnswer")[2]
+    assert (
+        "wamr-digits is complete" in shown_again.out
+        and states(searched, RACE).keys() == race.keys()
+    )
+    _confirm_with_more(searched, cluster)
+
+
+def _confirm_with_more(searched, cluster):
     more = arguments(searched, "--top", 3, "--seeds", 2, *cluster)
-    killed = interrupt_after(start("confirm", *more), "trial", signal.SIGKILL)
-    assert killed.code == -signal.SIGKILL
     typed = arguments(searched, "--top", 2, "--seeds", 2, *cluster)  # who races stays in
+    assert run("confirm", *more).code == 0
     result = run("confirm", *typed)
     assert result.code == 0, result.err
     source, race = states(searched), states(searched, RACE)

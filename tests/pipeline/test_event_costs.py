@@ -95,6 +95,7 @@ def _live_through(driver, live, count):
     ("sampler", "pruner"),
     [
         ("bohb", "collapse+halving"),
+        ("freeze", "collapse+freeze"),
         ("tpe", "hyperband"),
         ("random", "median"),
         ("random", "dominated"),

@@ -38,7 +38,7 @@ def test_a_killed_driver_cut_files_a_killed_worker_and_a_killed_raylet_leave_the
 def test_a_trial_that_does_not_fit_into_memory_is_tried_twice_and_fails_with_its_reason(
     tmp_path, cluster
 ):
-    typed = ["--recipe", "digits", "--runs", tmp_path, "--trials", 5, *cluster]
+    typed = ["--recipe", "digits", "--runs", tmp_path, "--trials", 5, "--no-confirm", *cluster]
     typed += ["--concurrency", "1", "--set", "epochs=2", "width=20000", "train_images=50"]
     result = run("search", *typed)
     assert result.code == 1, result.out + result.err

@@ -29,7 +29,8 @@ def test_cifar10s_recipe_searches_a_folder_of_images(tmp_path, cluster):
     settings += ["augment=none", "lr=0.05"]
     result = run(
         "search", "--recipe", "cifar10", "--data-dir", folder, "--runs", tmp_path / "runs",
-        "--trials", 2, "--pruner", "none", *cluster, "--concurrency", 1, "--set", *settings,
+        "--trials", 2, "--no-confirm", "--pruner", "none", *cluster, "--concurrency", 1,
+        "--set", *settings,
     )  # fmt: skip
     assert result.code == 0, result.err
     trials = states(tmp_path / "runs", "wamr-cifar10").values()

@@ -14,7 +14,16 @@ def test_a_loss_a_network_data_and_a_pruner_from_a_folder_outside(tmp_path, clus
     given = ("--plugins", mine)
     search = (
         *("--space", mine / "focal.yaml", "--recipe", mine / "stripes.yaml", "--study", "mine"),
-        *("--runs", tmp_path / "runs", "--trials", 6, "--pruner", "percentile", *given),
+        *(
+            "--runs",
+            tmp_path / "runs",
+            "--trials",
+            6,
+            "--no-confirm",
+            "--pruner",
+            "percentile",
+            *given,
+        ),
         *(*cluster, "--concurrency", "1"),
         *("--set", "epochs=3", "train_images=200", "valid_images=100"),
     )

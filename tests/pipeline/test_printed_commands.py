@@ -17,10 +17,11 @@ from pipeline.base import early, installed
 from pipeline.base.commands import command, near
 from pipeline.base.commands import given as options
 from tests.support.processes import ROOT, call, run
-from tests.support.studies import search_arguments
+from tests.support.studies import search_arguments, states
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 SCRIPTS = ("search", "confirm", "compare", "export", "train", "evaluate", "ui")
+RACE = "wamr-digits-confirm"
 
 
 @settings(deadline=None)
@@ -110,11 +111,16 @@ def test_a_python_without_docstrings_is_told_before_ray_waits_for_its_processes(
 def test_what_a_search_prints_can_be_pasted_into_a_bare_shell(tmp_path, cluster):
     """In a folder whose name holds all that a shell, a URL and MLflow could stumble over."""
     runs = tmp_path / "a b?c#d%41 'e' $HOME" / ":memory:"
-    typed = search_arguments(runs, *cluster, "--concurrency", "1", epochs=1, trials=2)
+    more = (*cluster, "--concurrency", "1")
+    typed = search_arguments(runs, *more, epochs=1, trials=2, confirm=True)
     found = run("search", *typed, cwd=tmp_path)
     assert found.code == 0, found.err
     assert found.err == ""  # MLflow shows all of it
-    printed = found.out.partition("\nnext:\n")[2].splitlines()
+    pairs = {(t.params["finalist"], t.params["seed"]) for t in states(runs, RACE).values()}
+    assert pairs == {(finalist, seed) for finalist in (0, 1) for seed in (1, 2, 3)}
+    answer, _, printed = found.out.rpartition("\nnext:\n")
+    assert "\nAnswer: trial " in answer and answer.count("\nrank  trial") == 1
+    printed = printed.splitlines()
     commands = [line.strip() for line in printed if ".py" in line]
     assert [_script(line) for line in commands] == ["ui", "confirm", "export", "train", "evaluate"]
     by_name = {_script(line): line for line in commands}
@@ -128,8 +134,9 @@ def test_what_a_search_prints_can_be_pasted_into_a_bare_shell(tmp_path, cluster)
         assert str(runs) in shlex.split(by_name[name])
         helped = paste(f"{by_name[name]} --help", tmp_path)
         assert helped.returncode == 0 and "usage" in helped.stdout, helped.stderr
-    shown = call("search", "--study", "wamr-digits", "--sync", "--runs", runs)
-    assert (shown.code, shown.err) == (0, "")
+    for study in ("wamr-digits", RACE):
+        synced = call("search", "--study", study, "--sync", "--runs", runs)
+        assert (synced.code, synced.err) == (0, "")
     stray = {path.name for path in tmp_path.iterdir()}
     assert stray == {"a b?c#d%41 'e' $HOME", "exported"}
 

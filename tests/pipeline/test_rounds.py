@@ -11,10 +11,13 @@ from pipeline.race.rounds import (
     median_run,
     survivors,
 )
+from pipeline.race.share import RoundLimit
 from pipeline.study import failures
+from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.controller import StudyController
+from pipeline.study.effort import Trainings
 from pipeline.study.events import TrialOutcome
-from pipeline.study.result_order import settle
+from pipeline.study.result_order import Lockstep, settle
 from regmix.evaluation.results import FinalEvaluation, pack, unpack
 from tests.support.controllers import (
     epoch_result,
@@ -28,13 +31,18 @@ from tests.support.controllers import (
 IMAGES = 400
 
 
-def race_at(place, seeds, finalists=(0, 3, 5), again=None, **task):
+def race_at(place, seeds, finalists=(0, 3, 5), again=None, most=None, task=None, **limits):
     """Return the controller of a race in this folder, as a driver has it once it has begun.
 
     again: function that opens failed trainings again, of the race's record and what loads it.
     task: changes of the task.
+    most: trainings that the race may take; None for no limit, unless `limits` has others.
     """
-    config = problem_of(epochs=1, **task).config({})
+    clock = TimeBudget(earlier=Pace(epochs=1, seconds=10.0, ends=1, end_seconds=10.0))
+    trainings, limit = None if most is None else Trainings(most, 1), None
+    if most is not None or limits:
+        limit = RoundLimit(1, clock, trainings, **limits)
+    config = problem_of(epochs=1, **(task or {})).config({})
     problem = RaceProblem("s", "digits", dict.fromkeys(finalists, config))
     study = study_at(place, problem)
     study, numbers = again(study, lambda: study_at(place, problem)) if again else (study, ())
@@ -43,7 +51,9 @@ def race_at(place, seeds, finalists=(0, 3, 5), again=None, **task):
         problem,
         pruners.build("none", 1),
         samplers.factory("random", 0, problem.space),
-        RoundQueue(study, tuple(range(1, 1 + seeds)), finalists, reference=0, task=config),
+        RoundQueue(study, range(1, 1 + seeds), finalists, reference=0, task=config, limit=limit),
+        clock,
+        trainings,
     )
     controller.try_again(numbers)
     controller.requeue_orphans()
@@ -98,6 +108,82 @@ def test_a_round_ends_before_the_next_begins_and_the_eliminated_drops_out(tmp_pa
     assert race_at(tmp_path, seeds=2).ask() is None
     more = race_at(tmp_path, seeds=3)  # a longer race leaves out who dropped out
     assert [finalist(more, more.ask()) for _ in range(2)] == [0, 3]
+
+
+def rounds_of(race):
+    """Return the finalists of each round."""
+    found = {}
+    for trial in race.record.trials():
+        found.setdefault(trial.params["seed"], []).append(trial.params["finalist"])
+    return found
+
+
+def go_on(race, worth):
+    """Train until nothing is left."""
+    while (request := race.ask()) is not None:
+        train(race, request, worth[finalist(race, request)])
+
+
+WORTH = {0: 0.5, 3: 0.55, 5: 0.2}
+
+
+def test_with_a_limit_rounds_go_on_while_one_fits_and_the_eliminated_leaves_seeds_to_others(
+    tmp_path,
+):
+    race = race_at(tmp_path, 1000, most=8)
+    assert race.queue.total is None
+    go_on(race, WORTH)
+    assert rounds_of(race) == {1: [0, 3, 5], 2: [0, 3], 3: [0, 3]}  # one is left of eight
+    assert race.queue.empty()
+    longer = race_at(tmp_path, 1000, most=9)
+    go_on(longer, WORTH)
+    assert rounds_of(longer)[4] == [0, 3]
+
+
+def test_a_round_that_cannot_end_in_time_does_not_begin(tmp_path):
+    """A training takes ten seconds, two run at once: a round of three twenty."""
+    places = [tmp_path / name for name in "ab"]
+    for place in places:
+        place.mkdir()
+    go_on(race := race_at(places[0], 1000, seconds=19.0, at_once=2), WORTH)
+    assert race.record.trials() == []
+    race = race_at(places[1], 1000, seconds=25.0, at_once=2)
+    first = [race.ask() for _ in range(3)]
+    assert all(first), "what has begun may end"
+    race.budget.before = 10.0
+    for request in first:
+        train(race, request, 0.5)
+    race.budget._own = Pace()
+    assert race.ask() is None and rounds_of(race).keys() == {1}
+
+
+def test_who_is_left_alone_races_nobody(tmp_path):
+    race = race_at(tmp_path, 1000, finalists=(0, 5), most=9)
+    go_on(race, WORTH)
+    assert rounds_of(race) == {1: [0, 5]}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_kill_at_any_write_of_a_race_in_lockstep_changes_nothing(tmp_path, workers):
+    def run(place):
+        place.mkdir(exist_ok=True)
+        race = race_at(place, 1000, most=8)
+        order = Lockstep(race, workers)
+        while (request := order.suggest()) is not None:
+            robust = WORTH[params_of(race, request)["finalist"]]
+            bits = outcomes(robust, request.config.seed).tolist()
+            final = FinalEvaluation(sum(bits), len(bits), no_masking(), pack(bits))
+            order.take(request.number, epoch_result(1, robust, final=final))
+        return [(t.state, t.params, t.frozen.value, t.start) for t in race.record.trials()]
+
+    with kill_at_write(-1) as writes:
+        expected = run(tmp_path / "whole")
+    assert len(expected) == 7 and len(writes) > 40
+    for number in range(0, len(writes), 11):
+        place = tmp_path / str(number)
+        with kill_at_write(number):
+            run(place)
+        assert run(place) == expected, number
 
 
 def test_a_finalist_that_fails_drops_out_and_the_default_never(tmp_path):
@@ -218,12 +304,12 @@ def test_a_finalist_is_trained_as_it_was_found_but_for_seed_and_judgement(tmp_pa
 def test_many_are_judged_by_some_of_the_images_and_the_last_few_by_all(tmp_path):
     worth = {0: 0.6, 2: 0.2, 3: 0.6, 5: 0.6}
     task = {"valid_images": 100, "finalist_images": 700}
-    race = race_at(tmp_path, seeds=2, finalists=tuple(worth), **task)
+    race = race_at(tmp_path, seeds=2, finalists=tuple(worth), task=task)
     first = [race.ask() for _ in worth]
     assert {request.config.final_images for request in first} == {400}
     for request in first[:-1]:
         train(race, request, worth[finalist(race, request)])
-    living = race_at(tmp_path, seeds=2, finalists=tuple(worth), **task)  # the driver died here
+    living = race_at(tmp_path, seeds=2, finalists=tuple(worth), task=task)  # the driver died here
     left = living.ask()
     assert left.config == first[-1].config
     train(living, left, worth[finalist(living, left)])
@@ -233,7 +319,8 @@ def test_many_are_judged_by_some_of_the_images_and_the_last_few_by_all(tmp_path)
     assert all(request.config.split_seed == left.config.split_seed for request in second)
     for request in second:
         train(living, request, worth[finalist(living, request)])
-    assert {runs.shape[1] for runs in survivors(living.record).values()} == {400}
+    counts = {len(one) for runs in survivors(living.record).values() for one in runs.values()}
+    assert counts == {400, 700}
 
 
 @pytest.mark.parametrize(

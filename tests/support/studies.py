@@ -14,9 +14,10 @@ STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "WAITING
 SMALL = ("train_images=320", "valid_images=100", "width=8")  # an epoch in a tenth of a second
 
 
-def search_arguments(runs, *more, epochs=4, trials=6, eval_every=1):
+def search_arguments(runs, *more, epochs=4, trials=6, eval_every=1, confirm=False):
     settings = ("--set", f"epochs={epochs}", f"eval_every={eval_every}", *SMALL)
-    return ("--recipe", "digits", "--runs", runs, "--trials", trials, *more, *settings)
+    race = () if confirm else ("--no-confirm",)
+    return ("--recipe", "digits", "--runs", runs, "--trials", trials, *race, *more, *settings)
 
 
 def states(runs, study="wamr-digits", storage=None):

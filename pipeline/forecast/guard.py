@@ -1,0 +1,32 @@
+"""The first trials of a search, of which the model learns: random, and stopped by halving."""
+
+from optuna.study import Study
+
+from pipeline.forecast.curves import curves_of
+from pipeline.study.followed_storage import index_of
+from pipeline.study.records import StudyRecord
+
+GUARD = 16
+"""First trials, at most: on smooth tasks fewer are enough, but where an early epoch says little
+about the end, a model of a few curves is wrong (`benchmarks/README.md`)."""
+
+_FEWEST, _SHORT = 10, 16
+"""First trials, at least; and full trainings below which a search is too short for fewer than
+`GUARD`: it stays with halving, and loses nothing."""
+
+
+def first_trials(record: StudyRecord, most: int) -> int:
+    """Return the number of first trials: half of the trainings, which leaves room for the rest.
+
+    Args:
+        record: the study.
+        most: the number at most, and where no number of trainings limits the study.
+    """
+    epochs = curves_of(record.study).epochs
+    trainings = record.extent.get("epochs", 0) / epochs if epochs else 0
+    return most if trainings < _SHORT else min(most, max(_FEWEST, int(trainings / 2)))
+
+
+def guarded(study: Study, most: int) -> bool:
+    """Tell whether no more than the first trials have been begun."""
+    return len(index_of(study)) <= first_trials(StudyRecord(study), most)
