@@ -101,8 +101,8 @@ def _searched(request: ComparisonRequest) -> dict[str, str]:
     for space, content in levelled(request.spaces).items():
         path, names[space] = folder / f"{space}.yaml", f"{request.name}-{space}"
         atomic.write(path, partial(_write, yaml_file.dump(content)))
-        words = ("--space", near(path), "--study", names[space], *request.search_words)
-        _do(f"{space}: searched", "search.py", *words, *request.words)
+        words = ("--space", near(path), "--study", names[space], "--no-confirm")
+        _do(f"{space}: searched", "search.py", *words, *request.search_words, *request.words)
     return names
 
 
