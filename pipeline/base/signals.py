@@ -24,12 +24,13 @@ def interruptible() -> Iterator[None]:
         heard.set()
         raise KeyboardInterrupt
 
-    with _hearing(raise_once):
+    with hearing(raise_once):
         yield
 
 
 @contextlib.contextmanager
-def _hearing(handler: Handler) -> Iterator[None]:
+def hearing(handler: Handler) -> Iterator[None]:
+    """Let a handler hear the signals meanwhile."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python hears signals in the main thread alone
         return

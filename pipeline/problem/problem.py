@@ -99,7 +99,7 @@ class SearchProblem:
         """
         return cls(
             Recipe.from_yaml(_find("recipe", recipe, RECIPES)),
-            SearchSpace.from_yaml(_find("space", space, SPACES)),
+            SearchSpace.from_yaml(find_space(space)),
             overrides,
         )._proved()
 
@@ -248,6 +248,15 @@ class SearchProblem:
     def with_seed(self, seed: int) -> "SearchProblem":
         """Return the problem with this seed for the trials, unless --set gave one."""
         return replace(self, overrides={"seed": seed, **self.overrides})
+
+
+def find_space(name: str) -> Path:
+    """Return the file of a space: a name of `search_spaces/`, or the path of a YAML file.
+
+    Raises:
+        InputError: where there is none of this name.
+    """
+    return _find("space", name, SPACES)
 
 
 def _find(kind: str, name: str, folder: Path) -> Path:

@@ -74,6 +74,20 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """Of two configurations, within the seeds and on the images that both have.
+
+    value: mean of the first minus that of the second.
+    interval: at 95 %, from seeds and images.
+    p: two-sided p-value of no difference.
+    """
+
+    value: float
+    interval: tuple[float, float]
+    p: float
+
+
+@dataclass(frozen=True)
 class _Estimates:
     """Several weighted sums of trainings, with what chance does to them.
 
@@ -90,6 +104,12 @@ class _Estimates:
     def reach(self, level: float) -> float:
         """Return what the first of them exceeds its truth by with probability `level`."""
         return _reach(level, self.by_seeds[0, 0], self.by_images[0, 0], self.freedom)
+
+    def p_value(self) -> float:
+        """Return with which probability the first of them is so far from 0 where its truth is 0."""
+        value = abs(float(self.values[0]))
+        beyond = _tail(value, self.by_seeds[0, 0], self.by_images[0, 0], self.freedom)
+        return min(1.0, 2 * beyond)
 
 
 def seed_noise(survivors: Survivors) -> tuple[SeedNoise, SeedNoise]:
@@ -220,6 +240,18 @@ def standings(survivors: Survivors, reference: int, draws: int = 20000) -> dict[
     return found
 
 
+def difference(survivors: Survivors, one: int, other: int) -> Difference:
+    """Return how far two configurations are apart, by the noise that all of them show.
+
+    Args:
+        survivors: the images that survive, of every configuration.
+        one, other: two of them.
+    """
+    gap = _estimates(survivors, [_gain(survivors, one, other)], seed_noise(survivors))
+    value, reach = float(gap.values[0]), gap.reach(0.025)
+    return Difference(value, (value - reach, value + reach), gap.p_value())
+
+
 def ranked(found: Mapping[int, Standing], gone: Iterable[int]) -> list[int]:
     """Return the configurations, the best first, those that dropped out last.
 
@@ -348,20 +380,29 @@ def _reach(level: float, by_seeds: float, by_images: float, freedom: float) -> f
     variable beneath t; a negative variance of images counts as none.
     """
     from scipy.optimize import brentq
-    from scipy.special import ndtr, ndtri, stdtrit
+    from scipy.special import ndtri, stdtrit
 
     by_images = max(0.0, by_images)
     if by_seeds + by_images <= 0:
         return 0.0
-    weights, scale = _beneath(freedom)
-    deviation = np.sqrt(by_seeds * scale**2 + by_images)
-
-    def excess(q: float) -> float:
-        return float((weights * ndtr(-q / deviation)).sum()) - level
-
     # either part alone exceeds its own quantile of half the level so often
     most = np.sqrt(by_images) * ndtri(level / 2) + np.sqrt(by_seeds) * stdtrit(freedom, level / 2)
+
+    def excess(q: float) -> float:
+        return _tail(q, by_seeds, by_images, freedom) - level
+
     return float(brentq(excess, 0.0, -1.01 * float(most)))
+
+
+def _tail(q: float, by_seeds: float, by_images: float, freedom: float) -> float:
+    """Return P(t sqrt(by_seeds) + z sqrt(by_images) > q), see `_reach`."""
+    from scipy.special import ndtr
+
+    weights, scale = _beneath(freedom)
+    deviation = np.sqrt(by_seeds * scale**2 + max(0.0, by_images))
+    if not deviation.any():
+        return 0.0 if q > 0 else 0.5
+    return float((weights * ndtr(-q / deviation)).sum())
 
 
 @cache

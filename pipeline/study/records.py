@@ -391,6 +391,12 @@ class StudyRecord:
         return str(self._mapping("rules").get("objective", "robust"))
 
     @property
+    def min_clean(self) -> float | None:
+        """Clean accuracy below which a complete trial is no candidate; None for no limit."""
+        found = self._mapping("rules").get("min_clean")
+        return None if found is None else float(found)
+
+    @property
     def data(self) -> Mapping[str, Any]:
         """What its images are, see `regmix.images.Images.identity`."""
         return self._mapping("data")

@@ -23,6 +23,7 @@ EARLY = [  # modules, at whose import the signal comes: from the first line on
     ("search", "ray.tune", "SIGINT"),
     ("search", "ray", "SIGHUP"),
     ("confirm", "numpy", "SIGINT"),
+    ("compare", "numpy", "SIGTERM"),
     ("export", "pipeline.base.cli", "SIGTERM"),
     ("train", "pipeline.problem.exported", "SIGINT"),
     ("evaluate", "yaml", "SIGINT"),

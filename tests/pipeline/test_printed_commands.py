@@ -20,8 +20,8 @@ from tests.support.processes import ROOT, call, run
 from tests.support.studies import search_arguments, states
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+SCRIPTS = ("search", "confirm", "compare", "export", "train", "evaluate", "ui")
 RACE = "wamr-digits-confirm"
-SCRIPTS = ("search", "confirm", "export", "train", "evaluate", "ui")
 
 
 @settings(deadline=None)
@@ -52,7 +52,7 @@ def test_a_password_is_masked_in_a_command():
 
 def test_no_message_names_a_command_without_its_python():
     """`command` alone writes one; the header of an exported file says how, for any machine."""
-    bare = re.compile(r"python3? pipeline/|regmix-(confirm|export|train|evaluate|ui)\b")
+    bare = re.compile(r"python3? pipeline/|regmix-(confirm|compare|export|train|evaluate|ui)\b")
     known = {"pipeline/problem/exported.py"}
     for path in (ROOT / "pipeline").rglob("*.py"):
         nodes = ast.walk(ast.parse(path.read_text()))

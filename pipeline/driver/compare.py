@@ -1,0 +1,156 @@
+"""Methods searched with equal effort, raced with fresh seeds, judged once, and compared.
+
+Search, race and judgement are the commands of these names, each in a process of its own: what a
+kill leaves is what they go on with, and a budget counts from the start of its own process.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pipeline.base.children import run_command
+from pipeline.base.commands import near
+from pipeline.base.early import INTERRUPTED
+from pipeline.base.paths import writable_folder
+from pipeline.problem import judgement, yaml_file
+from pipeline.problem.levelling import levelled
+from pipeline.race.comparable import prove_alike, prove_judged_alike, searched_by_some
+from pipeline.race.comparison import Confirmed, compared, confirmed, prove_raced_alike
+from pipeline.report import comparison_table
+from pipeline.report.formatting import console
+from pipeline.study.records import StudyRecord
+from pipeline.study.storage import find_study
+from regmix import atomic
+
+
+@dataclass(frozen=True)
+class ComparisonRequest:
+    """The checked options of `compare.py`.
+
+    name: name of the comparison, with which the name of each study begins.
+    spaces: files of the spaces to search; none where studies are compared.
+    studies: names of the studies that are compared.
+    runs: folder of studies.
+    out: folder of the confirmed configurations.
+    search_words: what every search is told.
+    race_words: what every race is told.
+    words: what every search and race is told.
+    judge_words: what every judgement is told.
+    """
+
+    name: str
+    spaces: tuple[Path, ...]
+    studies: tuple[str, ...]
+    runs: Path
+    out: Path
+    search_words: tuple[str, ...]
+    race_words: tuple[str, ...]
+    words: tuple[str, ...]
+    judge_words: tuple[str, ...]
+
+
+class Ended(Exception):  # noqa: N818  (a command has ended, which is not this one's error)
+    """A search, race or judgement ended without an answer, for a reason that it has said."""
+
+    def __init__(self, script: str, status: int) -> None:
+        """Keep the exit status, and say whose it is."""
+        super().__init__(f"{script} ended with status {status}")
+        self.status = status
+
+
+def run_comparison(request: ComparisonRequest) -> int:
+    """Do what is not done yet, and print the comparison.
+
+    Returns:
+        0 when the methods are compared, 1 when one of them has no answer, 2 for a mistake that a
+        command of it has told, 130 when interrupted.
+
+    Raises:
+        InputError: where methods were measured otherwise.
+    """
+    try:
+        names = _searched(request) if request.spaces else {name: name for name in request.studies}
+        studies = {method: _study(request, name) for method, name in names.items()}
+        prove_alike(studies)
+        for method, study in studies.items():
+            out = ("--out", request.out)
+            race = ("--study", study.name, *request.race_words, *out, *request.words)
+            _do(f"{method}: its best against its start, with fresh seeds", "confirm.py", *race)
+        races = {m: _study(request, f"{name}-confirm") for m, name in names.items()}
+        found = {m: confirmed(studies[m], races[m]) for m in studies}
+        prove_raced_alike(found)
+        for method, study in studies.items():
+            words = (near(_file(request, study)), *request.judge_words)
+            _do(f"{method}: judged once on test data", "evaluate.py", *words)
+    except Ended as ended:
+        if ended.status == INTERRUPTED:
+            print("interrupted; nothing is lost: the same command goes on", file=sys.stderr)
+            return INTERRUPTED
+        print(f"compare: {ended}; once that is mended, the same command goes on", file=sys.stderr)
+        return 2 if ended.status == 2 else 1
+    _tell(request, studies, found)
+    return 0
+
+
+def _searched(request: ComparisonRequest) -> dict[str, str]:
+    """Search every space with the same effort; return method -> name of its study."""
+    folder = writable_folder(request.runs / "comparisons" / request.name, "--runs")
+    names = {}
+    for space, content in levelled(request.spaces).items():
+        path, names[space] = folder / f"{space}.yaml", f"{request.name}-{space}"
+        atomic.write(path, partial(_write, yaml_file.dump(content)))
+        words = ("--space", near(path), "--study", names[space], "--no-confirm")
+        _do(f"{space}: searched", "search.py", *words, *request.search_words, *request.words)
+    return names
+
+
+def _write(text: str, file: Path) -> None:
+    file.write_text(text)
+
+
+def _do(title: str, script: str, *words: object) -> None:
+    """Run a command.
+
+    Raises:
+        Ended: where it had no answer.
+    """
+    print(f"\n== {title} ==", flush=True)
+    status = run_command(script, words)
+    if status:
+        raise Ended(script, status)
+
+
+def _study(request: ComparisonRequest, name: str) -> StudyRecord:
+    return find_study(name, None, request.runs / "studies" / name)
+
+
+def _file(request: ComparisonRequest, study: StudyRecord) -> Path:
+    """Return the file that the race wrote."""
+    return request.out / f"{study.name}-confirmed.yaml"
+
+
+def _tell(
+    request: ComparisonRequest,
+    studies: Mapping[str, StudyRecord],
+    found: Mapping[str, Confirmed],
+) -> None:
+    """Print the table, the differences, and what they don't show."""
+    judged = {
+        method: judgement.read(_file(request, study).with_suffix(".judgement.yaml"))
+        for method, study in studies.items()
+    }
+    prove_judged_alike(judged)
+    known = compared(found)
+    for table in (
+        comparison_table.methods(found, known, judged),
+        comparison_table.pairs(known),
+        comparison_table.fronts(found, known),
+    ):
+        print()
+        console().print(table)
+    print()
+    told = comparison_table.remarks(found, known, searched_by_some(studies))
+    for line in (*told, *comparison_table.doubts(judged)):
+        print(line)
