@@ -26,13 +26,22 @@ HOOK = Path(__file__).parent / "counting"  # a sitecustomize that counts checkpo
 EPOCHS = 6
 MOMENTS = [(0, 0), *8 * [(0, 0.97)], (0.97, 1)]  # the start, what is between, and the end
 RULES = ("0s", "0.5s", "60s")  # checkpoints after each epoch, by time, and as a rule none at all
+FREEZE = 16  # trainings of the searches that are killed at random
 AGAIN = 6  # starts of the command, after which a search is called stuck
 
 
-def arguments(place, every=RULES[0]):
+def arguments(place, every=RULES[0], trainings=None):
+    """Return the search's command line.
+
+    trainings: effort; 16 are few enough for half of a minute, and enough for the model of `freeze`
+        to decide from the tenth trial on. None has nine trials, and halving alone.
+    """
     order = ("--deterministic", "3", "--concurrency", "2", "--control-every", "4")
     more = (*order, "--checkpoint-every", every)
-    return search_arguments(place, *more, trials=9, epochs=EPOCHS, eval_every=2)
+    if trainings:
+        more += ("--trainings", trainings)
+    count = 60 if trainings else 9
+    return search_arguments(place, *more, trials=count, epochs=EPOCHS, eval_every=2)
 
 
 def counting(place):
@@ -73,18 +82,19 @@ def kill(driver, target):
     return False
 
 
-def resume(place, code, printed, every=RULES[0]):
+def resume(place, code, printed, every=RULES[0], trainings=None):
     """Type the same command until it is done; return what it printed last.
 
     Args:
         place: folder of the search.
         code, printed: how it ended the last time.
         every: one of RULES.
+        trainings: see `arguments`.
     """
     for _ in range(AGAIN):
         if code == 0:
             return printed
-        result = run("search", *arguments(place, every), environment=counting(place))
+        result = run("search", *arguments(place, every, trainings), environment=counting(place))
         code, printed = result.code, result.out + result.err
     raise AssertionError(f"after {AGAIN} starts: {printed}")
 
@@ -111,14 +121,14 @@ def killed(place, target, size, delay, every):
         delay: so many seconds after that.
         every: one of RULES.
     """
-    process = start("search", *arguments(place, every), environment=counting(place))
+    process = start("search", *arguments(place, every, FREEZE), environment=counting(place))
     wait_until(process, place, size)
     time.sleep(delay)
     hit = kill(process, target)
     out, err = process.communicate(timeout=300)
     if target == "worker":  # a search outlives its workers
         assert process.returncode == 0, out + err
-    return hit, resume(place, process.returncode, out + err, every)
+    return hit, resume(place, process.returncode, out + err, every, FREEZE)
 
 
 def told(place):
@@ -164,11 +174,14 @@ def halve(place):
 
 def main(count=50, first=0):
     with tempfile.TemporaryDirectory() as folder:
-        result = run("search", *arguments(Path(folder) / "undisturbed"))
+        result = run("search", *arguments(Path(folder) / "undisturbed", trainings=FREEZE))
         assert result.code == 0, result.err
         expected = outcome(Path(folder) / "undisturbed")
         whole = journal_size(Path(folder) / "undisturbed")
-        print(f"undisturbed: {len(expected)} trials, {whole} bytes of journal", flush=True)
+        stops = sum("new configurations" in row.told[0] for row in expected.values())
+        assert stops, "the model of the curves decided over nobody"
+        said = f"{len(expected)} trials, {stops} stopped by the model, {whole} bytes of journal"
+        print(f"undisturbed: {said}", flush=True)
         good = hits = 0
         for seed in range(first, first + count):
             random.seed(seed)
