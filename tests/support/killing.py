@@ -37,9 +37,8 @@ def arguments(place, every=RULES[0], trainings=None):
         to decide from the tenth trial on. None has nine trials, and halving alone.
     """
     order = ("--deterministic", "3", "--concurrency", "2", "--control-every", "4")
-    more = (*order, "--checkpoint-every", every)
-    if trainings:
-        more += ("--trainings", trainings)
+    effort = ("--trainings", trainings) if trainings else ()
+    more = (*order, "--checkpoint-every", every, *effort)
     count = 60 if trainings else 9
     return search_arguments(place, *more, trials=count, epochs=EPOCHS, eval_every=2)
 
