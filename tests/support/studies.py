@@ -3,6 +3,7 @@
 How a study stores what it knows is written here once, for all tests of whole commands.
 """
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +50,9 @@ def shown(runs, study="wamr-digits", uri=None):
     return dict(zip(numbers, trials, strict=True)), [r for r in found if r not in trials]
 
 
+_OVER = re.compile(r"[+-]\d\.\d+ ±\d\.\d+")  # two words of one column
+
+
 def board(text):
     """Return number -> (epoch, final_robust, robust, state) from the printed table."""
     rows = {}
@@ -57,13 +61,13 @@ def board(text):
         if line.startswith("rank"):
             break
     for line in lines:
-        words = line.split()
+        words = _OVER.sub("over", line).split()
         if not words:
             break
         state = next((word for word in words if word.isupper() and word in STATES), None)
         if state is None:
             continue  # the rest of a long reason
-        rows[int(words[1])] = (words[2].partition("/")[0], words[3], words[4], state)
+        rows[int(words[1])] = (words[2].partition("/")[0], words[3], words[5], state)
     return rows
 
 
