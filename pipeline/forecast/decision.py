@@ -6,7 +6,7 @@ are drawn, and whoever is likeliest to exceed the target after so many more epoc
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from optuna.study import Study
@@ -16,6 +16,7 @@ from pipeline.forecast.coordinates import Coordinates, Numbers
 from pipeline.forecast.curves import Seen, curves_of, seen
 from pipeline.forecast.gaussian_process import Hyperparameters, Process, improved
 from pipeline.forecast.single_thread import single_thread
+from pipeline.forecast.transfer import sources_of
 from pipeline.study.records import StudyRecord
 
 RANDOM, NEAR, PARENTS = 120, 80, 8
@@ -170,18 +171,20 @@ def forecast(
         random: numbers that tell this decision from all others.
         reporting: a trial with an epoch that is not stored yet, if the decision is over one.
     """
-    curves, record = curves_of(study), StudyRecord(study)
-    found = seen(curves, reporting)
+    curves, sources, record = curves_of(study), sources_of(study), StudyRecord(study)
+    found = seen(curves, reporting, sources.most)
     if found is None or curves.coordinates is None:
         return None
+    found = replace(found, looks=sources.beside(found.looks, curves))
     known, count = record.hyperparameters
     with single_thread():
         if not count or curves.count >= count * (1 + _MORE):
-            parameters = len(curves.coordinates.distributions)
-            before = Hyperparameters(known) if count else Hyperparameters.prior(parameters)
+            size = len(curves.coordinates.distributions), len(sources.copies)
+            prior = Hyperparameters.prior(*size)
+            before = replace(prior, values=known) if count else prior
             generator = np.random.default_rng([curves.count, *random])
             steps = _STEPS if count else _FIRST
             known = improved(found.looks, before, generator, steps).values
             record.set_hyperparameters(known, curves.count)
-        process = Process(found.looks, Hyperparameters(known))
+        process = Process(found.looks, Hyperparameters(known, len(sources.copies)))
     return Forecast(curves.coordinates, curves.epochs, found, process, random)
