@@ -62,6 +62,14 @@ def parser() -> cli.Parser:
         help="begin with exported configurations",
     )
     result.add_argument(
+        "--from",
+        dest="sources",
+        nargs="+",
+        default=[],
+        metavar="STUDY",
+        help="learn from earlier studies of the same space on other tasks",
+    )
+    result.add_argument(
         "--deterministic",
         nargs="?",
         const=LOCKSTEP,
@@ -168,6 +176,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
         control_every=control_every,
         rules=_rules(args),
         enqueue=tuple(Path(file) for file in args.enqueue),
+        sources=tuple(dict.fromkeys(args.sources)),
         storage=view.storage,
         checkpoints=checkpoints,
         checkpoint_seconds=cli.seconds("--checkpoint-every", args.checkpoint_every, zero=True),

@@ -40,7 +40,10 @@ class _Candidate:
 
 
 def copied(
-    sources: Sequence[StudyRecord], space: SearchSpace, trainings: float | None
+    sources: Sequence[StudyRecord],
+    space: SearchSpace,
+    trainings: float | None,
+    default: Mapping[str, Value] | None = None,
 ) -> list[CopiedStudy]:
     """Return what a new study copies of its sources.
 
@@ -48,6 +51,7 @@ def copied(
         sources: the sources, in the order that was typed.
         space: what the new study searches.
         trainings: its effort in full trainings; None where another limit holds.
+        default: configuration that it tries before any of them, if there is one.
 
     Raises:
         InputError: where a source has no candidate, or lacks a parameter.
@@ -55,7 +59,8 @@ def copied(
     coordinates = Coordinates.of(space)
     best = [_candidates(source, space, coordinates) for source in sources]
     count = _FIRST if trainings is None else max(1, min(_FIRST, int(trainings) // _EVERY))
-    first = _first(best, count)
+    tried = [] if default is None else [coordinates.points(coordinates.shares(default)[None])[0]]
+    first = _first(best, count, tried)
     return [_copy(*pair, space) for pair in zip(sources, first, strict=True)]
 
 
@@ -94,13 +99,21 @@ def _own(source: StudyRecord, trial: TrialRecord, space: SearchSpace) -> dict[st
     return {name: trial.config[name] for name in space.ranges}
 
 
-def _first(best: Sequence[Sequence[_Candidate]], count: int) -> list[list[_Candidate]]:
-    """Return the first trials of each source: taken in turn, each apart from those before."""
+def _first(
+    best: Sequence[Sequence[_Candidate]], count: int, tried: Sequence[Numbers]
+) -> list[list[_Candidate]]:
+    """Return the first trials of each source: taken in turn, each apart from all before.
+
+    Args:
+        best: candidates of each source, the best first.
+        count: number of first trials, at most.
+        tried: points of what is tried before them.
+    """
     taken: list[list[_Candidate]] = [[] for _ in best]
-    points: list[Numbers] = []
+    points, most = [*tried], len(tried) + count
     for place in range(max(map(len, best), default=0) * len(best)):
         turn, source = divmod(place, len(best))
-        if turn < len(best[source]) and len(points) < count:
+        if turn < len(best[source]) and len(points) < most:
             one = best[source][turn]
             near = [np.linalg.norm(one.point - point) for point in points]
             if min(near, default=math.inf) >= _APART * math.sqrt(len(one.own)):

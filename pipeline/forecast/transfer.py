@@ -1,6 +1,5 @@
 """Looks at the trials of earlier studies, beside those of the study itself."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
