@@ -16,6 +16,7 @@ from pipeline.problem.space import SearchSpace
 from pipeline.search import parser
 from pipeline.study.contracts import Problem, Pruner
 from pipeline.study.controller import StudyController
+from pipeline.study.effort import Trainings
 from pipeline.study.events import EpochResult
 from pipeline.study.followed_storage import FollowedStorage
 from pipeline.study.queue import SampledQueue
@@ -138,13 +139,15 @@ class Controlled:
         storage = FollowedStorage(optuna.storages.InMemoryStorage())
         study = optuna.create_study(storage=storage, direction="maximize")
         StudyRecord(study).use({"seed": seed})
-        StudyRecord(study).set_extent({"epochs": task.trainings * task.epochs})
+        limit = Trainings(task.trainings, task.epochs)
+        StudyRecord(study).set_extent({"trainings": limit.count, "epochs": limit.most})
         self.controller = StudyController(
             study,
             cast(Problem, TableProblem(task.space, task.epochs)),
             pruner,
             adapted(samplers.factory(sampler, seed, task.space), task, study, seed),
             SampledQueue(study, None),
+            trainings=limit,
             **cast(Any, options),
         )
 

@@ -31,7 +31,7 @@ class Bowl:
     )
     asked: list = field(default_factory=list)
     eval_every: int = 1
-    trainings: int = 10
+    trainings: int = 20
 
     def trained(self, params):
         self.asked.append(params)
@@ -114,7 +114,7 @@ def test_every_way_spends_the_whole_budget_and_no_more(way):
             spent.append(told)
             return self._method.report(*told)
 
-    outcome = simulate(Counted(way.method(Bowl(), 0)), Bowl(), 3, [1.0])
+    outcome = simulate(Counted(way.method(Bowl(), 0)), Bowl(trainings=10), 3, [1.0])
     assert len(spent) == 90
     assert 0 < outcome.finished < outcome.trials
     assert 0.5 < outcome.last[0] <= 0.9

@@ -18,7 +18,8 @@ from tests.support.controllers import controller_at, epoch_result, metrics
 from tests.support.plugin_folders import own_registry, written
 
 EPOCHS = 12
-RULES = [name for name in pruners.names() if name not in ("none", "collapse")]
+RULES = [name for name in pruners.names() if name not in ("none", "collapse", "freeze")]
+"""Those that compare curves alone; `freeze` also looks at configurations: `test_freeze.py`."""
 
 
 def report(trial, epoch, value, clean=None, **more):
