@@ -13,7 +13,8 @@ study itself: how much an earlier study says about this one (a coregionalisation
 Alvarez et al., 2012, section 4.2). At 0 it says nothing, and does no harm.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +28,7 @@ _LENGTH = (0.3, 0.8)
 _OTHERS = np.array([(0.5, 1.5), (0.7, 0.7), (-2.0, 1.0), (0.0, 0.7), (-4.5, 1.0)])
 _SOURCE = (0.0, 2.0)  # of r's logit: neither use nor uselessness is taken for granted
 _STEP, _SHARE = 0.35, 0.4  # of a random step, and of the hyperparameters that it changes
+_LEFT_OUT = -50.0  # r's logit of a source that has no looks any more
 _LEAP = 1.5  # of a random step of r's logit: it has to get from one end to the other
 
 
@@ -105,6 +107,19 @@ class Hyperparameters:
         return result
 
     @property
+    def used(self) -> list[int]:
+        """Places of the sources that are not left out."""
+        logits = self.values[self.parameters + 5 :]
+        return [place for place, logit in enumerate(logits) if logit != _LEFT_OUT]
+
+    def without(self, places: Collection[int]) -> "Hyperparameters":
+        """Return the same with sources that are left out for good: their r is 0, in effect."""
+        values = list(self.values)
+        for place in places:
+            values[self.parameters + 5 + place] = _LEFT_OUT
+        return replace(self, values=tuple(values))
+
+    @property
     def log_prior(self) -> float:
         """Logarithm of the prior's density, but for a constant."""
         rows = [_LENGTH] * self.parameters + _OTHERS.tolist() + [_SOURCE] * self.sources
@@ -115,6 +130,7 @@ class Hyperparameters:
         """Return a random step from here."""
         sizes = np.full(len(self.values), _STEP)
         sizes[self.parameters + 5 :] = _LEAP
+        sizes[np.array(self.values) == _LEFT_OUT] = 0.0
         step = sizes * generator.standard_normal(len(self.values))
         where = generator.random(len(self.values)) < _SHARE
         return Hyperparameters(tuple((np.array(self.values) + step * where).tolist()), self.sources)
@@ -140,6 +156,11 @@ class Process:
         covariance[np.diag_indices_from(covariance)] += noise + 1e-8
         self._root = cholesky(covariance, lower=True, check_finite=False)
         self._weights = cho_solve((self._root, True), looks.values, check_finite=False)
+
+    @property
+    def shared(self) -> Numbers:
+        """(1 + sources,) r of each study, see `Hyperparameters.shared`."""
+        return self._hyper.shared
 
     @property
     def log_posterior(self) -> float:

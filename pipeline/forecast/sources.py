@@ -18,7 +18,7 @@ from pipeline.study.records import StudyRecord, TrialRecord
 from regmix.errors import InputError
 from regmix.ranges import Value
 
-_FIRST, _EVERY = 4, 5
+_FIRST, _EVERY = 4, 8
 """First trials that come from sources, at most, and full trainings for each of which there is one:
 more would leave too little of a small budget for what the sources don't know."""
 

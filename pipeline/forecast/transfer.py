@@ -1,7 +1,7 @@
 """Looks at the trials of earlier studies, beside those of the study itself."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from optuna.study import Study
@@ -14,8 +14,17 @@ from pipeline.study.copied_study import CopiedStudy, CopiedTrial
 from pipeline.study.followed_storage import index_of
 from pipeline.study.records import StudyRecord
 
-_SHARE = 120
+_SHARE = 60
 """Looks at the sources, all together: they are of less use than a study's own, and cost as much."""
+
+USEFUL = 0.4
+"""r of a source (`pipeline.forecast.gaussian_process`) below which it is left out for good, once
+`ENOUGH` of the study's own trials have a value: it would cost looks, and misshape the lengths."""
+
+ENOUGH = 10
+
+TRUSTED = 0.6
+"""r above which the model proposes trials before the guard ends: the source's curves are data."""
 
 
 @dataclass
@@ -26,37 +35,42 @@ class Sources:
     """
 
     copies: tuple[CopiedStudy, ...]
-    _looks: list[Looks] | None = None  # of each source that has a scale: two trials, at least
+    _looks: dict[int, Looks] = field(default_factory=dict)  # with a scale: two trials, at least
 
     def put(self, trial: FrozenTrial) -> None:
         """Take a trial of the study, which changes nothing of its sources."""
 
-    @property
-    def most(self) -> int:
-        """Number of looks that are left for the study's own trials."""
-        return MOST - _SHARE if self.copies else MOST
+    def most(self, used: Sequence[int]) -> int:
+        """Return the number of looks that are left for the study's own trials."""
+        return MOST - len(used) * self._each
 
-    def beside(self, own: Looks, known: Curves) -> Looks:
+    def beside(self, own: Looks, known: Curves, used: Sequence[int]) -> Looks:
         """Return looks at a study's own trials, and after them those at its sources'.
 
         Args:
             own: looks at the study's own trials.
             known: the study's curves, of which there are some.
+            used: places of the sources that are not left out.
         """
-        if not self.copies:
+        if not used:
             return own
-        if self._looks is None:
+        if not self._looks:
             assert known.coordinates is not None, "a trial has begun"
             useful = [place for place, copy in enumerate(self.copies) if len(copy.trials) > 1]
-            self._looks = [self._of(place, known.coordinates, known.epochs) for place in useful]
-        return _joined([replace(own, study=np.zeros(len(own.points), np.int64)), *self._looks])
+            self._looks = {p: self._of(p, known.coordinates, known.epochs) for p in useful}
+        own = replace(own, study=np.zeros(len(own.points), np.int64))
+        return _joined([own, *(self._looks[place] for place in used if place in self._looks)])
+
+    @property
+    def _each(self) -> int:
+        return _SHARE // max(len(self.copies), 1)
 
     def _of(self, place: int, coordinates: Coordinates, epochs: int) -> Looks:
         """Return looks at one source, standardised by its own scale.
 
         Its epochs count as shares of a full training: what a schedule does, it does there.
         """
-        copy, most = self.copies[place], _SHARE // len(self.copies)
+        copy, most = self.copies[place], self._each
         curves = kept([_curve(copy, trial, coordinates) for trial in copy.trials], None, most)
         columns = counted(curves)
         latest = np.array([values[-1] for values in columns])

@@ -52,7 +52,7 @@ def begun(place, sources, trials=30, **options):
     place.mkdir(exist_ok=True)
     controller = controller_at(place, trials, **options)
     if not controller.record.has_begun_from:
-        controller.record.begin_from(copied(sources, SPACE, 20, problem_of().default()))
+        controller.record.begin_from(copied(sources, SPACE, 32, problem_of().default()))
     enqueue_sources(controller.record, SPACE)
     return controller
 
@@ -74,7 +74,7 @@ def test_the_best_few_follow_the_default_apart_and_say_where_they_came_from(sour
     assert asked[5].origin == "sampled"
 
 
-@pytest.mark.parametrize(("trainings", "few"), [(3, 1), (10, 2), (20, 4), (200, 4), (None, 4)])
+@pytest.mark.parametrize(("trainings", "few"), [(3, 1), (20, 2), (32, 4), (200, 4), (None, 4)])
 def test_a_small_budget_has_fewer_of_them(source, trainings, few):
     (copy,) = copied([source], SPACE, trainings)
     assert len(copy.first) == few
@@ -82,7 +82,7 @@ def test_a_small_budget_has_fewer_of_them(source, trainings, few):
 
 def test_several_sources_give_their_best_in_turn(source, tmp_path):
     other = searched(tmp_path / "other", value=lambda params: 1 - worth(params))
-    copies = copied([source, other], SPACE, 20)
+    copies = copied([source, other], SPACE, 32)
     assert [len(copy.first) for copy in copies] == [2, 2]
     best = max(other.trials(), key=lambda trial: trial.final_robust)
     assert copies[1].first[0][0] == best.number
@@ -153,7 +153,7 @@ def test_looks_at_sources_leave_room_and_stay_below_the_limit(tmp_path):
     found = forecast(controller.study, (0,))
     assert found.seen.looks.study is not None
     counts = np.bincount(found.seen.looks.study[found.seen.looks.trial])
-    assert counts.sum() <= MOST and counts[1] <= 120 and counts[0] > 200
+    assert counts.sum() <= MOST and counts[1] <= 60 and counts[0] > 200
     assert len(sources_of(controller.study).copies[0].trials) <= 80
 
 
@@ -168,12 +168,12 @@ def share(tmp_path, value, seed):
     return found[0].process._hyper.shared[1], float(np.mean(values))
 
 
-def test_a_misleading_source_is_believed_less_than_one_that_tells_the_truth(tmp_path):
+def test_a_misleading_source_is_left_out_and_one_that_tells_the_truth_is_believed(tmp_path):
     for name in ("true", "misleading"):
         (tmp_path / name).mkdir()
     true, well = share(tmp_path / "true", worth, 0)
     misleading, _ = share(tmp_path / "misleading", lambda params: 1 - worth(params), 0)
-    assert true > 0.7 > 0.3 > misleading
+    assert true > 0.6 and misleading < 1e-6  # it is left out for good
     assert well > 0.55  # of 0.6 at the optimum
 
 
