@@ -83,7 +83,7 @@ def alike(surrogate: Surrogate, tasks: Sequence[str]) -> np.ndarray[Any, np.dtyp
     from scipy.stats import spearmanr
 
     cube = np.random.default_rng(1).random((CONFIGURATIONS, len(surrogate.space.ranges)))
-    found = [surrogate._final(task, cube) for task in tasks]
+    found = [surrogate.final(task, cube) for task in tasks]
     return np.asarray(spearmanr(np.stack(found, axis=1)).statistic)
 
 

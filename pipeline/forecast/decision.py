@@ -16,7 +16,7 @@ from pipeline.forecast.coordinates import Coordinates, Numbers
 from pipeline.forecast.curves import Seen, curves_of, seen
 from pipeline.forecast.gaussian_process import Hyperparameters, Process, improved
 from pipeline.forecast.single_thread import single_thread
-from pipeline.forecast.transfer import ENOUGH, TRUSTED, USEFUL, sources_of
+from pipeline.forecast.transfer import ENOUGH, USEFUL, sources_of
 from pipeline.study.records import StudyRecord
 
 RANDOM, NEAR, PARENTS = 120, 80, 8
@@ -25,7 +25,6 @@ RANDOM, NEAR, PARENTS = 120, 80, 8
 _FIRST, _STEPS = 60, 12  # random steps of the hyperparameters, when they are first sought and later
 _MORE = 0.1  # share of new values after which they are sought again
 _HIGHEST = 1.0  # of an accuracy
-_FEW = 4  # own trials, by which a source can be trusted
 _QUANTILES = 64  # of a final value, over which its gain is averaged
 
 
@@ -127,7 +126,7 @@ class Forecast:
     @property
     def trusts_a_source(self) -> bool:
         """Whether a source says enough to propose trials before the study's own are enough."""
-        return len(self.seen.curves) >= _FEW and bool((self.process.shared[1:] > TRUSTED).any())
+        return bool((self.process.shared[1:] > USEFUL).any())
 
     def _at_end(self, points: Numbers, own: int | None) -> tuple[Numbers, Numbers]:
         return self.process.predict(points, np.full(len(points), math.log(self.epochs)), own)
@@ -194,6 +193,11 @@ def forecast(
             record.set_hyperparameters(hyper.values, curves.count)
         process = Process(found.looks, hyper)
     return Forecast(curves.coordinates, curves.epochs, found, process, random)
+
+
+def misled(study: Study) -> bool:
+    """Tell whether a study was begun from others, all of which were left out since."""
+    return bool(sources_of(study).copies) and not _known(study).used
 
 
 def _known(study: Study) -> Hyperparameters:

@@ -18,13 +18,11 @@ _SHARE = 60
 """Looks at the sources, all together: they are of less use than a study's own, and cost as much."""
 
 USEFUL = 0.4
-"""r of a source (`pipeline.forecast.gaussian_process`) below which it is left out for good, once
-`ENOUGH` of the study's own trials have a value: it would cost looks, and misshape the lengths."""
+"""r of a source (`pipeline.forecast.gaussian_process`) above which the model proposes trials before
+the study's own would be enough. Below it the source is left out for good, once `ENOUGH` own trials
+have a value: it would cost looks, and misshape the other hyperparameters."""
 
-ENOUGH = 10
-
-TRUSTED = 0.6
-"""r above which the model proposes trials before the guard ends: the source's curves are data."""
+ENOUGH = 8
 
 
 @dataclass
