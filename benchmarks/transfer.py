@@ -2,14 +2,15 @@
 
     python benchmarks/transfer.py --surrogate FOLDER
     python benchmarks/transfer.py --surrogate FOLDER --tasks untouched --seeds 3
-    python benchmarks/transfer.py --table                     # prints what was measured so far
+    python benchmarks/transfer.py --tasks untouched --table   # prints what was measured so far
 
 Each task of LCBench's surrogate is searched as it is (cold), and with `--from` a study of another
 task: the most alike (related), the least alike (unlike), and the related one with 1 - accuracy
 (inverted), where alike means the rank correlation of the last accuracies of 2,000 random
 configurations, among the tasks of the same group. Every study, sources too, has a budget of 20
 full trainings. Every search stands as one line in --out; lines that are there are not measured
-again. Tune on the tasks `tuning`, evaluate on the others once.
+again, so begin another file for another code. Tune on the tasks `tuning`, evaluate on the others
+once.
 """
 
 import argparse
@@ -80,11 +81,11 @@ class Inverted:
 
 def alike(surrogate: Surrogate, tasks: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return (tasks, tasks) rank correlations of the last accuracies of random configurations."""
-    from scipy.stats import spearmanr
+    from scipy.stats import rankdata
 
     cube = np.random.default_rng(1).random((CONFIGURATIONS, len(surrogate.space.ranges)))
     found = [surrogate.final(task, cube) for task in tasks]
-    return np.asarray(spearmanr(np.stack(found, axis=1)).statistic)
+    return np.corrcoef(rankdata(np.stack(found), axis=1))
 
 
 def sources(surrogate: Surrogate, tasks: Sequence[str]) -> dict[str, dict[str, tuple[str, float]]]:
@@ -122,11 +123,14 @@ def search(way: Way, task: Task, seed: int, source: StudyRecord | None) -> Outco
 class Bench:
     """Searches tasks of one group, and remembers."""
 
-    def __init__(self, surrogate: Surrogate, tasks: Sequence[str], out: Path, noise: float) -> None:
+    def __init__(
+        self, surrogate: Surrogate, tasks: Sequence[str], out: Path, noise: float, group: str
+    ) -> None:
+        """Find each task's sources, and read what was measured before."""
         self.tasks = {task: LCBenchTask(surrogate, task, noise) for task in tasks}
         self.sources, self.out, self.way = sources(surrogate, tasks), out, usual()[-1]
-        self.known = {(row["task"], row["seed"], row["way"], row["noise"]) for row in read(out)}
-        self.noise = noise
+        rows = [row for row in read(out) if row["group"] == group]
+        self.known, self.group = {(row["task"], row["seed"], row["way"]) for row in rows}, group
         self._studies: dict[tuple[str, bool], StudyRecord] = {}
 
     def measure(self, kinds: Sequence[str], seeds: int) -> None:
@@ -135,11 +139,11 @@ class Bench:
             for seed in range(seeds):
                 for name, task in self.tasks.items():
                     for kind in kinds:
-                        if (name, seed, kind, self.noise) in self.known:
+                        if (name, seed, kind) in self.known:
                             continue
                         outcome = search(self.way, task, seed, self._source(name, kind))
                         last = [round(value, 5) for value in outcome.last]
-                        row = {"task": name, "seed": seed, "way": kind, "noise": self.noise}
+                        row = {"task": name, "seed": seed, "way": kind, "group": self.group}
                         row |= {"last": last, "trials": outcome.trials}
                         file.write(json.dumps(row, separators=(",", ":")) + "\n")
                         file.flush()
@@ -175,6 +179,11 @@ def show(rows: Sequence[Mapping[str, Any]], place: Path) -> None:
             )
 
 
+def _group(args: argparse.Namespace) -> str:
+    """Return what tells these searches from others: a source is one of the same group."""
+    return f"{' '.join(args.tasks)} noise {args.noise}"
+
+
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser("transfer.py", __doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -196,9 +205,11 @@ def main(words: Sequence[str]) -> int:
     if not args.table:
         surrogate = Surrogate.load(args.surrogate)
         tasks = choose(args.tasks, surrogate.tasks)
+        if len(tasks) < 2:
+            raise InputError("--tasks: must be two at least, since one is the other's source")
         references(surrogate, tasks, args.references)
-        Bench(surrogate, tasks, args.out, args.noise).measure(args.kinds, args.seeds)
-    rows = read(args.out)
+        Bench(surrogate, tasks, args.out, args.noise, _group(args)).measure(args.kinds, args.seeds)
+    rows = [row for row in read(args.out) if row["group"] == _group(args)]
     if not rows:
         raise InputError(f"{args.out}: has no searches yet; name the surrogate by --surrogate")
     show(rows, args.references)
