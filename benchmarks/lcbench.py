@@ -93,7 +93,7 @@ class Surrogate:
         """Search a task far beyond any budget; a second and a half of local search of 60,000."""
         random = np.random.default_rng(0)
         cube = random.random((RANDOM, len(INPUTS)))
-        found = self._final(task, cube)
+        found = self.final(task, cube)
         median, kept = float(np.median(found)), np.argsort(-found)[:20]
         elite, values = cube[kept], found[kept]
         for round_ in range(30):
@@ -102,12 +102,12 @@ class Surrogate:
             moved = random.random(near.shape) < 0.5  # half of the coordinates, on average
             near = np.clip(near + moved * random.normal(0, step, near.shape), 0, 1)
             elite = np.concatenate([elite, near])
-            values = np.concatenate([values, self._final(task, near)])
+            values = np.concatenate([values, self.final(task, near)])
             kept = np.argsort(-values)[:20]
             elite, values = elite[kept], values[kept]
         return Reference(task, float(values[0]), median)
 
-    def _final(self, task: str, cube: NDArray[np.float64]) -> NDArray[np.float32]:
+    def final(self, task: str, cube: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return final accuracies for points of the unit cube."""
         columns = [np.full(len(cube), EPOCHS, float)]
         for share, range_ in zip(cube.T, self.space.ranges.values(), strict=True):

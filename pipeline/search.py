@@ -64,6 +64,14 @@ def parser() -> cli.Parser:
         help="begin with exported configurations",
     )
     result.add_argument(
+        "--from",
+        dest="sources",
+        nargs="+",
+        default=[],
+        metavar="STUDY",
+        help="learn from earlier studies of the same space on other tasks",
+    )
+    result.add_argument(
         "--deterministic",
         nargs="?",
         const=LOCKSTEP,
@@ -184,6 +192,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
         control_every=control_every,
         rules=_rules(args),
         enqueue=tuple(Path(file) for file in args.enqueue),
+        sources=tuple(dict.fromkeys(args.sources)),
         storage=view.storage,
         checkpoints=checkpoints,
         checkpoint_seconds=cli.seconds("--checkpoint-every", args.checkpoint_every, zero=True),

@@ -58,6 +58,7 @@ class SearchRequest:
     control_every: one trial in so many is a control trial; 0 for none.
     rules: objective, constraint and order of results.
     enqueue: exported configurations to begin with.
+    sources: names of the earlier studies to begin from, each once.
     storage: database URL or journal file of the study.
     checkpoints: URL of an object store for the trials' files.
     checkpoint_seconds: finished work that a kill may take from a trial, at most.
@@ -86,6 +87,7 @@ class SearchRequest:
     control_every: int
     rules: Rules
     enqueue: tuple[Path, ...]
+    sources: tuple[str, ...]
     storage: str | None
     checkpoints: str | None
     checkpoint_seconds: float

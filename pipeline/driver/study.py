@@ -1,7 +1,7 @@
 """A study from its problem to its end: begins it, continues it, or says that it is complete."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import pruners, samplers
-from pipeline.driver import finals, session
+from pipeline.driver import finals, session, sources
 from pipeline.driver.request import SearchRequest, warn_of_bf16
 from pipeline.driver.session import SessionPlan
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
@@ -25,6 +25,7 @@ from pipeline.study import failures, warm_start
 from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.contracts import SamplerFactory
 from pipeline.study.controller import StudyController
+from pipeline.study.copied_study import CopiedStudy
 from pipeline.study.effort import Trainings
 from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.queue import SampledQueue
@@ -51,11 +52,13 @@ class _Proved:
     data: images to train on and to compare by.
     identity: identity of the training part that they are of.
     enqueued: file -> values of a first trial.
+    copies: of the studies that it begins from; none for a study that has begun.
     """
 
     data: Split
     identity: Mapping[str, Any]
     enqueued: Mapping[Path, Mapping[str, Value]]
+    copies: Sequence[CopiedStudy]
 
 
 @dataclass(frozen=True)
@@ -192,12 +195,13 @@ def _prove(request: SearchRequest, study: StudyRecord | None) -> _Proved:
     if request.sampler == "grid":
         grid_of(request.problem.space.ranges, request.seed)
     enqueued = warm_start.read(request.problem, request.enqueue, request.plugins)
+    copies = sources.copies(request, study)
     _sampler(request)(0)  # a plug-in may fail at it
     images = _load_images(request.problem)
     identity = images.identity()
     if study is not None:
         study.compare("data", identity)
-    return _Proved(request.problem.config({}).split(images), identity, enqueued)
+    return _Proved(request.problem.config({}).split(images), identity, enqueued, copies)
 
 
 def _load_images(problem: SearchProblem) -> Images:
@@ -216,6 +220,8 @@ def _begin(request: SearchRequest, study: StudyRecord, proved: _Proved, place: P
     for key, identity in _identities(request).items():
         study.hold(key, identity)
     study.hold("data", proved.identity)
+    if not study.has_begun_from:
+        study.begin_from(proved.copies)
     again: tuple[int, ...] = ()
     if request.retry_failed:
         load = partial(existing_study, request.study, request.storage, place, request.heartbeat)
@@ -228,6 +234,7 @@ def _begin(request: SearchRequest, study: StudyRecord, proved: _Proved, place: P
     retention = Retention(study, files_of(study, place))
     retention.apply()
     controller.enqueue_default(request.problem.default(), request.problem.moved())
+    warm_start.enqueue_sources(study, request.problem.space)
     warm_start.enqueue(study, proved.enqueued)
     return _Begun(study, controller, retention)
 

@@ -17,6 +17,9 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import FixedTrial
+
+from pipeline.problem.space import SearchSpace
 
 Numbers = NDArray[np.float64]
 
@@ -29,6 +32,14 @@ class Coordinates:
     """
 
     distributions: Mapping[str, BaseDistribution]
+
+    @classmethod
+    def of(cls, space: SearchSpace) -> "Coordinates":
+        """Return those of a search space, the same as any of its trials has."""
+        values = {name: range_.ends()[0] for name, range_ in space.ranges.items()}
+        trial = FixedTrial(values)
+        space.suggest(trial)
+        return cls(dict(sorted(trial.distributions.items())))
 
     @property
     def names(self) -> tuple[str, ...]:

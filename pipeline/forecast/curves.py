@@ -18,7 +18,7 @@ from pipeline.study.records import TrialRecord
 MOST = 350
 """Looks that a process is given at most: its cost grows with their third power."""
 
-_LOWEST = -2.5
+LOWEST = -2.5
 """Standardised values below are cut: how bad a bad training is tells nothing of the best."""
 
 Numbers = NDArray[np.float64]
@@ -139,12 +139,13 @@ class Seen:
     latest: Numbers
 
 
-def seen(known: Curves, reporting: FrozenTrial | None) -> Seen | None:
+def seen(known: Curves, reporting: FrozenTrial | None, most: int = MOST) -> Seen | None:
     """Make looks of what is known of a study; None where that is less than two trials.
 
     Args:
         known: its curves.
         reporting: a trial with an epoch that is not stored yet, if there is one.
+        most: number of looks, at most.
     """
     each = dict(known.known)
     if reporting is not None:
@@ -153,32 +154,32 @@ def seen(known: Curves, reporting: FrozenTrial | None) -> Seen | None:
     if known.coordinates is None or len(each) < 2:
         return None
     number = None if reporting is None else reporting.number
-    curves = _kept([each[key] for key in sorted(each)], number)
-    columns = _values(curves)
+    curves = kept([each[key] for key in sorted(each)], number, most)
+    columns = counted(curves)
     latest = np.array([values[-1] for values in columns])
-    chosen = _thinned(curves, latest, known.epochs)
+    chosen = thinned(curves, latest, known.epochs, most)
     trial = np.array([place for place, _ in chosen])
     epoch = np.array([math.log(curves[place].epochs[at]) for place, at in chosen])
     values = np.array([columns[place][at] for place, at in chosen])
     scale = Scale.of(values, latest)
     points = known.coordinates.points(np.stack([curve.shares for curve in curves]))
-    height = np.maximum(scale.at(values), _LOWEST)
+    height = np.maximum(scale.at(values), LOWEST)
     return Seen(
         curves, Looks(points, known.coordinates.owners, trial, epoch, height), scale, latest
     )
 
 
-def _kept(curves: list[Curve], reporting: int | None) -> list[Curve]:
+def kept(curves: list[Curve], reporting: int | None, most: int) -> list[Curve]:
     """Return the curves that looks are made of: where there are too many, best and latest ones."""
-    if len(curves) <= MOST // 2:
+    if len(curves) <= most // 2:
         return curves
-    best = sorted(curves, key=lambda curve: -curve.values[-1])[: MOST // 4]
-    late = sorted(curves, key=lambda curve: -curve.number)[: MOST // 4]
+    best = sorted(curves, key=lambda curve: -curve.values[-1])[: most // 4]
+    late = sorted(curves, key=lambda curve: -curve.number)[: most // 4]
     kept = {curve.number for curve in (*best, *late)} | {reporting}
     return [curve for curve in curves if curve.number in kept]
 
 
-def _values(curves: Sequence[Curve]) -> list[list[float]]:
+def counted(curves: Sequence[Curve]) -> list[list[float]]:
     """Return the values of each curve as they count.
 
     A complete trial's last one is the objective, moved by what the stronger attack takes in the
@@ -198,24 +199,26 @@ def _values(curves: Sequence[Curve]) -> list[list[float]]:
     return found
 
 
-def _thinned(curves: Sequence[Curve], latest: Numbers, epochs: int) -> list[tuple[int, int]]:
-    """Return the looks as (place of the curve, place in the curve), at most `MOST`.
+def thinned(
+    curves: Sequence[Curve], latest: Numbers, epochs: int, most: int
+) -> list[tuple[int, int]]:
+    """Return the looks as (place of the curve, place in the curve), at most `most`.
 
     Of each curve those at epochs that lie apart by a factor of a half, at least, and the last; if
     that is too many, the last of each and then the best curves.
     """
-    apart = _apart(epochs)
+    apart = log_spaced(epochs)
     found = [(place, len(curve.epochs) - 1) for place, curve in enumerate(curves)]
     for place in np.argsort(-latest, kind="stable").tolist():
         of = curves[place].epochs
         more = [(place, at) for at in range(len(of) - 1) if of[at] in apart]
-        if len(found) + len(more) > MOST:
+        if len(found) + len(more) > most:
             break
         found += more
     return sorted(found)
 
 
-def _apart(epochs: int) -> set[int]:
+def log_spaced(epochs: int) -> set[int]:
     """Return epochs whose logarithms lie apart, all of a short training."""
     if epochs <= 12:
         return set(range(1, epochs + 1))

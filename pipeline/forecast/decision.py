@@ -6,7 +6,7 @@ are drawn, and whoever is likeliest to exceed the target after so many more epoc
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from optuna.study import Study
@@ -16,6 +16,7 @@ from pipeline.forecast.coordinates import Coordinates, Numbers
 from pipeline.forecast.curves import Seen, curves_of, seen
 from pipeline.forecast.gaussian_process import Hyperparameters, Process, improved
 from pipeline.forecast.single_thread import single_thread
+from pipeline.forecast.transfer import ENOUGH, USEFUL, sources_of
 from pipeline.study.records import StudyRecord
 
 RANDOM, NEAR, PARENTS = 120, 80, 8
@@ -128,6 +129,11 @@ class Forecast:
             gains += np.maximum(scale.value(mean + normal * deviation) - best, 0.0)
         return float(np.sort(gains / _QUANTILES)[-trainings:].sum())
 
+    @property
+    def trusts_a_source(self) -> bool:
+        """Whether a source says enough to propose trials before the study's own are enough."""
+        return bool((self.process.shared[1:] > USEFUL).any())
+
     def _at_end(self, points: Numbers, own: int | None) -> tuple[Numbers, Numbers]:
         return self.process.predict(points, np.full(len(points), math.log(self.epochs)), own)
 
@@ -182,18 +188,58 @@ def forecast(
         keep: whether hyperparameters are stored; not where somebody only looks.
     """
     curves, record = curves_of(study), StudyRecord(study)
-    found = seen(curves, reporting)
+    hyper = _known(study)
+    found = _seen(study, reporting, hyper)
     if found is None or curves.coordinates is None:
         return None
-    known, count = record.hyperparameters
+    count = record.hyperparameters[1]
     with single_thread():
         if not count or curves.count >= count * (1 + _MORE):
-            parameters = len(curves.coordinates.distributions)
-            before = Hyperparameters(known) if count else Hyperparameters.prior(parameters)
             generator = np.random.default_rng([curves.count, *random])
-            steps = _STEPS if count else _FIRST
-            known = improved(found.looks, before, generator, steps).values
+            hyper = improved(found.looks, hyper, generator, _STEPS if count else _FIRST)
+            kept = _without_useless(hyper, len(found.curves))
+            if kept is not hyper:
+                found = _seen(study, reporting, kept) or found
+                hyper = improved(found.looks, kept, generator, _FIRST)
             if keep:
-                record.set_hyperparameters(known, curves.count)
-        process = Process(found.looks, Hyperparameters(known))
+                record.set_hyperparameters(hyper.values, curves.count)
+        process = Process(found.looks, hyper)
     return Forecast(curves.coordinates, curves.epochs, found, process, random)
+
+
+def misled(study: Study) -> bool:
+    """Tell whether a study was begun from others, all of which were left out since."""
+    return bool(sources_of(study).copies) and not _known(study).used
+
+
+def _known(study: Study) -> Hyperparameters:
+    """Return the hyperparameters that were found last, the means of the priors before."""
+    curves, sources = curves_of(study), len(sources_of(study).copies)
+    known, count = StudyRecord(study).hyperparameters
+    if count:
+        return Hyperparameters(known, sources)
+    parameters = len(curves.coordinates.distributions) if curves.coordinates else 0
+    return Hyperparameters.prior(parameters, sources)
+
+
+def _seen(study: Study, reporting: FrozenTrial | None, hyper: Hyperparameters) -> Seen | None:
+    """Return the looks of a study, and those at its sources that are not left out."""
+    curves, sources = curves_of(study), sources_of(study)
+    found = seen(curves, reporting, sources.most(hyper.used))
+    return found and replace(found, looks=sources.beside(found.looks, curves, hyper.used))
+
+
+def _without_useless(found: Hyperparameters, trials: int) -> Hyperparameters:
+    """Return the same, or where a source says next to nothing, what to begin anew with.
+
+    The others begin from their priors: what the source had to do with shaped them too.
+
+    Args:
+        found: hyperparameters that fit the looks.
+        trials: number of the study's own trials with a value.
+    """
+    useless = {place for place in found.used if found.shared[place + 1] < USEFUL}
+    if not useless or trials < ENOUGH:
+        return found
+    left_out = useless | ({*range(found.sources)} - {*found.used})
+    return Hyperparameters.prior(found.parameters, found.sources).without(left_out)

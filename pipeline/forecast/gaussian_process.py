@@ -7,10 +7,14 @@ covariance of two looks at trials i and j, at epochs e and f, is
         + [i = j] v exp(-|log e - log f| / m) + [the same look] noise
 
 where matern is Matern's of order 5/2 with a length for each parameter: a part that configurations
-share, for all epochs alike or for near ones, and a part of each training's own.
+share, for all epochs alike or for near ones, and a part of each training's own. Between trials of
+different studies s and t the first line is multiplied by r_s r_t, in (0, 1), which is 1 for the
+study itself: how much an earlier study says about this one (a coregionalisation of rank one,
+Alvarez et al., 2012, section 4.2). At 0 it says nothing, and does no harm.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,7 +26,10 @@ Whole = NDArray[np.int64]
 # Weak priors, normal, of the hyperparameters' logarithms, of rho's logit: mean, deviation.
 _LENGTH = (0.3, 0.8)
 _OTHERS = np.array([(0.5, 1.5), (0.7, 0.7), (-2.0, 1.0), (0.0, 0.7), (-4.5, 1.0)])
+_SOURCE = (0.0, 2.0)  # of r's logit: neither use nor uselessness is taken for granted
 _STEP, _SHARE = 0.35, 0.4  # of a random step, and of the hyperparameters that it changes
+_LEFT_OUT = -50.0  # r's logit of a source that has no looks any more
+_LEAP = 1.5  # of a random step of r's logit: it has to get from one end to the other
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Looks:
     trial: (n,) index in `points` of the trial that a look is at.
     epoch: (n,) logarithm of the epoch.
     values: (n,) what was seen, standardised.
+    study: (trials,) study that each is of: 0 this one, then the sources; None where there are none.
     """
 
     points: Numbers
@@ -41,6 +49,7 @@ class Looks:
     trial: Whole
     epoch: Numbers
     values: Numbers
+    study: Whole | None = None
 
     @cached_property
     def epochs(self) -> tuple[Numbers, Whole]:
@@ -59,40 +68,72 @@ class Looks:
 class Hyperparameters:
     """Of the covariance, as they are searched: one array of logarithms, and rho's logit.
 
-    values: (parameters + 5,): lengths, rho, l, v, m, noise.
+    values: (parameters + 5 + sources,): lengths, rho, l, v, m, noise, and each source's r.
+    sources: number of earlier studies.
     """
 
     values: tuple[float, ...]
+    sources: int = 0
 
     @classmethod
-    def prior(cls, parameters: int) -> "Hyperparameters":
+    def prior(cls, parameters: int, sources: int = 0) -> "Hyperparameters":
         """Return the means of the priors."""
-        return cls((_LENGTH[0],) * parameters + tuple(_OTHERS[:, 0].tolist()))
+        means = (_LENGTH[0],) * parameters + tuple(_OTHERS[:, 0].tolist())
+        return cls(means + (_SOURCE[0],) * sources, sources)
+
+    @property
+    def parameters(self) -> int:
+        """Number of the space's parameters."""
+        return len(self.values) - 5 - self.sources
 
     @property
     def lengths(self) -> Numbers:
         """(parameters,) lengths of the configurations' part."""
-        result: Numbers = np.exp(np.array(self.values[:-5]))
+        result: Numbers = np.exp(np.array(self.values[: self.parameters]))
         return result
 
     @property
     def others(self) -> tuple[float, float, float, float, float]:
         """Return rho, l, v, m, and noise."""
-        logit, *logarithms = self.values[-5:]
+        logit, *logarithms = self.values[self.parameters : self.parameters + 5]
         a, b, c, d = np.exp(logarithms).tolist()
         return float(1 / (1 + np.exp(-logit))), a, b, c, d
 
     @property
+    def shared(self) -> Numbers:
+        """(1 + sources,) r of each study: 1 of this one, then in (0, 1)."""
+        logits = np.array(self.values[self.parameters + 5 :])
+        result: Numbers = np.append(1.0, 1 / (1 + np.exp(-logits)))
+        return result
+
+    @property
+    def used(self) -> list[int]:
+        """Places of the sources that are not left out."""
+        logits = self.values[self.parameters + 5 :]
+        return [place for place, logit in enumerate(logits) if logit != _LEFT_OUT]
+
+    def without(self, places: Collection[int]) -> "Hyperparameters":
+        """Return the same with sources that are left out for good: their r is 0, in effect."""
+        values = list(self.values)
+        for place in places:
+            values[self.parameters + 5 + place] = _LEFT_OUT
+        return replace(self, values=tuple(values))
+
+    @property
     def log_prior(self) -> float:
         """Logarithm of the prior's density, but for a constant."""
-        mean, deviation = np.array([_LENGTH] * (len(self.values) - 5) + _OTHERS.tolist()).T
+        rows = [_LENGTH] * self.parameters + _OTHERS.tolist() + [_SOURCE] * self.sources
+        mean, deviation = np.array(rows).T
         return float(-0.5 * (((np.array(self.values) - mean) / deviation) ** 2).sum())
 
     def changed(self, generator: np.random.Generator) -> "Hyperparameters":
         """Return a random step from here."""
-        step = _STEP * generator.standard_normal(len(self.values))
+        sizes = np.full(len(self.values), _STEP)
+        sizes[self.parameters + 5 :] = _LEAP
+        sizes[np.array(self.values) == _LEFT_OUT] = 0.0
+        step = sizes * generator.standard_normal(len(self.values))
         where = generator.random(len(self.values)) < _SHARE
-        return Hyperparameters(tuple((np.array(self.values) + step * where).tolist()))
+        return Hyperparameters(tuple((np.array(self.values) + step * where).tolist()), self.sources)
 
 
 class Process:
@@ -115,6 +156,11 @@ class Process:
         covariance[np.diag_indices_from(covariance)] += noise + 1e-8
         self._root = cholesky(covariance, lower=True, check_finite=False)
         self._weights = cho_solve((self._root, True), looks.values, check_finite=False)
+
+    @property
+    def shared(self) -> Numbers:
+        """(1 + sources,) r of each study, see `Hyperparameters.shared`."""
+        return self._hyper.shared
 
     @property
     def log_posterior(self) -> float:
@@ -159,11 +205,26 @@ class Process:
         looks = self._looks
         rho, length, *_ = self._hyper.others
         near: Numbers = _matern(points, looks.points, self._hyper.lengths[looks.owners])
+        if looks.study is not None:
+            near = near * self._alike(looks.study, None if trial is None else looks.study)
         different, place = looks.epochs
         time = rho + (1 - rho) * np.exp(-np.abs(epochs[:, None] - different) / length)
         rows = near if trial is None else near[trial]
         result: Numbers = rows[:, looks.trial] * time[:, place]
         return result
+
+    def _alike(self, study: Whole, rows: Whole | None) -> Numbers:
+        """Return what the shared part is multiplied by, see above.
+
+        Args:
+            study: (trials,) studies of the columns.
+            rows: (trials,) studies of the rows; None where all are of this study.
+        """
+        r = self._hyper.shared
+        if rows is None:
+            result: Numbers = r[study]
+            return result
+        return np.where(rows[:, None] == study, 1.0, r[rows][:, None] * r[study])
 
 
 def _matern(one: Numbers, other: Numbers, lengths: Numbers) -> Numbers:

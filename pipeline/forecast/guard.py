@@ -3,6 +3,7 @@
 from optuna.study import Study
 
 from pipeline.forecast.curves import curves_of
+from pipeline.forecast.decision import misled
 from pipeline.study.followed_storage import index_of
 from pipeline.study.records import StudyRecord
 
@@ -13,6 +14,10 @@ about the end, a model of a few curves is wrong (`benchmarks/README.md`)."""
 _FEWEST, _SHORT = 10, 16
 """First trials, at least; and full trainings below which a search is too short for fewer than
 `GUARD`: it stays with halving, and loses nothing."""
+
+_MISLED = 6
+"""First trials where all sources were left out. What these had proposed reported first and was bad,
+so nearly all that came after it passed halving."""
 
 
 def first_trials(record: StudyRecord, most: int) -> int:
@@ -29,4 +34,5 @@ def first_trials(record: StudyRecord, most: int) -> int:
 
 def guarded(study: Study, most: int) -> bool:
     """Tell whether no more than the first trials have been begun."""
-    return len(index_of(study)) <= first_trials(StudyRecord(study), most)
+    few = min(most, _MISLED) if misled(study) else first_trials(StudyRecord(study), most)
+    return len(index_of(study)) <= few

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial
 from pipeline.forecast.curves import curves_of
 from pipeline.forecast.decision import forecast
 from pipeline.forecast.guard import GUARD, first_trials
+from pipeline.forecast.transfer import sources_of
 from pipeline.samplers import SamplerContext
 from pipeline.study.records import StudyRecord
 
@@ -31,16 +32,21 @@ class FreezeSampler(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         """Return all parameters, where the model draws them."""
         coordinates = curves_of(study).coordinates
-        if coordinates is None or trial.number < first_trials(StudyRecord(study), GUARD):
-            return {}
-        return dict(coordinates.distributions)
+        early = self._is_early(study, trial) and not sources_of(study).copies
+        return {} if coordinates is None or early else dict(coordinates.distributions)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return the most promising configuration; nothing where too little is known."""
         found = forecast(study, (self._seed, trial.number)) if search_space else None
-        return {} if found is None else found.coordinates.params(found.most_promising())
+        if found is None or (self._is_early(study, trial) and not found.trusts_a_source):
+            return {}
+        return found.coordinates.params(found.most_promising())
+
+    def _is_early(self, study: Study, trial: FrozenTrial) -> bool:
+        """Tell whether the study's own trials are too few for the model to propose one."""
+        return trial.number < first_trials(StudyRecord(study), GUARD)
 
     def sample_independent(
         self,

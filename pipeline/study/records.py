@@ -4,7 +4,8 @@ Nobody else reads or writes a user attribute. The attributes of a trial, and who
 
     config         flat configuration of the run                  StudyController.ask
     origin         where its parameters come from; absent: sampled  whoever enqueues it
-    moved          of the default: own value and that which runs  StudyController.enqueue_default
+    moved          own value and that which runs, of parameters   StudyController.enqueue_default,
+                   whose own value is outside the space           warm_start
     epoch_N        metrics of epoch N                             StudyController.report
     computed_on    machine and versions, from which epoch on      StudyController.report
     would_prune    reason of a stop that a control trial ignored  StudyController.report
@@ -25,6 +26,8 @@ and of a study:
     versions       versions with which it was begun               begin_study
     asked          limits that were typed: trainings, trials, s   ask_for
     extent         limits that hold: these, or the default        set_extent
+    source_N       what is copied of the Nth study of --from      begin_from
+    sources        names of these studies                         begin_from
     seconds        seconds that it took, over all sessions        StudyController.report, tell
     methods        sampler, pruner and their numbers, as changed  use
     pointless      why further trials are, once they are         UntilNoise
@@ -49,6 +52,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from pipeline.study import optuna_private
+from pipeline.study.copied_study import CopiedStudy
 from pipeline.study.events import TrialOutcome
 from pipeline.study.followed_storage import copied, index_of
 from regmix.errors import InputError, cut, first_line
@@ -67,6 +71,7 @@ BY_HAND = "by --retry-failed after: "
 
 _ELIMINATED = "eliminated_"
 _EPOCH = "epoch_"
+_SOURCE = "source_"
 
 
 @dataclass(frozen=True)
@@ -201,7 +206,10 @@ class TrialRecord:
     def origin(self) -> str:
         """Where its parameters come from: 'sampled', DEFAULT, or in words."""
         found = str(self.frozen.user_attrs.get("origin", "sampled"))
-        return f"nearest to the default: {_changes(self.moved)}" if self.moved else found
+        if not self.moved:
+            return found
+        nearest = "nearest to the default" if self.is_default else f"{found}, nearest"
+        return f"{nearest}: {_changes(self.moved)}"
 
     @property
     def is_default(self) -> bool:
@@ -210,7 +218,7 @@ class TrialRecord:
 
     @property
     def moved(self) -> Mapping[str, tuple[Value, Value]]:
-        """Parameter -> the recipe's own value, which is outside the space, and that which runs."""
+        """Parameter -> its own value at the origin, outside of the space, and that which runs."""
         found: Mapping[str, list[Value]] = self.frozen.user_attrs.get("moved", {})
         return {name: (own, nearest) for name, (own, nearest) in found.items()}
 
@@ -479,18 +487,23 @@ class StudyRecord:
         if not self.versions:  # a kill may have come between the two
             self.study.set_user_attr("versions", dict(versions))
 
-    def check_format(self) -> None:
-        """Raise InputError where the study is empty, of another version, or damaged by hand."""
+    def check_format(self, option: str = "--study") -> None:
+        """Raise InputError where the study is empty, of another version, or damaged by hand.
+
+        Args:
+            option: option that it was named by.
+        """
+        instead = "begin a new study by --study" if option == "--study" else "leave it out"
         if not self.study.user_attrs:
             raise InputError(
-                f"--study {self.name}: is empty: its first search was killed as it began; run that "
-                "search again"
+                f"{option} {self.name}: is empty: its first search was killed as it began; run "
+                "that search again"
             )
         found = self.study.user_attrs.get("format")
         if found != FORMAT:
             raise InputError(
-                f"--study {self.name}: has format {found or 1}, and this version reads format "
-                f"{FORMAT}; begin a new study by --study, or use the version that wrote it"
+                f"{option} {self.name}: has format {found or 1}, and this version reads format "
+                f"{FORMAT}; {instead}, or use the version that wrote it"
             )
         place = "its time"
         try:
@@ -500,16 +513,16 @@ class StudyRecord:
                 trial.prove()
         except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
             raise InputError(
-                f"--study {self.name}: what is kept of {place} is damaged "
+                f"{option} {self.name}: what is kept of {place} is damaged "
                 f"({type(error).__name__}: {first_line(error)[:80]}); restore the study's storage, "
-                "or begin a new study by --study"
+                f"or {instead}"
             ) from None
 
     def hold(self, key: str, identity: Mapping[str, Any]) -> None:
         """Store what may not change under a study's name, or prove that it is still the same.
 
         Args:
-            key: problem, rules, data, checkpoints, plugins or source.
+            key: problem, rules, data, checkpoints, plugins source or sources.
             identity: flat names and values.
 
         Raises:
@@ -537,6 +550,27 @@ class StudyRecord:
                 f"--study {self.name}: was begun with {_OTHERS[key]} ({differ}); undo the "
                 "change, or choose a new name by --study"
             )
+
+    @property
+    def sources(self) -> tuple[CopiedStudy, ...]:
+        """What is copied of the studies that it was begun from."""
+        found = self.study.user_attrs
+        count = len(found.get("sources", {}).get("--from", ()))
+        return tuple(CopiedStudy.of(found[f"{_SOURCE}{place}"]) for place in range(count))
+
+    @property
+    def has_begun_from(self) -> bool:
+        """Whether it is stored which studies it was begun from, be it none."""
+        return "sources" in self.study.user_attrs
+
+    def begin_from(self, sources: Sequence[CopiedStudy]) -> None:
+        """Store what is copied of earlier studies; once, before the first trial.
+
+        The names come last: a kill before them leaves a study that has begun from nothing yet.
+        """
+        for place, source in enumerate(sources):
+            self.study.set_user_attr(f"{_SOURCE}{place}", source.text)
+        self.hold("sources", {"--from": [source.study for source in sources]})
 
     def ask_for(self, typed: Mapping[str, float | None]) -> Mapping[str, float]:
         """Store limits that were typed; those that are None stay as they were stored.
@@ -648,6 +682,7 @@ _OTHERS = {
     "checkpoints": "another place of checkpoints",
     "plugins": "other plug-ins",
     "source": "another search of that name",
+    "sources": "other sources",
 }
 
 

@@ -30,15 +30,20 @@ _RESTORE = "restore it, or choose another name by --study"
 _DAMAGED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 
 
-def study_folder(runs: Path, study: str) -> Path:
+def study_folder(runs: Path, study: str, option: str = "--study") -> Path:
     """Return the folder of a study's journal, checkpoints and weights; `exclusive` makes it.
+
+    Args:
+        runs: folder of all studies.
+        study: name of the study.
+        option: option that it was named by.
 
     Raises:
         InputError: for a name that is no file name.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", study):
         raise InputError(
-            "--study: must be letters, digits, '.', '_' and '-' (at most 100), but is "
+            f"{option}: must be letters, digits, '.', '_' and '-' (at most 100), but is "
             f"{shown(study)}"
         )
     return runs / "studies" / study
@@ -241,13 +246,14 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message="Heartbeat of storage")
 
 
-def find_study(name: str, storage: str | None, place: Path) -> StudyRecord:
+def find_study(name: str, storage: str | None, place: Path, option: str = "--study") -> StudyRecord:
     """Load a study to read it.
 
     Args:
         name: the study's name.
         storage: database URL or journal file; None for the journal in the study's folder.
         place: the study's folder.
+        option: option that it was named by.
 
     Raises:
         InputError: where there is none of this name, or one of another format.
@@ -258,13 +264,13 @@ def find_study(name: str, storage: str | None, place: Path) -> StudyRecord:
     _quiet()
     if storage is None and not os.path.exists(place / "journal.log"):
         known = [path.parent.name for path in place.parent.glob("*/journal.log")]
-        raise unknown("--study", "study", name, known or ["(none yet: make search)"])
+        raise unknown(option, "study", name, known or ["(none yet: make search)"])
     try:
         found = optuna.load_study(study_name=name, storage=open_storage(storage, place, mend=False))
     except KeyError:
-        raise InputError(f"--study {name}: is not in this storage; check --storage") from None
+        raise InputError(f"{option} {name}: is not in this storage; check --storage") from None
     study = StudyRecord(found)
-    study.check_format()
+    study.check_format(option)
     return study
 
 

@@ -1,10 +1,12 @@
-"""Exported configurations as a study's first trials."""
+"""Exported configurations, and the best of earlier studies, as a study's first trials."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 from pipeline.problem.exported import Exported
 from pipeline.problem.problem import SearchProblem
+from pipeline.problem.space import SearchSpace
 from pipeline.study import optuna_private
 from pipeline.study.records import StudyRecord
 from regmix.errors import InputError, shown
@@ -35,6 +37,26 @@ def enqueue(study: StudyRecord, wanted: Mapping[Path, Mapping[str, Value]]) -> N
         if params not in given:
             study.enqueue(params, f"from {path.name}")
             given.append(dict(params))
+
+
+def enqueue_sources(study: StudyRecord, space: SearchSpace) -> None:
+    """Put the best few of the study's sources into it, in turn over the sources, each once.
+
+    What lies outside of its range is moved to the nearest.
+    """
+    given = [optuna_private.enqueued_params(trial.frozen) for trial in study.trials()]
+    sources = study.sources
+    most = max((len(source.first) for source in sources), default=0)
+    for turn, source in product(range(most), sources):
+        if turn >= len(source.first):
+            continue
+        number, values = source.first[turn]
+        own = dict(zip(source.names, values, strict=True))
+        params = {name: range_.nearest(own[name]) for name, range_ in space.ranges.items()}
+        moved = {name: (own[name], near) for name, near in params.items() if own[name] != near}
+        if params not in given:
+            study.enqueue(params, f"from {source.study} trial {number}", moved)
+            given.append(params)
 
 
 def _params(problem: SearchProblem, path: Path, plugins: Plugins | None) -> dict[str, Value]:

@@ -26,7 +26,7 @@ def test_another_sampler_or_pruner_is_said_in_one_sentence(searched):
     same = call("search", *typed)
     assert "goes on otherwise" not in same.out
     other = call("search", *search_arguments(searched, *more, trials=8))
-    said = "wamr-digits goes on otherwise: --sampler bohb is now tpe, --control-every 12 is now 3"
+    said = "wamr-digits goes on otherwise: --sampler freeze is now tpe, --control-every 12 is now 3"
     assert other.out.count("goes on otherwise") == 1 and said in other.out
     assert "goes on otherwise" in call("search", *typed).out  # back again
 
