@@ -26,6 +26,7 @@ def striped(root, train, test):
 def test_cifar10s_recipe_searches_a_folder_of_images(tmp_path, cluster):
     folder = striped(tmp_path / "images", train=40, test=10)
     settings = ["model=small_cnn", "width=8", "epochs=6", "valid_images=100", "batch_size=25"]
+    settings += ["finalist_images=100"]
     settings += ["augment=none", "lr=0.05"]
     result = run(
         "search", "--recipe", "cifar10", "--data-dir", folder, "--runs", tmp_path / "runs",
