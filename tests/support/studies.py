@@ -55,10 +55,11 @@ _OVER = re.compile(r"[+-]\d\.\d+ ±\d\.\d+")  # two words of one column
 
 def board(text):
     """Return number -> (epoch, final_robust, robust, state) from the printed table."""
-    rows = {}
+    rows, robust = {}, 4
     lines = iter(text.splitlines())
     for line in lines:
         if line.startswith("rank"):
+            robust = 4 + ("over default" in line)
             break
     for line in lines:
         words = _OVER.sub("over", line).split()
@@ -67,7 +68,7 @@ def board(text):
         state = next((word for word in words if word.isupper() and word in STATES), None)
         if state is None:
             continue  # the rest of a long reason
-        rows[int(words[1])] = (words[2].partition("/")[0], words[3], words[5], state)
+        rows[int(words[1])] = (words[2].partition("/")[0], words[3], words[robust], state)
     return rows
 
 
