@@ -57,7 +57,7 @@ def table(
 def verdict(
     source: StudyRecord, found: dict[int, Standing], winner: int, reference: int, seeds: int
 ) -> str:
-    """Return the answer of a race: what the winner is worth, and whether it beats the reference.
+    """Say in a line whether the winner beats the reference, and how certain that is.
 
     Args:
         source: the study that found the finalists.
@@ -65,24 +65,10 @@ def verdict(
         winner: number of the best one.
         reference: number of the finalist that `found` compares with.
         seeds: number of fresh seeds that each was trained with.
-
-    Returns:
-        two lines: mean with its interval and the probability of being best; then the gain.
     """
     one, known = found[winner], source.trial(reference)
     name = known.default_in_words if known.is_default else f"trial {reference}"
-    low, high = one.interval
-    worth = (
-        f"winner: {name if winner == reference else f'trial {winner}'} with {one.mean:.3f} over "
-        f"{one.seeds} fresh seed{'s' * (one.seeds > 1)} (95 % interval {low:.3f} to {high:.3f}), "
-        f"the best of {len(found)} with a probability of {one.best:.0%}"
-    )
-    return f"{worth}\n{_gain_in_words(one, winner, name, winner == reference, seeds)}"
-
-
-def _gain_in_words(one: Standing, winner: int, name: str, is_reference: bool, seeds: int) -> str:
-    """Say whether the winner is better than what it is compared with, and how certain that is."""
-    if is_reference:
+    if winner == reference:
         return f"nothing of the search is better than {name}"
     low, high = one.gain_interval
     gain = (
