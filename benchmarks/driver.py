@@ -37,6 +37,7 @@ from rich.console import Console  # noqa: E402
 from pipeline import pruners, samplers  # noqa: E402
 from pipeline.driver.publish import sync  # noqa: E402
 from pipeline.problem.problem import SearchProblem  # noqa: E402
+from pipeline.pruners.freeze import freeze  # noqa: E402
 from pipeline.report.live import LiveView  # noqa: E402
 from pipeline.study.controller import StudyController  # noqa: E402
 from pipeline.study.events import EpochResult, TrialRequest  # noqa: E402
@@ -207,7 +208,8 @@ class Clock:
 def _controller(record: StudyRecord, sampler: str, trials: int) -> StudyController:
     about = problem()
     queue = SampledQueue(record.study, trials + 10_000)
-    pruner = pruners.build("collapse+halving", about.config({}).epochs)
+    inner = "freeze" if sampler == "freeze" else "halving"
+    pruner = pruners.build(f"collapse+{inner}", about.config({}).epochs)
     made = samplers.factory(sampler, 0, about.space)
     return StudyController(record.study, about, pruner, made, queue, control_every=12)
 
@@ -266,7 +268,8 @@ def _trial(
     for epoch in range(1, 13):
         level = float(writer.draw.uniform(0.2, 0.6))
         result = EpochResult(writer.metrics(epoch, level), MACHINE, VERSIONS)
-        with clock.of("report"):
+        rung = sampler == "freeze" and epoch in freeze(12).rungs
+        with clock.of("report at a rung (freeze)" if rung else "report"):
             outcome = controller.report(request.number, result)
         shown()
         if outcome is not None:
