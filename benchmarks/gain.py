@@ -53,7 +53,14 @@ def searched(space: str, way: str, seed: int, folder: Path) -> dict[str, Any]:
     command = [sys.executable, str(ROOT / "pipeline" / "search.py"), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     study, race = (find_study(name, None, folder / "studies" / name) for name in ("s", "s-confirm"))
-    return {"space": space, "way": way, "seed": seed, **_told(study, race), "said": done.stdout}
+    return {"space": space, "way": way, "seed": seed, **_told(study, race), "said": _words(done.stdout)}
+
+
+def _words(printed: str) -> list[str]:
+    """Return what the search says of its outlook, and its answer."""
+    lines = printed.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("Answer"))
+    return [line for line in lines if line.startswith("outlook")] + lines[start : start + 3]
 
 
 def _tuned(folder: Path) -> Path:
