@@ -53,7 +53,8 @@ def searched(space: str, way: str, seed: int, folder: Path) -> dict[str, Any]:
     command = [sys.executable, str(ROOT / "pipeline" / "search.py"), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     study, race = (find_study(name, None, folder / "studies" / name) for name in ("s", "s-confirm"))
-    return {"space": space, "way": way, "seed": seed, **_told(study, race), "said": _words(done.stdout)}
+    told = {**_told(study, race), "said": _words(done.stdout)}
+    return {"space": space, "way": way, "seed": seed, **told}
 
 
 def _words(printed: str) -> list[str]:

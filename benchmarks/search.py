@@ -6,7 +6,8 @@
         --ways ray ours --way early=tpe+halving:rungs=3/6/12/24/48,keep=0.25
 
 8 workers share a budget of 20 full trainings. Every search stands as one line in --out; lines that
-are there are not measured again. Tune on the tasks `tuning`, evaluate on the others once.
+are there are not measured again; with --noise give an --out of its own. Tune on the tasks `tuning`,
+evaluate on the others once.
 """
 
 import argparse
@@ -100,6 +101,7 @@ def _parse(words: Sequence[str]) -> tuple[argparse.Namespace, list[Way]]:
     parser.add_argument("--surrogate", help="folder of LCBench's surrogate")
     parser.add_argument("--tasks", nargs="+", default=["untouched"], help="untouched, tuning, ids")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--noise", type=float, default=0.0, help="of a look, standard deviation")
     parser.add_argument("--ways", nargs="*", help="of the usual ways: only these")
     parser.add_argument("--way", action="append", default=[], help="NAME=SAMPLER+PRUNER[:OPTIONS]")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="then stop")
@@ -124,7 +126,7 @@ def main(words: Sequence[str]) -> int:
         surrogate = Surrogate.load(Path(args.surrogate) if args.surrogate else None)
         names = choose(args.tasks, surrogate.tasks)
         references(surrogate, names, REFERENCES)
-        tasks = {name: LCBenchTask(surrogate, name) for name in names}
+        tasks = {name: LCBenchTask(surrogate, name, args.noise) for name in names}
         done = measure(tasks, ways, args.seeds, args.out, time.monotonic() + 60 * args.minutes)
     known = read_references(REFERENCES)
     rows = latest(read(args.out), choose(args.tasks, list(known)))

@@ -62,7 +62,8 @@ class Standing:
 
     interval: at 95 %, from seeds and images.
     best: probability that its true mean is the highest of all.
-    gain: over the reference, within the seeds that both have, with its interval at 95 %.
+    gain: over the reference, within the seeds that both have.
+    gain_interval: its interval, at 95 % for all configurations together.
     """
 
     seeds: int
@@ -214,21 +215,24 @@ def standings(survivors: Survivors, reference: int, draws: int = 20000) -> dict[
 
     A mean has the whole noise of its seeds. A gain has what seeds do to each alone, as far as both
     were trained with the same ones; images count by the covariance of what survives. With one seed
-    each, what seeds do is stated as it was found on digits, with few degrees of freedom.
+    each, what seeds do is stated as it was found on digits, with few degrees of freedom. Intervals
+    of gains hold for all configurations together (Bonferroni): the winner is chosen by its gain, and
+    of several equals one leads by chance.
 
     Args:
         survivors: the images that survive, of every configuration.
         reference: the configuration that gains are counted from.
         draws: number of draws for the probability.
     """
-    noise = seed_noise(survivors)
+    noise, others = seed_noise(survivors), max(1, len(survivors) - 1)
     best = _best(survivors, reference, noise, draws)
     found = {}
     for name, trained in survivors.items():
         mean = _estimates(survivors, [_mean(survivors, name)], (noise[1], noise[1]))
         gain = _estimates(survivors, [_gain(survivors, name, reference)], noise)
         value, over = float(mean.values[0]), float(gain.values[0])
-        half, reach = mean.reach(0.025), gain.reach(0.025) if name != reference else 0.0
+        half = mean.reach(0.025)
+        reach = gain.reach(0.025 / others) if name != reference else 0.0
         found[name] = Standing(
             len(trained),
             value,

@@ -72,7 +72,8 @@ def verdict(
         return f"nothing of the search is better than {name}"
     low, high = one.gain_interval
     gain = (
-        f"{one.gain:+.3f} (95 % interval {low:+.3f} to {high:+.3f}, on the same seeds and images)"
+        f"{one.gain:+.3f} (95 % interval {low:+.3f} to {high:+.3f}, on the same seeds and images, "
+        "for all finalists together)"
     )
     if low > 0:
         return f"trial {winner} is better than {name} by {gain}"
