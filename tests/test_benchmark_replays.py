@@ -18,7 +18,7 @@ from pipeline.problem.space import Choice, Float, SearchSpace
 SPACE = SearchSpace("t", "", {}, {"x": Float(0.1, 10, log=True), "k": Choice(("a", "b"))}, "")
 
 
-def table(count=60, trainings=10):
+def table(count=60, trainings=16):
     random = np.random.default_rng(5)
     rows = []
     for _ in range(count):
