@@ -15,7 +15,7 @@ about the end, a model of a few curves is wrong (`benchmarks/README.md`)."""
 
 _FEWEST, _SHORT = 10, 16
 """First trials, at least; and full trainings below which a search is too short to learn from: it
-stays with halving to its end. With a model after 16 trials short replays lost up to .0011 (.0005)."""
+stays with halving to its end. With a model after 16 trials a short replay lost .0011 (.0005)."""
 
 _MISLED = 6
 """First trials where all sources were left out. What these had proposed reported first and was bad,

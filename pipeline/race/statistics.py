@@ -215,9 +215,9 @@ def standings(survivors: Survivors, reference: int, draws: int = 20000) -> dict[
 
     A mean has the whole noise of its seeds. A gain has what seeds do to each alone, as far as both
     were trained with the same ones; images count by the covariance of what survives. With one seed
-    each, what seeds do is stated as it was found on digits, with few degrees of freedom. Intervals
-    of gains hold for all configurations together (Bonferroni): the winner is chosen by its gain, and
-    of several equals one leads by chance.
+    each, what seeds do is stated as it was found on digits, with few degrees of freedom.
+    Intervals of gains hold for all configurations together (Bonferroni): the winner is chosen by
+    its gain, and of several equals one leads by chance.
 
     Args:
         survivors: the images that survive, of every configuration.
