@@ -9,7 +9,6 @@ from pipeline.driver.race import (
     Allowance,
     Race,
     RaceRequest,
-    Result,
     opened,
     say_end,
     show,
@@ -18,6 +17,7 @@ from pipeline.driver.race import (
 from pipeline.driver.request import SearchRequest
 from pipeline.driver.session import Session, next_commands
 from pipeline.race import share
+from pipeline.race.result import RaceResult
 from pipeline.report import answer
 from pipeline.report.formatting import duration
 from pipeline.study.budget import Pace
@@ -171,10 +171,10 @@ def _race_request(request: SearchRequest, allowance: Allowance) -> RaceRequest:
     )
 
 
-def _say_answer(request: SearchRequest, race: Race, result: Result) -> None:
+def _say_answer(request: SearchRequest, race: Race, result: RaceResult) -> None:
     """Write the winner, and print the answer and what comes next."""
     path = write_winner(race, result.winner)
-    said = answer.answer(race.source, result.standings, result.winner, result.reference)
+    said = answer.answer(race.source, result)
     more = ("--top", max(1, len(result.order) - 1), "--seeds", 2 * result.seeds)
     _say_next(request, race.source, said, path, more)
 

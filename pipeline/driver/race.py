@@ -18,15 +18,14 @@ from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
 from pipeline.problem.plugin_folder import check_plugins, plugin_words
 from pipeline.race import share
+from pipeline.race.result import RaceResult, race_result
 from pipeline.race.rounds import (
     RaceProblem,
     RoundQueue,
     finalists_of,
     median_run,
-    survivors,
 )
 from pipeline.race.share import RoundLimit
-from pipeline.race.statistics import Standing, ranked, standings
 from pipeline.report import answer, race_table
 from pipeline.report.formatting import console
 from pipeline.study import failures
@@ -338,50 +337,20 @@ def _controller(
     )
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a race has found.
-
-    standings: what is known of each finalist, by its number.
-    order: numbers of the finalists, the best first.
-    reference: number of the finalist that gains are counted from.
-    """
-
-    standings: dict[int, Standing]
-    order: Sequence[int]
-    reference: int
-
-    @property
-    def winner(self) -> int:
-        """Number of the best finalist."""
-        return self.order[0]
-
-    @property
-    def seeds(self) -> int:
-        """Most seeds that a finalist was trained with."""
-        return max(one.seeds for one in self.standings.values())
-
-
-def show(race: Race) -> Result | None:
+def show(race: Race) -> RaceResult | None:
     """Print the table of a race, and return what it has found; None where no training ended well.
 
     Args:
         race: the race, which has begun.
     """
     assert race.controller is not None and isinstance(race.controller.problem, RaceProblem)
-    study, finalists = race.controller.record, race.controller.problem.finalists
-    known = {n: runs for n, runs in survivors(study).items() if n in finalists}
-    if not known:
-        return None
-    first, gone = next(iter(finalists)), study.eliminated
-    reference = first if first in known else next(iter(known))
-    found = standings(known, reference)
-    order = ranked(found, gone)
-    console().print(race_table.table(race.source, found, order, gone, reference))
-    return Result(found, order, reference)
+    found = race_result(race.source, race.controller.record, race.controller.problem.finalists)
+    if found is not None:
+        console().print(race_table.table(race.source, found))
+    return found
 
 
-def say_end(race: Race, status: str, result: Result | None) -> int:
+def say_end(race: Race, status: str, result: RaceResult | None) -> int:
     """Say why a race has no winner; return 0 where it has one.
 
     Args:
@@ -430,7 +399,7 @@ def _verdict(race: Race, status: str) -> int:
     code = say_end(race, status, result)
     if code or result is None:
         return code
-    print(f"\n{answer.answer(race.source, result.standings, result.winner, result.reference)}")
+    print(f"\n{answer.answer(race.source, result)}")
     path = write_winner(race, result.winner)
     again = command("evaluate.py", near(path), *plugin_words(race.request.plugins))
     print(f"next, once, on test data:\n  {again}")

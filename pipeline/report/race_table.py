@@ -1,47 +1,35 @@
 """What a race of finalists says: its table, and its end in a line."""
 
-from collections.abc import Mapping
-
 from rich.table import Table
 
-from pipeline.race.statistics import Standing
+from pipeline.race.result import RaceResult
 from pipeline.report.formatting import short
 from pipeline.study.records import StudyRecord
 
 
-def table(
-    source: StudyRecord,
-    found: dict[int, Standing],
-    order: list[int],
-    gone: Mapping[int, str],
-    reference: int,
-) -> Table:
+def table(source: StudyRecord, result: RaceResult) -> Table:
     """Return a row for each finalist.
 
     Args:
         source: the study that found the finalists.
-        found: standing of each finalist, by its number there.
-        order: numbers of the finalists, the best first.
-        gone: reason of each finalist that dropped out.
-        reference: number of the finalist that `found` compares with: the recipe's default, if it
-            is there.
+        result: what the race has found.
     """
-    names = source.searched
+    names, reference = source.searched, result.reference
     title = f"{source.name}: robust accuracy of the finalists, fresh seeds, validation images"
-    result = Table(title=title, box=None, pad_edge=False, title_justify="left")
+    board = Table(title=title, box=None, pad_edge=False, title_justify="left")
     known = source.trial(reference)
     own = known.is_default and not known.moved
     over = f"over {'the default' if own else f'trial {reference}'}"
     for name in ("trial", *names, "seeds", "mean", "95 % interval", "best", over):
-        result.add_column(name, justify="right", no_wrap=True)
-    result.add_column("why", overflow="fold")
+        board.add_column(name, justify="right", no_wrap=True)
+    board.add_column("why", overflow="fold")
     trials = source.trials()
-    for number in order:
-        one = found[number]
+    for number in result.order:
+        one = result.standings[number]
         low, high = one.gain_interval
         gain = "-" if number == reference else f"{one.gain:+.3f} ({low:+.3f} to {high:+.3f})"
-        why = gone.get(number, trials[number].default_in_words if trials[number].is_default else "")
-        result.add_row(
+        origin = trials[number].default_in_words if trials[number].is_default else ""
+        board.add_row(
             str(number),
             *(short(trials[number].params[name]) for name in names),
             str(one.seeds),
@@ -49,24 +37,20 @@ def table(
             "{:.3f} to {:.3f}".format(*one.interval),
             f"{one.best:.0%}",
             gain,
-            why,
+            result.gone.get(number, origin),
         )
-    return result
+    return board
 
 
-def verdict(
-    source: StudyRecord, found: dict[int, Standing], winner: int, reference: int, seeds: int
-) -> str:
+def verdict(source: StudyRecord, result: RaceResult) -> str:
     """Say in a line whether the winner beats the reference, and how certain that is.
 
     Args:
         source: the study that found the finalists.
-        found: standing of each finalist, by its number.
-        winner: number of the best one.
-        reference: number of the finalist that `found` compares with.
-        seeds: number of fresh seeds that each was trained with.
+        result: what the race has found.
     """
-    one, known = found[winner], source.trial(reference)
+    winner, reference = result.winner, result.reference
+    one, known = result.standings[winner], source.trial(reference)
     name = known.default_in_words if known.is_default else f"trial {reference}"
     if winner == reference:
         return f"nothing of the search is better than {name}"
@@ -79,5 +63,5 @@ def verdict(
         return f"trial {winner} is better than {name} by {gain}"
     return (
         f"trial {winner} leads, but can't be told from {name}: {gain}; more seeds "
-        f"may tell: --seeds {2 * seeds}"
+        f"may tell: --seeds {2 * one.seeds}"
     )

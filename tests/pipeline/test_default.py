@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.problem.problem import SearchProblem
+from pipeline.race.result import RaceResult
 from pipeline.race.statistics import standings
 from pipeline.report import leaderboard, race_table
 from pipeline.study.ranking import ranked
@@ -43,9 +44,10 @@ def told(record):
     leaderboard.show(console, record, [])
     runs = {0: {1: np.array([True, False] * 9)}, 1: {1: np.array([True, True] * 9)}}
     found = standings(runs, 0)
-    console.print(race_table.table(record, found, [1, 0], {}, 0))
-    print(race_table.verdict(record, found, 1, 0, 1), file=said)
-    print(race_table.verdict(record, found, 0, 0, 1), file=said)
+    won, lost = RaceResult(found, [1, 0], 0, {}), RaceResult(found, [0, 1], 0, {})
+    console.print(race_table.table(record, won))
+    print(race_table.verdict(record, won), file=said)
+    print(race_table.verdict(record, lost), file=said)
     return said.getvalue()
 
 

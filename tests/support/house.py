@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "execution": {"study", "problem", "trial_files", "base"},
     "race": {"study", "problem"},
     "tracking": {"study", "problem", "base"},
-    "report": {"study", "problem", "race"},
+    "report": {"study", "problem", "race", "forecast"},
 }
 ALLOWED["driver"] = set(ALLOWED)
 ALLOWED[COMMANDS] = set(ALLOWED) - {"execution"}
