@@ -1,0 +1,87 @@
+"""Every trial with its parameters and the reason of its end, to be sorted and searched."""
+
+from collections.abc import Sequence
+
+from pipeline.report.html.glance import done
+from pipeline.report.html.markup import Markup, element
+from pipeline.report.html.material import Material, short
+from pipeline.report.html.parts import more, section
+from pipeline.report.summary import TrialSummary
+
+_OPEN = 60  # rows up to which the table is open at first
+_STATES = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed", "RUNNING": "running"}
+_STATES |= {"WAITING": "waiting"}
+
+
+def trial_table(material: Material) -> Markup:
+    """Return the table of all trials, the best first."""
+    rows = material.summary.trials
+    title = "All trials, and why they ended"
+    if not rows:
+        return section("trials", title, lead="No trial has begun yet.")
+    return section(
+        "trials",
+        title,
+        more(
+            f"{len(rows)} trials",
+            _filter(rows),
+            _table(material),
+            opened=len(rows) <= _OPEN,
+        ),
+        lead=done(material),
+    )
+
+
+def _filter(rows: Sequence[TrialSummary]) -> Markup:
+    """Return what the rows are searched by; it is hidden where scripts don't run."""
+    states = sorted({_STATES[row.state] for row in rows})
+    options = [element("option", "any state", value="")]
+    options += [element("option", state, value=state) for state in states]
+    return element(
+        "p",
+        element("label", "Search ", element("input", type="search", data_filter=True, size=24)),
+        element("label", "State ", element("select", *options, data_state=True)),
+        element("span", f"{len(rows)} of {len(rows)}", data_count=True, aria_live="polite"),
+        class_="filter script",
+    )
+
+
+def _table(material: Material) -> Markup:
+    rows, names = material.summary.trials, list(material.ranges)
+    heads = ["rank", "trial", "state", "epoch", "robust", "± 95 %", "over start", "clean", *names]
+    head = [
+        element("th", element("button", name, type="button"), scope="col", class_="num")
+        for name in heads
+    ]
+    head.append(element("th", element("button", "why", type="button"), scope="col"))
+    body = [_row(row, material, names) for row in rows]
+    made = element(
+        "table",
+        element("caption", "Trials, the best first; press a heading to sort by it"),
+        element("thead", element("tr", *head)),
+        element("tbody", *body),
+        data_trials=True,
+    )
+    label = "All trials, scrolls sideways"
+    return element("div", made, class_="scroll", tabindex=0, role="group", aria_label=label)
+
+
+def _row(row: TrialSummary, material: Material, names: Sequence[str]) -> Markup:
+    half = f"{(row.interval[1] - row.interval[0]) / 2:.3f}" if row.interval else ""
+    value = row.final_robust if row.final_robust is not None else row.robust
+    over = f"{row.over_default.value:+.3f}" if row.over_default else ""
+    cells = [
+        "" if row.rank is None else row.rank,
+        row.trial,
+        _STATES[row.state],
+        f"{row.epoch}/{row.epochs}",
+        "" if value is None else f"{value:.3f}",
+        half,
+        over,
+        "" if row.clean is None else f"{row.clean:.3f}",
+        *(short(row.params.get(name, "")) for name in names),
+    ]
+    made = [element("td", cell) for cell in cells]
+    made[1] = element("th", row.trial, scope="row")
+    why = element("td", row.remarks, class_="why")
+    return element("tr", *made, why, class_=material.kind(row), data_trial=row.trial)
