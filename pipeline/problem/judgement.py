@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.problem import schema, yaml_file
-from pipeline.problem.exported import MACHINE
-from pipeline.problem.schema import Each, Rule
+from regmix import schema, yaml_file
 from regmix.errors import InputError
 from regmix.evaluation.results import Masking
+from regmix.exported.file import MACHINE
 from regmix.ranges import Count, Natural, PositiveUnitInterval, Seed
+from regmix.schema import Each, Rule
 
 SCHEMA: dict[str, Rule] = {
     "data": str,
