@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from tests.support.browser import browsing
 from tests.support.forked import Forked
 
 # A second thread would only wait for the other test. Of torch, here and in each process.
@@ -14,7 +15,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process would compi
 platform.platform()  # starts `uname` once in a process, which MLflow's import would do in a test
 
 # Whoever uses one of these holds against a process.
-PROCESSES = {"finished", "undisturbed", "cluster"}
+PROCESSES = {"finished", "undisturbed", "cluster", "browsed"}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -54,6 +55,16 @@ def seconds(item):
     """What its mark says that it takes, on a quiet machine; 0 where it says nothing."""
     mark = item.get_closest_marker("process")
     return mark.kwargs.get("seconds", 0) if mark else 0
+
+
+@pytest.fixture
+def browsed():
+    """A page in headless Chromium, with what goes wrong on it; skipped where there is no browser.
+
+    See `tests.support.browser.Browsed`; `browsed.page` is playwright's.
+    """
+    with browsing() as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -264,7 +264,7 @@ def _state(study: StudyRecord, running: bool) -> str:
     """Return the state of a search or race: a trial that waits or runs is left by a driver."""
     if running:
         return RUNNING
-    if not study.trials():
+    if not any(trial.begun for trial in study.trials()):
         return EMPTY
     counts = count_states(study)
     return INTERRUPTED if counts["RUNNING"] or counts["WAITING"] else DONE
