@@ -53,6 +53,9 @@ SCHEMA: dict[str, Rule] = {
 }
 """Every key of an exported file, and what it must hold."""
 
+PRIVATE = frozenset({"data_dir"})
+"""Options that tell of the machine that it was trained on: they stay with the file."""
+
 _LONGEST = 255  # bytes of a file's name
 _REMEDY = "export the configuration again"
 _PLUGIN_REMEDIES = {
