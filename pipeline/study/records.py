@@ -74,6 +74,10 @@ _EPOCH = "epoch_"
 _SOURCE = "source_"
 
 
+class EmptyStudyError(InputError):
+    """A study that was killed as it began: there is nothing in it to read."""
+
+
 @dataclass(frozen=True)
 class ComputedOn:
     """What epochs of a trial depend on beside its configuration.
@@ -135,8 +139,8 @@ class TrialRecord:
     @property
     def known(self) -> list[int]:
         """Epochs that were reported, in their order: those whose metrics are stored."""
-        found = (name.partition(_EPOCH)[2] for name in self.frozen.user_attrs)
-        return sorted(int(number) for number in found if number)
+        names, begin = self.frozen.user_attrs, len(_EPOCH)
+        return sorted([int(name[begin:]) for name in names if name.startswith(_EPOCH)])
 
     @property
     def last_epoch(self) -> int:
@@ -384,6 +388,11 @@ class StudyRecord:
         return str(self.study.user_attrs.get("birth", ""))
 
     @property
+    def source(self) -> str:
+        """Of a race the birth of the search that it is of, '' for a search."""
+        return str(self._mapping("source").get("birth", ""))
+
+    @property
     def problem(self) -> Mapping[str, Any]:
         """Identity of the problem in flat names."""
         return self._mapping("problem")
@@ -495,7 +504,7 @@ class StudyRecord:
         """
         instead = "begin a new study by --study" if option == "--study" else "leave it out"
         if not self.study.user_attrs:
-            raise InputError(
+            raise EmptyStudyError(
                 f"{option} {self.name}: is empty: its first search was killed as it began; run "
                 "that search again"
             )
