@@ -20,7 +20,6 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, paths
-from pipeline.driver.shelf import Shelf
 from pipeline.report import study_list, study_page
 from pipeline.report.layout import page_width, plus_minus
 from pipeline.report.study_list import summary_of
@@ -65,6 +64,21 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     _check(args)
     studies = Studies.checked(absolute(args.runs, "--runs"), args.storage)
+    if args.delete or args.rename or args.restore or args.archive:
+        _do(studies, args)
+    elif args.follow:
+        _follow(studies, args.study)
+    elif args.study:
+        _show(studies, args.study, as_json=args.json)
+    else:
+        _list(studies, as_json=args.json)
+    return 0
+
+
+def _do(studies: Studies, args: argparse.Namespace) -> None:
+    """Do what changes studies."""
+    from pipeline.driver.shelf import Shelf  # who only looks need not wait for what it imports
+
     shelf = Shelf(studies, args.tracking_uri)
     if args.delete:
         _confirm(args)
@@ -73,15 +87,8 @@ def main(argv: Sequence[str]) -> int:
         shelf.rename(*args.rename)
     elif args.restore:
         shelf.restore(args.restore)
-    elif args.archive:
-        shelf.pack(args.study, args.archive)
-    elif args.follow:
-        _follow(studies, args.study)
-    elif args.study:
-        _show(studies, args.study, as_json=args.json)
     else:
-        _list(studies, as_json=args.json)
-    return 0
+        shelf.pack(args.study, args.archive)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -143,7 +150,7 @@ def _follow(studies: Studies, name: str) -> None:
             if opened is not None:
                 summary = summary_of(opened)
                 view.show(summary)
-    print(f"{name}: {summary.headline}")
+    view.end(summary)
 
 
 def run() -> int:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.report.layout import Column, Table, lines
-from pipeline.report.summary import EMPTY, RUNNING, Summary, summarize
+from pipeline.report.summary import EMPTY, INTERRUPTED, RUNNING, Summary, summarize
 from pipeline.study.records import EmptyStudyError
 from pipeline.study.storage import holder
-from pipeline.study.studies import OpenStudy, Studies, race_of
+from pipeline.study.studies import OpenStudy, Studies
 from regmix.errors import InputError, cut
 
 UNREADABLE = "unreadable"
@@ -87,7 +87,8 @@ def _entry(studies: Studies, name: str) -> Entry:
     try:
         opened = studies.open(name)
         summary, changed = summary_of(opened), opened.changed
-        state = summary.state
+        raced = summary.race is not None and summary.race.state == INTERRUPTED
+        state = INTERRUPTED if raced else summary.state
     except InputError as error:
         changed = place.stat().st_mtime if place.exists() else 0.0
         if holder(place):
@@ -123,7 +124,7 @@ def table(found: Sequence[Entry], now: float) -> Table:
         Column(name, some, spare=spare.get(name, 0), right=name not in left)
         for name, some in cells.items()
     ]
-    return Table(columns, remarks=[one.question for one in found])
+    return Table(columns, remarks=[one.question for one in found], said="question")
 
 
 def _trials(entry: Entry) -> str:

@@ -74,7 +74,8 @@ class Following:
         self._console = console()
         self._redrawn = is_redrawn(self._console)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._known: dict[str, str] | None = None
+        self._known: dict[str, str] | None = None  # what was told, by what it is of
+        self._said = ""  # the last headline
 
     def __enter__(self) -> Self:
         if self._redrawn:
@@ -97,12 +98,21 @@ class Following:
             return
         told = dict(_told(summary))
         if self._known is None:
-            print(f"{summary.study}: {summary.headline}", flush=True)
+            self._say(summary)
             self._known = told
         for key, line in told.items():
             if self._known.get(key) != line:
                 print(line, flush=True)
         self._known = told
+
+    def end(self, summary: Summary) -> None:
+        """Say what the study says in the end, where that was not said."""
+        if self._said != summary.headline:
+            self._say(summary)
+
+    def _say(self, summary: Summary) -> None:
+        self._said = summary.headline
+        print(f"{summary.study}: {summary.headline}", flush=True)
 
 
 def _screen(summary: Summary, width: int) -> list[str]:

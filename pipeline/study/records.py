@@ -69,6 +69,7 @@ DEFAULT = "default"
 BY_HAND = "by --retry-failed after: "
 """Beginning of a reason in `retries`: a session put the failed trial back since it was told to."""
 
+_MEASURED = frozenset({bool, int, float, FinalEvaluation, type(None)})  # what metrics are
 _ELIMINATED = "eliminated_"
 _EPOCH = "epoch_"
 _SOURCE = "source_"
@@ -136,7 +137,7 @@ class TrialRecord:
         assert isinstance(epochs, int), "a configuration has its number of epochs"
         return epochs
 
-    @property
+    @cached_property
     def known(self) -> list[int]:
         """Epochs that were reported, in their order: those whose metrics are stored."""
         names, begin = self.frozen.user_attrs, len(_EPOCH)
@@ -276,10 +277,8 @@ class TrialRecord:
         for epoch, value in self.values.items():
             assert isinstance(epoch, int) and isinstance(value, float), "no epoch with its value"
         for epoch in {*self.known, *self.values}:
-            assert all(
-                isinstance(one, bool | int | float | FinalEvaluation | None)
-                for one in vars(self.metrics(epoch)).values()
-            ), "metrics are numbers"
+            kinds = set(map(type, vars(self.metrics(epoch)).values()))
+            assert kinds <= _MEASURED, "metrics are numbers"
         assert isinstance(self.frozen.user_attrs.get("config", {}), Mapping), "no configuration"
         if self.state == "COMPLETE":
             assert self.final.count >= self.final.hits >= 0, "no evaluation"
