@@ -9,11 +9,11 @@ from pipeline.base import paths
 from pipeline.base.address import same_database
 from pipeline.base.commands import command, given
 from pipeline.report import leaderboard
-from pipeline.report.figures import page
 from pipeline.report.formatting import plain
 from pipeline.study.ranking import candidates, count_states
 from pipeline.study.records import StudyRecord
 from pipeline.study.storage import check_storage, exclusive, find_study, is_database
+from pipeline.study.studies import Studies
 from pipeline.tracking import artifacts
 from pipeline.tracking.run_view import BEST
 from pipeline.tracking.tracker import Tracker
@@ -137,6 +137,9 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
         status: FINISHED, KILLED or FAILED.
         view: where the view and the study are, for the message.
     """
+    from pipeline.driver.report import written  # of what draws, nothing is loaded before the end
+
+    report = written(Studies(view.runs, view.storage), study, running=tracker.shared)
     board = plain(leaderboard.table(study), leaderboard.best_in_words(study))
     summary: dict[str, Any] = {f"trials_{s}": n for s, n in count_states(study).items()}
     found = candidates(study)
@@ -149,7 +152,7 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
         elif not tracker.shared:  # else its own driver shows it
             tracker.update(trial.as_waiting())
     begun = None if tracker.shared else {trial.number for trial in trials if trial.begun}
-    tracker.close(status, summary, board, page(study), begun)
+    tracker.close(status, summary, board, report, begun)
     if tracker.error:
         again = command("search.py", "--sync", *view.study_words(study.name), *view.uri_words)
         print(

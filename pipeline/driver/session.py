@@ -25,7 +25,6 @@ from pipeline.execution.room import Demand
 from pipeline.forecast.outlook import outlook
 from pipeline.problem.plugin_folder import plugin_words
 from pipeline.report import leaderboard
-from pipeline.report.figures import Ahead
 from pipeline.report.formatting import console, duration
 from pipeline.report.live import LiveView
 from pipeline.study import failures
@@ -173,7 +172,7 @@ def _tuned(
         places=session.places,
         stop=session.interrupt.requested,
         stopping=OrderlyStop(plan.checkpoint_seconds),
-        listeners=(tracker, live, Ahead(controller.queue.empty)),
+        listeners=(tracker, live),
         watchers=(live,),
         most=workers or sys.maxsize,
     )

@@ -74,7 +74,7 @@ def importances(study: StudyRecord) -> Mapping[str, Importance]:
     low, middle, high = np.quantile(found, (0.05, 0.5, 0.95), axis=0)
     each = {
         name: Importance(*(float(one[place]) for one in (middle, low, high)))
-        for place, name in enumerate(space.names)
+        for place, name in enumerate(space.distributions)
     }
     return dict(sorted(each.items(), key=lambda pair: -pair[1].value))
 
@@ -152,7 +152,7 @@ def _spread(found: Sequence[tuple[TrialRecord, float]]) -> list[tuple[TrialRecor
 
 def _effects(space: Coordinates, looks: Looks, generator: np.random.Generator) -> Iterator[Numbers]:
     """Yield (parameters,) total effects, each of another draw of the process."""
-    parameters = len(space.names)
+    parameters = len(space.distributions)
     for process in _likely(looks, parameters, generator):
         base, other = (space.random(generator, _POINTS) for _ in range(2))
         shares = [base]

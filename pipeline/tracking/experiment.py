@@ -164,7 +164,7 @@ class Experiment:
         for number in [number for number in self._runs if number not in numbers]:
             self.client.delete_run(self._runs.pop(number).run_id)
 
-    def end(self, status: str, summary: Mapping[str, Any], board: str, figures: str) -> None:
+    def end(self, status: str, summary: Mapping[str, Any], board: str, report: str) -> None:
         """End the summary run, see `pipeline.tracking.tracker.Tracker.close`."""
         due = {name: run_view.kept(float(value)) for name, value in summary.items()}
         if not self._count(due):  # somebody wrote to it what can't be taken back
@@ -172,8 +172,8 @@ class Experiment:
             self._begin_summary([])
             self._count(due)
         self.client.log_text(self._summary, board, "leaderboard.txt")
-        if figures:
-            self.client.log_text(self._summary, figures, "figures.html")
+        if report:
+            self.client.log_text(self._summary, report, "report.html")
         self.client.set_terminated(self._summary, status)
 
     def _count(self, due: Mapping[str, float]) -> bool:

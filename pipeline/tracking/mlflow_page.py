@@ -64,7 +64,7 @@ def study_note(space: str, recipe: str, experiment: str, summary: str) -> str:
     files = f"#/experiments/{experiment}/runs/{summary}/artifacts"
     return (
         f"Space {space} on recipe {recipe}: [trials, the best first]({address(experiment)}), "
-        f"[charts]({address(experiment, charts=True)}), [leaderboard and figures]({files})\n\n"
+        f"[charts]({address(experiment, charts=True)}), [leaderboard and report]({files})\n\n"
         f"`{OBJECTIVE}` is the share of the validation images that survive, after the last epoch, "
         "every attack of `valid_robust` and then APGD. Pruned trials have none; MLflow calls them "
         "killed. `masking_*` are signs of gradient masking, `co_detected` means catastrophic "

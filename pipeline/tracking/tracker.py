@@ -74,7 +74,7 @@ class Tracker:
         status: str,
         summary: Mapping[str, Any],
         board: str,
-        figures: str,
+        report: str,
         begun: Collection[int] | None = None,
     ) -> None:
         """Write what is left, end the summary run with `status`, and say in `error` what failed.
@@ -83,7 +83,7 @@ class Tracker:
             status: FINISHED, KILLED or FAILED.
             summary: metrics of the study as a whole.
             board: the leaderboard as text.
-            figures: a page with the study's plots.
+            report: the report as a page; "" for none.
             begun: numbers of all trials that the study has begun, and nobody else begins; the
                 runs of others go. None keeps them.
         """
@@ -98,7 +98,7 @@ class Tracker:
             experiment = self._opened()
             if begun is not None:
                 experiment.keep_only(begun)
-            experiment.end(status, summary, board, figures)
+            experiment.end(status, summary, board, report)
             self.error = ""
         except Exception as error:  # the view is not worth a search; it is made right next time
             self.error = _in_words(error)

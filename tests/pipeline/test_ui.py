@@ -68,7 +68,7 @@ def runs(tmp_path_factory):
     writer = tracker(folder)
     for trial in trials(ENDS, epochs=3):
         writer.update(trial)
-    writer.close("FINISHED", {"trials_COMPLETE": 3}, "rank  trial", "<title>figures</title>")
+    writer.close("FINISHED", {"trials_COMPLETE": 3}, "rank  trial", "<title>report</title>")
     assert writer.error == ""
     return folder
 

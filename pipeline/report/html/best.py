@@ -28,18 +28,20 @@ def best(material: Material) -> Markup:
 
 
 def _search(material: Material, top: TrialSummary) -> Markup:
-    found = material.summary
     return element(
         "div",
         element("div", element("h3", "On the images that chose it"), *_words(material, top)),
-        figure(_rivals(material), _caption(found.images)),
+        figure(_rivals(material), _caption(material, top)),
         class_="pair",
     )
 
 
-def _caption(images: int | None) -> str:
-    count = f"n = {images:,} validation images, one seed each. " if images else ""
-    return f"Robust accuracy of the best candidates. {count}Bars: 95 % intervals of the images."
+def _caption(material: Material, top: TrialSummary) -> str:
+    images = material.trials[top.trial].final.count
+    return (
+        f"Robust accuracy of the best candidates on n = {images:,} validation images, one seed "
+        "each. Bars: 95 % intervals, of the images alone."
+    )
 
 
 def _words(material: Material, top: TrialSummary) -> list[Markup]:

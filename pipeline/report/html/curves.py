@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pipeline.report.html.markup import Markup, element
 from pipeline.report.html.material import Material
 from pipeline.report.html.parts import figure, section
-from pipeline.report.html.svg import Frame, around, drawing, line, words
+from pipeline.report.html.svg import Frame, apart, around, drawing, line, words
 from pipeline.study.records import TrialRecord
 
-_SIZE = 720, 360
+_SIZE = 960, 380
 _FAINT = 150  # other curves
 _OVERFITTED = 3  # curves with catastrophic overfitting that are told apart
 _POINTS = 60  # of a curve
@@ -87,7 +87,10 @@ def _picture(
     values = [value for number in shown for value in known[number].values()]
     ends = (float(first), float(max(last, first + 1)))
     frame = Frame.of(*_SIZE, ends, around(values), right=110, top=22)
-    parts = [frame.left_axis("robust accuracy"), frame.bottom_axis("epoch", count=8)]
+    parts = [
+        frame.left_axis("robust accuracy"),
+        frame.bottom_axis("epoch", count=min(8, last - first or 1)),
+    ]
     for number in shown:
         kind = told[number][0] if number in told else "faint"
         title = f"trial {number}"
@@ -122,9 +125,8 @@ def _names(
     for number, (kind, name) in told.items():
         end = max(known[number])
         places.append((frame.y.at(known[number][end]), frame.x.at(end), kind, name))
-    parts, lowest = [], 0.0
-    for y, x, kind, name in sorted(places):
-        height = max(y + 4, lowest)
-        lowest = height + 14
-        parts.append(words(x + 8, height, name, f"name halo {kind}-text"))
-    return parts
+    heights = apart([y + 4 for y, *_ in sorted(places)], 14, frame.y.start)
+    return [
+        words(x + 8, height, name, f"name halo {kind}-text")
+        for height, (_, x, kind, name) in zip(heights, sorted(places), strict=True)
+    ]

@@ -4,7 +4,7 @@ from collections import Counter
 
 from pipeline.report.formatting import duration
 from pipeline.report.html.markup import Markup, element
-from pipeline.report.html.material import Material, between, settings
+from pipeline.report.html.material import STATES, TAKE, Material, between, settings
 from pipeline.report.html.parts import facts
 from pipeline.report.importances import importances_in_words
 from pipeline.report.summary import TrialSummary
@@ -40,9 +40,8 @@ def glance(material: Material) -> Markup:
 def done(material: Material) -> str:
     """Say how far it is, and what it took."""
     found = material.summary
-    counts = [f"{count} {state.lower()}" for state, count in found.counts.items() if count]
+    counts = [f"{count:,} {STATES[state]}" for state, count in found.counts.items() if count]
     said = f"{found.state.capitalize()}: {', '.join(counts) or 'no trial yet'}"
-    said = said.replace(" fail", " failed")
     if found.state != "done" and found.progress:
         said += f"; {found.progress:.0%} of its limits used"
     trained = f"{found.trainings:.1f}".removesuffix(".0")
@@ -151,7 +150,6 @@ def sort(trial: TrialSummary) -> str:
 
 def get(material: Material) -> Markup | str:
     """Return the command that writes the best as a file."""
-    for words, command in material.commands.items():
-        if "export" in words:
-            return element("code", command)
-    return "There is nothing to take away yet."
+    if TAKE not in material.commands:
+        return "There is nothing to take away yet."
+    return element("code", material.commands[TAKE])

@@ -16,6 +16,13 @@ from pipeline.report.importances import Importance, importances, told
 from pipeline.report.summary import Summary, TrialSummary, summarize
 from pipeline.study.records import StudyRecord, TrialRecord
 
+STATES = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed", "RUNNING": "running"}
+STATES |= {"WAITING": "waiting"}
+"""States as people call them."""
+
+TAKE = "Take the best, as a file with its weights"
+"""What the command does that exports the best."""
+
 
 @dataclass(frozen=True)
 class Range:

@@ -20,7 +20,6 @@ from pipeline.report.html.trial_table import trial_table
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 _SECTIONS = (
-    next_steps,
     best,
     trade_off,
     matters,
@@ -29,6 +28,7 @@ _SECTIONS = (
     trial_table,
     pruning,
     timeline,
+    next_steps,
     details,
 )
 

@@ -17,13 +17,13 @@ def parallel(material: Material) -> Markup:
     if len(known) < 2 or len(material.ranges) < 2:
         return Markup()
     shown = known if len(known) <= _MOST else _thinned(known)
-    said = f"the {len(shown)} shown of {len(known)}" if len(shown) < len(known) else "all"
+    few = "" if len(shown) == len(known) else f", {len(shown)} of them, the best first"
     return section(
         "together",
         "All parameters together",
         figure(
             _picture(material, shown),
-            f"A line for each complete trial ({said} n = {len(known)}): dark is low, yellow is "
+            f"A line for each complete trial (n = {len(known)}{few}): dark is low, yellow is "
             "high robust accuracy; the thick line is the best. What matters most stands at the "
             "right.",
         ),

@@ -9,6 +9,7 @@ from pipeline.report.html.svg import drawing, words
 from pipeline.study.records import TrialRecord
 
 _WIDTH, _HEIGHT = 560, 62
+_MOST = 8  # control trials in the table
 
 
 def pruning(material: Material) -> Markup:
@@ -19,15 +20,22 @@ def pruning(material: Material) -> Markup:
         return Markup()
     rows = {one.trial: one for one in material.summary.trials}
     cells = []
-    for trial in control:
+    for trial in sorted(control, key=lambda trial: rows[trial.number].rank or len(rows))[:_MOST]:
         row = rows[trial.number]
         value = "-" if row.final_robust is None else f"{row.final_robust:.3f}"
         rank = "-" if row.rank is None else f"{row.rank}"
         cells.append((f"trial {trial.number}", value, rank, trial.would_prune))
     heads = ("control trial", "robust", "rank", "it would have been stopped since")
-    parts = [figure(_picture(left, full), f"Epochs of n = {full} that ended trials could have.")]
+    parts = [
+        figure(
+            _picture(left, full),
+            f"All n = {full:,} epochs that the ended trials had if none were stopped.",
+        )
+    ]
     if cells:
         caption = "Control trials run on, whatever the pruner says, to show what it costs"
+        if len(control) > _MOST:
+            caption += f"; the best {_MOST} of {len(control)}"
         parts.append(table(heads, cells, caption, numbers=(1, 2)))
     return section(
         "pruning", "What pruning saved, and cost", *parts, lead=_words(material, control)

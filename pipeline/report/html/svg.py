@@ -74,6 +74,17 @@ def around(values: Sequence[float], room: float = 0.06) -> tuple[float, float]:
     return low - edge, high + edge
 
 
+def apart(places: Sequence[float], least: float, last: float) -> list[float]:
+    """Return ascending places moved so that they lie `least` apart, and none beyond `last`."""
+    found: list[float] = []
+    for place in places:
+        found.append(max(place, found[-1] + least) if found else place)
+    for at in range(len(found) - 1, -1, -1):
+        found[at] = min(found[at], last)
+        last = found[at] - least
+    return found
+
+
 def tick_text(value: float) -> str:
     """Return a number as an axis shows it."""
     if value == 0 or 1e-3 <= abs(value) < 1e5:

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 
 from pipeline.report.html.glance import done
 from pipeline.report.html.markup import Markup, element
-from pipeline.report.html.material import Material, short
+from pipeline.report.html.material import STATES, Material, short
 from pipeline.report.html.parts import more, section
 from pipeline.report.summary import TrialSummary
 
 _OPEN = 60  # rows up to which the table is open at first
-_STATES = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed", "RUNNING": "running"}
-_STATES |= {"WAITING": "waiting"}
 
 
 def trial_table(material: Material) -> Markup:
@@ -23,7 +21,7 @@ def trial_table(material: Material) -> Markup:
         "trials",
         title,
         more(
-            f"{len(rows)} trials",
+            f"{len(rows):,} trials",
             _filter(rows),
             _table(material),
             opened=len(rows) <= _OPEN,
@@ -34,7 +32,7 @@ def trial_table(material: Material) -> Markup:
 
 def _filter(rows: Sequence[TrialSummary]) -> Markup:
     """Return what the rows are searched by; it is hidden where scripts don't run."""
-    states = sorted({_STATES[row.state] for row in rows})
+    states = sorted({STATES[row.state] for row in rows})
     options = [element("option", "any state", value="")]
     options += [element("option", state, value=state) for state in states]
     return element(
@@ -73,7 +71,7 @@ def _row(row: TrialSummary, material: Material, names: Sequence[str]) -> Markup:
     cells = [
         "" if row.rank is None else row.rank,
         row.trial,
-        _STATES[row.state],
+        STATES[row.state],
         f"{row.epoch}/{row.epochs}",
         "" if value is None else f"{value:.3f}",
         half,
