@@ -66,7 +66,7 @@ def test_draws_of_the_process_go_through_what_was_seen_and_spread_elsewhere():
     looks = Looks(points, np.zeros(1, np.int64), np.arange(len(points)), none, values)
     known = list(Hyperparameters.prior(1).values)
     known[0] = np.log(0.3)
-    process = Process(looks, Hyperparameters((*known[:4], -9.0, -9.0)))
+    process = Process(looks, Hyperparameters((*known[:3], -9.0, known[4], -9.0)))
     asked = np.array([[points[4, 0]], [3.0]])
     drawn = process.draw(asked, 400, np.random.default_rng(0))
     mean, deviation = process.predict(asked, np.zeros(2))
