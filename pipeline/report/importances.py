@@ -23,7 +23,7 @@ from pipeline.study.records import StudyRecord, TrialRecord
 
 FEWEST = 10
 """Trials below which nothing is said at all."""
-LITTLE, MUCH = 0.1, 0.2
+LITTLE, MUCH = 0.15, 0.2
 """Importances below which a parameter hardly matters, and above which it matters, for certain."""
 
 _MOST = 160  # trials that the process is given
@@ -98,18 +98,20 @@ def importances_in_words(found: Mapping[str, Importance], count: int) -> str:
     open_ = [name for name in found if name not in (*sure, *hardly)]
     said = []
     if sure:
-        shown = ", ".join(f"{name} ({_range(found[name])})" for name in sure)
-        said.append(f"What matters is {shown} of the variance of robust accuracy over the space.")
+        shown = "; ".join(f"{name} matters: {_range(found[name])}" for name in sure)
+        said.append(f"{shown} of the variance of robust accuracy over the space.")
     if hardly:
         said.append(f"{_listed(hardly)} hardly matter{'s' * (len(hardly) == 1)}.")
     if open_:
-        them = "Of" if said else "Which parameter matters most is not certain: of"
-        said.append(f"{them} {_listed(open_)} n = {count} trials don't tell.")
+        said.append(
+            f"Whether {_listed(open_)} matter{'s' * (len(open_) == 1)} is open, by n = {count} "
+            "trials."
+        )
     return " ".join(said)
 
 
 def _range(one: Importance) -> str:
-    return f"{one.low:.0%} to {one.high:.0%}".replace("% to", " to")
+    return f"{100 * one.low:.0f} to {100 * one.high:.0f} %"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ def test_the_one_parameter_that_matters_is_found_and_the_others_are_not(study):
     assert first == next(iter(study.trial(0).params)), "the objective depends on the first alone"
     assert found[first].low > MUCH
     assert all(found[name].high < found[first].low for name in others)
-    assert f"matters is {first}" in importances_in_words(found, told(study))
+    assert f"{first} matters: " in importances_in_words(found, told(study))
 
 
 def test_an_importance_lies_within_its_interval_and_both_in_0_to_1(study):
@@ -55,8 +55,10 @@ def test_parameters_are_named_by_what_is_certain_of_them():
         "gamma": Importance(0.02, 0.0, 0.05),
     }
     said = importances_in_words(found, 50)
-    assert said.startswith("What matters is alpha (60 to 90%)")
-    assert "gamma hardly matters" in said and "Of beta n = 50 trials don't tell" in said
+    assert said.startswith("alpha matters: 60 to 90 % of the variance")
+    assert (
+        "gamma hardly matters" in said and "Whether beta matters is open, by n = 50 trials" in said
+    )
 
 
 def test_draws_of_the_process_go_through_what_was_seen_and_spread_elsewhere():

@@ -22,7 +22,7 @@ def best(material: Material) -> Markup:
         return section("best", "The best", lead=said)
     parts = [_search(material, found.best)]
     if found.race is not None:
-        parts.append(_race(found.race, material))
+        parts.append(_race(found.race))
     parts += [_judged(name, kept) for name, kept in material.judged.items()]
     return section("best", "The best, and whether it is real", *parts)
 
@@ -69,16 +69,26 @@ def _words(material: Material, top: TrialSummary) -> list[Markup]:
     doubts = [f"Doubt: {doubt}." for doubt in top.doubts]
     if not doubts:
         doubts = ["No sign of gradient masking or catastrophic overfitting was found."]
-    rows = [(name, short(value), _of(default, name)) for name, value in top.params.items()]
-    names = ("parameter", f"best (trial {top.trial})", "start")
     return [
         *(element("p", line) for line in (*said, *doubts)),
-        table(names, rows, "Its parameters", numbers=(1, 2)),
+        _parameters(material, top),
     ]
 
 
-def _of(trial: TrialSummary | None, name: str) -> str:
-    return "-" if trial is None else short(trial.params.get(name, "-"))
+def _parameters(material: Material, top: TrialSummary) -> Markup:
+    """Return the parameters of the best, of the race's winner and of the start."""
+    columns = {top.trial: ("best", top)}
+    chosen, default = material.chosen, material.summary.default
+    if chosen is not None and chosen.trial not in columns:
+        columns[chosen.trial] = ("winner of the race", chosen)
+    if default is not None and default.trial not in columns:
+        columns[default.trial] = ("start", default)
+    heads = ("parameter", *(f"{name}, {number}" for number, (name, _) in columns.items()))
+    rows = [
+        (name, *(short(trial.params.get(name, "-")) for _, trial in columns.values()))
+        for name in top.params
+    ]
+    return table(heads, rows, "Their parameters", numbers=range(1, len(heads)))
 
 
 def _rivals(material: Material) -> Markup:
@@ -98,32 +108,21 @@ def _rivals(material: Material) -> Markup:
     return intervals(rows, "robust accuracy", "Robust accuracy of the best candidates")
 
 
-def _race(race: RaceSummary, material: Material) -> Markup:
+def _race(race: RaceSummary) -> Markup:
     """Return the finalists by their fresh seeds."""
-    names = {one.trial: one for one in material.summary.trials}
     rows, cells = [], []
     for one in race.finalists:
         start = one.trial == race.reference
         kind = "default" if start else "best" if one is race.winner else "candidate"
         name = f"{'start, ' if start else ''}trial {one.trial}"
         rows.append(Row(name, one.mean, *one.interval, f"{one.mean:.3f}", kind))
-        gain = "-" if one.gain is None else f"{one.gain.value:+.3f}"
-        reach = "-" if one.gain is None else between(one.gain.low, one.gain.high, "+")
-        searched = names[one.trial].final_robust if one.trial in names else None
-        before = "-" if searched is None else f"{searched:.3f}"
-        share = f"{one.best:.0%}"
-        cells.append((name, one.seeds, f"{one.mean:.3f}", gain, reach, share, before, one.gone))
-    heads = (
-        "finalist",
-        "seeds",
-        "mean",
-        "gain",
-        "95 %",
-        "best with",
-        "in the search",
-        "left the race",
-    )
-    caption = "Finalists trained again; gains over the start within the same seeds"
+        gain = reach = "-"
+        if one.gain is not None:
+            gain, reach = f"{one.gain.value:+.3f}", between(one.gain.low, one.gain.high, "+")
+        cells.append((name, one.seeds, f"{one.mean:.3f}", gain, reach, f"{one.best:.0%}"))
+    heads = ("finalist", "seeds", "mean", "gain", "95 %", "best with")
+    caption = "Gains over the start, within the same seeds and images"
+    left = [f"Trial {one.trial} left the race: {one.gone}." for one in race.finalists if one.gone]
     state = "" if race.state == "done" else f" The race is {race.state}: more seeds may follow."
     return element(
         "div",
@@ -131,7 +130,8 @@ def _race(race: RaceSummary, material: Material) -> Markup:
             "div",
             element("h3", "With fresh seeds"),
             element("p", f"Finalists were trained again with seeds that chose nothing.{state}"),
-            table(heads, cells, caption, numbers=(1, 2, 3, 4, 5, 6), strong=0),
+            table(heads, cells, caption, numbers=range(1, 6), strong=0),
+            *(element("p", line, class_="note") for line in left),
         ),
         figure(
             intervals(rows, "mean robust accuracy", "Finalists of the race by their mean"),

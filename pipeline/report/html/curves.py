@@ -69,9 +69,10 @@ def _told(material: Material, known: Mapping[int, Curve]) -> dict[int, tuple[str
         told[middle] = ("median", f"median: {middle}")
     if found.default is not None and found.default.trial in known:
         told[found.default.trial] = ("default", f"start: {found.default.trial}")
-    if found.best is not None and found.best.trial in known:
-        same = found.default is not None and found.default.trial == found.best.trial
-        told[found.best.trial] = ("best", f"best{', the start' * same}: {found.best.trial}")
+    best = material.chosen
+    if best is not None and best.trial in known:
+        same = found.default is not None and found.default.trial == best.trial
+        told[best.trial] = ("best", f"best{', the start' * same}: {best.trial}")
     return told
 
 

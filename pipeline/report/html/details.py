@@ -3,7 +3,7 @@
 from pipeline.report.formatting import duration
 from pipeline.report.html.markup import Markup, element
 from pipeline.report.html.material import Material
-from pipeline.report.html.parts import facts, more, section
+from pipeline.report.html.parts import command, facts, more, section
 
 
 def next_steps(material: Material) -> Markup:
@@ -11,7 +11,7 @@ def next_steps(material: Material) -> Markup:
     if not material.commands:
         return Markup()
     rows = [
-        element("div", element("dt", name), element("dd", element("pre", element("code", line))))
+        element("div", element("dt", name), element("dd", command(line)))
         for name, line in material.commands.items()
     ]
     return section(

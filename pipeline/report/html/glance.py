@@ -5,7 +5,7 @@ from collections import Counter
 from pipeline.report.formatting import duration
 from pipeline.report.html.markup import Markup, element
 from pipeline.report.html.material import STATES, TAKE, Material, between, settings
-from pipeline.report.html.parts import facts
+from pipeline.report.html.parts import command, facts
 from pipeline.report.importances import importances_in_words
 from pipeline.report.summary import TrialSummary
 
@@ -56,11 +56,10 @@ def best(material: Material) -> str:
     race = found.race
     if race is not None:
         one = race.winner
-        chosen = next((row for row in found.trials if row.trial == one.trial), None)
         return (
             f"Trial {one.trial}, by the race: {one.mean:.3f} over {one.seeds} fresh "
             f"seed{'s' * (one.seeds > 1)} (95 %: {between(*one.interval)})"
-            f"{', with ' + settings(chosen) if chosen else ''}."
+            f"{', with ' + settings(material.chosen) if material.chosen else ''}."
         )
     return f"Trial {found.best.trial}: {worth(found.best)}, with {settings(found.best)}."
 
@@ -83,7 +82,7 @@ def real(material: Material) -> str:
             return "The race found nothing better than the start."
         told = "beyond chance" if gain.low > 0 else "not beyond chance"
         return (
-            f"Fresh seeds say {gain.value:+.3f} over trial {race.reference} "
+            f"With fresh seeds {gain.value:+.3f} over trial {race.reference} "
             f"(95 %: {between(gain.low, gain.high, '+')}), {told}; it is the best of the "
             f"finalists with probability {race.winner.best:.0%}."
         )
@@ -106,16 +105,16 @@ def alike(material: Material) -> str:
 def cost(material: Material) -> str:
     """Say what the best loses in clean accuracy against the default."""
     found = material.summary
-    best, default = found.best, found.default
+    best, default = material.chosen, found.default
     if best is None or best.clean is None:
         return "No candidate is complete yet."
     said = f"Clean accuracy {best.clean:.3f}"
     if default is not None and default.clean is not None and default.trial != best.trial:
         change = best.clean - default.clean
         said += f", {change:+.3f} against the start's {default.clean:.3f}"
-    others = len(found.front) - 1
-    if others > 0:
-        said += f"; {others} more on the front of both accuracies"
+    others = [number for number in found.front if number != best.trial]
+    if others:
+        said += f"; {len(others)} more on the front of both accuracies"
     return f"{said}."
 
 
@@ -152,4 +151,4 @@ def get(material: Material) -> Markup | str:
     """Return the command that writes the best as a file."""
     if TAKE not in material.commands:
         return "There is nothing to take away yet."
-    return element("code", material.commands[TAKE])
+    return command(material.commands[TAKE])

@@ -110,9 +110,17 @@ class Material:
         """Complete trials, the best first; those that are no candidates last."""
         return [one for one in self.summary.trials if one.final_robust is not None]
 
+    @cached_property
+    def chosen(self) -> TrialSummary | None:
+        """The winner of the race, where there is one, else the best of the search."""
+        race = self.summary.race
+        if race is None:
+            return self.summary.best
+        return next((t for t in self.complete if t.trial == race.winner.trial), self.summary.best)
+
     def kind(self, trial: TrialSummary) -> str:
         """Return the class by which a trial's mark is coloured."""
-        best, default = self.summary.best, self.summary.default
+        best, default = self.chosen, self.summary.default
         if best is not None and trial.trial == best.trial:
             return "best"
         if default is not None and trial.trial == default.trial:

@@ -54,8 +54,7 @@ def _picture(material: Material, shown: list[TrialSummary]) -> Markup:
         heights.append(objective.at(one.final_robust or 0.0))
         points = [(x.at(place), height) for place, height in enumerate(heights)]
         share = ((one.final_robust or 0.0) - low) / (high - low) if high > low else 1.0
-        top = material.summary.best is not None and one.trial == material.summary.best.trial
-        kind = "thread top" if top else "thread"
+        kind = "thread top" if one is material.chosen else "thread"
         parts.append(
             line(points, kind, material.named(one), stroke=shade(share), data_trial=one.trial)
         )

@@ -74,6 +74,13 @@ def table(
     return element("div", made, class_="scroll", tabindex=0, role="group", aria_label=caption)
 
 
+def command(line: str) -> Markup:
+    """Return a command line that is broken between its words alone, and copied as it stands."""
+    each = [element("span", word) for word in line.split(" ")]
+    parts = [part for word in each for part in (word, " ")]
+    return element("code", *parts[:-1])
+
+
 def more(title: str, *parts: object, opened: bool = False) -> Markup:
     """Return what is shown when its title is clicked."""
     return element("details", element("summary", title), *parts, open=opened)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pipeline.report.formatting import duration
 from pipeline.report.html.markup import Markup, element
-from pipeline.report.html.material import Material
+from pipeline.report.html.material import STATES, Material
 from pipeline.report.html.parts import figure, section
 from pipeline.report.html.svg import drawing, nice_step, words
 from pipeline.study.records import TrialRecord
@@ -84,7 +84,7 @@ def timeline(material: Material) -> Markup:
             f"n = {len(bars)} trials over {duration(max(bar.end for bar in bars))} of wall time; "
             f"lanes are trials at once, not machines.{again}{cut}",
         ),
-        _legend(),
+        _legend({bar.trial.state for bar in bars}),
     )
 
 
@@ -132,7 +132,7 @@ def _picture(bars: Sequence[Bar], lanes: Sequence[int], clock: Clock, material: 
     pitch = 18 if count <= 16 else max(4, 288 // count)
     height = _TOP + pitch * count + 6
     parts = [_axis(clock, height)]
-    best = material.summary.best
+    best = material.chosen
     for bar, lane in zip(bars, lanes, strict=True):
         x, end = clock.at(bar.begin), clock.at(bar.end)
         y, wide = _TOP + pitch * lane, max(end - x - 0.5, 0.8)
@@ -178,9 +178,10 @@ def _axis(clock: Clock, height: int) -> Markup:
     return Markup.joined(*parts)
 
 
-def _legend() -> Markup:
-    names = {"complete": "complete", "pruned": "stopped", "fail": "failed", "running": "running"}
+def _legend(states: set[str]) -> Markup:
     each = [
-        element("span", element("i", class_=f"key {state}"), name) for state, name in names.items()
+        element("span", element("i", class_=f"key {state.lower()}"), name)
+        for state, name in STATES.items()
+        if state in states
     ]
     return element("p", *each, class_="legend")

@@ -77,9 +77,9 @@ def _scatter(material: Material, known: list[TrialSummary]) -> Markup:
 def _labels(material: Material, frame: Frame) -> list[Markup]:
     """Return the names of the best and of the default beside their points."""
     found, parts = material.summary, []
-    named = [(found.best, "best"), (found.default, "start")]
-    if found.best is not None and found.best == found.default:
-        named = [(found.best, "best, the start")]
+    named = [(material.chosen, "best"), (found.default, "start")]
+    if material.chosen is not None and material.chosen == found.default:
+        named = [(material.chosen, "best, the start")]
     for one, name in named:
         if one is None or one.clean is None or one.final_robust is None:
             continue
@@ -91,7 +91,7 @@ def _labels(material: Material, frame: Frame) -> list[Markup]:
                 x - 10 if at_end else x + 10,
                 y - 7,
                 f"{name}: {one.trial}",
-                f"name {side} {material.kind(one)}-text",
+                f"name halo {side} {material.kind(one)}-text",
             )
         )
     return parts

@@ -8,6 +8,10 @@ from pipeline.report.html.material import STATES, Material, short
 from pipeline.report.html.parts import more, section
 from pipeline.report.summary import TrialSummary
 
+_CAPTION = (
+    "The best first; press a heading to sort. Robust is the objective; last is the accuracy in the "
+    "last epoch, under the weaker attack that trials are stopped by."
+)
 _OPEN = 60  # rows up to which the table is open at first
 
 
@@ -46,16 +50,18 @@ def _filter(rows: Sequence[TrialSummary]) -> Markup:
 
 def _table(material: Material) -> Markup:
     rows, names = material.summary.trials, list(material.ranges)
-    heads = ["rank", "trial", "state", "epoch", "robust", "± 95 %", "over start", "clean", *names]
+    heads = ["rank", "trial", "state", "epoch", "robust", "± 95 %", "over start", "last", "clean"]
     head = [
-        element("th", element("button", name, type="button"), scope="col", class_="num")
-        for name in heads
+        element("th", element("button", name, type="button"), scope="col")
+        for name in (*heads, "why", *names)
     ]
-    head.append(element("th", element("button", "why", type="button"), scope="col"))
     body = [_row(row, material, names) for row in rows]
     made = element(
         "table",
-        element("caption", "Trials, the best first; press a heading to sort by it"),
+        element(
+            "caption",
+            _CAPTION,
+        ),
         element("thead", element("tr", *head)),
         element("tbody", *body),
         data_trials=True,
@@ -66,20 +72,24 @@ def _table(material: Material) -> Markup:
 
 def _row(row: TrialSummary, material: Material, names: Sequence[str]) -> Markup:
     half = f"{(row.interval[1] - row.interval[0]) / 2:.3f}" if row.interval else ""
-    value = row.final_robust if row.final_robust is not None else row.robust
     over = f"{row.over_default.value:+.3f}" if row.over_default else ""
     cells = [
         "" if row.rank is None else row.rank,
         row.trial,
         STATES[row.state],
         f"{row.epoch}/{row.epochs}",
-        "" if value is None else f"{value:.3f}",
+        _share(row.final_robust),
         half,
         over,
-        "" if row.clean is None else f"{row.clean:.3f}",
-        *(short(row.params.get(name, "")) for name in names),
+        _share(row.robust),
+        _share(row.clean),
     ]
     made = [element("td", cell) for cell in cells]
     made[1] = element("th", row.trial, scope="row")
     why = element("td", row.remarks, class_="why")
-    return element("tr", *made, why, class_=material.kind(row), data_trial=row.trial)
+    params = [element("td", short(row.params.get(name, ""))) for name in names]
+    return element("tr", *made, why, *params, class_=material.kind(row), data_trial=row.trial)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
