@@ -40,7 +40,9 @@ def now(summary: Summary, width: int, sign: str = "±") -> list[str]:
     rows = [trial for trial in summary.trials if trial.state == "RUNNING"]
     if not rows:
         return []
-    word = "runs now" if summary.state == RUNNING else "was left running; its search goes on with it"
+    word = (
+        "runs now" if summary.state == RUNNING else "was left running; its search goes on with it"
+    )
     board = leaderboard.table(summary, rows, sign, states=True)
     return ["", *lines(f"{word}:", width), *board.lines(width)]
 

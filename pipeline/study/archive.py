@@ -85,7 +85,9 @@ def pack(studies: Studies, name: str, file: str, versions: Mapping[str, str]) ->
             place = studies.place(record.name)
             found[f"{record.name}/{JOURNAL}"] = _journal(record, place, opened.storage, work)
             weights = sorted(place.glob("trials/*/*"))
-            names = {f"{record.name}/{file.relative_to(place).as_posix()}": file for file in weights}
+            names = {
+                f"{record.name}/{file.relative_to(place).as_posix()}": file for file in weights
+            }
             found |= {one: file for one, file in names.items() if _FILE.fullmatch(one)}
         files = {one: _measured(path) for one, path in found.items() if not path.is_symlink()}
         births = {record.name: record.birth for record in opened.records}

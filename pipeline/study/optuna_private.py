@@ -211,9 +211,7 @@ def _beginning(line: bytes) -> dict[str, Any] | None:
 def copied_study(study: Study, journal: Path) -> None:
     """Copy a study, with trials that have not ended too, into a journal file of its own."""
     to = JournalStorage(JournalFileBackend(str(journal)))
-    copy_study(
-        from_study_name=study.study_name, from_storage=study._storage, to_storage=to
-    )
+    copy_study(from_study_name=study.study_name, from_storage=study._storage, to_storage=to)
 
 
 def rename_rows(storage: BaseStorage, names: Mapping[str, str]) -> None:
