@@ -27,7 +27,7 @@ from regmix.user_files import followed
 
 JOURNAL = "journal.log"
 _HIDDEN = ".work"  # no study's name begins so
-_NOT_COPIED = (JOURNAL, "lock", f"{JOURNAL}.lock")
+_NOT_COPIED = (JOURNAL, "lock", f"{JOURNAL}.lock", "report.html")  # which holds the old name
 
 
 @contextlib.contextmanager
