@@ -19,7 +19,7 @@ from pipeline.problem.levelling import levelled
 from pipeline.race.comparable import prove_alike, prove_judged_alike, searched_by_some
 from pipeline.race.comparison import Confirmed, compared, confirmed, prove_raced_alike
 from pipeline.report import comparison_table
-from pipeline.report.formatting import console
+from pipeline.report.layout import page_width
 from pipeline.study.records import StudyRecord
 from pipeline.study.storage import find_study
 from regmix import atomic
@@ -136,21 +136,12 @@ def _tell(
     studies: Mapping[str, StudyRecord],
     found: Mapping[str, Confirmed],
 ) -> None:
-    """Print the table, the differences, and what they don't show."""
+    """Print what the comparison shows, and its tables."""
     judged = {
         method: judgement.read(_file(request, study).with_suffix(".judgement.yaml"))
         for method, study in studies.items()
     }
     prove_judged_alike(judged)
-    known = compared(found)
-    for table in (
-        comparison_table.methods(found, known, judged),
-        comparison_table.pairs(known),
-        comparison_table.fronts(found, known),
-    ):
-        print()
-        console().print(table)
-    print()
-    told = comparison_table.remarks(found, known, searched_by_some(studies))
-    for line in (*told, *comparison_table.doubts(judged)):
-        print(line)
+    by_some = searched_by_some(studies)
+    page = comparison_table.page(found, compared(found), judged, by_some, page_width())
+    print("\n".join(("", *page)))
