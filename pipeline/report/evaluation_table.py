@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.problem.judgement import shares
 from pipeline.report.layout import Column, Table, lines, page_width
-from regmix.evaluation.results import FEW, Masking, Proportion
+from regmix.evaluation.results import FEW, Masking
 
 _FIGURES = 44  # columns of the figures beside the name of an attack
 
@@ -47,14 +48,13 @@ def doubts(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def _count(evaluation: Mapping[str, Any]) -> int:
-    return max(int(row["count"]) for row in evaluation["rows"].values())
+    return max(share.count for share in shares(evaluation).values())
 
 
 def _table(evaluation: Mapping[str, Any], width: int) -> Table:
     """Return a row for each attack; a long name takes several."""
     cells = list[tuple[str, str, str, str]]()
-    for name, row in evaluation["rows"].items():
-        share = Proportion(row["hits"], row["count"])
+    for name, share in shares(evaluation).items():
         low, high = share.interval
         first, *rest = lines(name, max(20, width - _FIGURES))
         figures = f"{share.value:.4f}", f"{low:.4f} to {high:.4f}"
