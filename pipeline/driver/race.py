@@ -396,6 +396,19 @@ def _verdict(race: Race, status: str) -> int:
         return code
     print("\n".join(("", *answer.page(found, page_width()), "")))
     path = write_winner(race, found.race.winner.trial)
-    again = command("evaluate.py", near(path), *plugin_words(race.request.plugins))
-    print(f"next, once, on test data:\n  {again}")
+    print("next, once, on test data:")
+    for line in after_race(race.request, path):
+        print(f"  {line}")
     return 0
+
+
+def after_race(request: RaceRequest, file: Path | None) -> list[str]:
+    """Return the commands that come after `confirm.py`.
+
+    Args:
+        request: the race.
+        file: the winner's file; None where there is none.
+    """
+    if file is None:
+        return []
+    return [command("evaluate.py", near(file), *plugin_words(request.plugins))]
