@@ -29,8 +29,19 @@ _COLUMNS = {  # of a trial -> what pandas keeps it as; a rank may be missing
     "reason": "object",
     "doubts": "object",
 }
-_MEASURED = ("valid_clean", "valid_fgsm", "valid_pgd", "valid_robust", "train_loss")
-_MEASURED += ("train_initial", "train_final", "co_ratio", "co_drop", "lr", "seconds")
+_MEASURED = (
+    "valid_clean",
+    "valid_fgsm",
+    "valid_pgd",
+    "valid_robust",
+    "train_loss",
+    "train_initial",
+    "train_final",
+    "co_ratio",
+    "co_drop",
+    "lr",
+    "seconds",
+)
 _CURVES = {  # the same of an epoch
     "trial": "int64",
     "epoch": "int64",
