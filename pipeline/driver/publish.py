@@ -9,7 +9,7 @@ from pipeline.base import paths
 from pipeline.base.address import same_database
 from pipeline.base.commands import command, given
 from pipeline.report import leaderboard
-from pipeline.report.formatting import plain
+from pipeline.report.summary import summarize
 from pipeline.study.ranking import candidates, count_states
 from pipeline.study.records import StudyRecord
 from pipeline.study.storage import check_storage, exclusive, find_study, is_database
@@ -140,7 +140,7 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
     from pipeline.driver.report import written  # of what draws, nothing is loaded before the end
 
     report = written(Studies(view.runs, view.storage), study, running=tracker.shared)
-    board = plain(leaderboard.table(study), leaderboard.best_in_words(study))
+    board = leaderboard.everything(summarize(study))
     summary: dict[str, Any] = {f"trials_{s}": n for s, n in count_states(study).items()}
     found = candidates(study)
     if found:

@@ -13,7 +13,7 @@ from pipeline.study.studies import OpenStudy, Studies
 from regmix.errors import InputError, cut
 
 UNREADABLE = "unreadable"
-_NAME = 40  # letters of a study's name in the list
+_REST = 38  # columns of the list beside the names
 _NAMED = 4  # parameters that a question names
 
 
@@ -90,11 +90,12 @@ def _entry(studies: Studies, name: str) -> Entry:
         raced = summary.race is not None and summary.race.state == INTERRUPTED
         state = INTERRUPTED if raced else summary.state
     except InputError as error:
-        changed = place.stat().st_mtime if place.exists() else 0.0
+        there = [path for path in (place / "journal.log", place) if path.exists()]
+        changed = there[0].stat().st_mtime if there else 0.0
         if holder(place):
             state = RUNNING
         elif not isinstance(error, EmptyStudyError):
-            state, problem = UNREADABLE, str(error)
+            state, problem = UNREADABLE, str(error).removeprefix(f"--study {name}: ")
     return Entry(name, state, summary, problem, changed, studies.size(name))
 
 
@@ -103,15 +104,16 @@ def summary_of(opened: OpenStudy) -> Summary:
     return summarize(opened.study, opened.race, running=opened.running)
 
 
-def table(found: Sequence[Entry], now: float) -> Table:
+def table(found: Sequence[Entry], now: float, letters: int) -> Table:
     """Return a row for each study.
 
     Args:
         found: the studies.
         now: the time, in seconds since 1970.
+        letters: most letters of a name; a longer one is cut in its middle.
     """
     cells: Mapping[str, list[str]] = {
-        "study": [cut(one.name, _NAME) for one in found],
+        "study": [cut(one.name, letters) for one in found],
         "state": [one.state for one in found],
         "trials": [_trials(one) for one in found],
         "best": [f"{one.best[0]:.3f}" if one.best else "-" for one in found],
@@ -148,7 +150,7 @@ def page(found: Sequence[Entry], where: str, width: int) -> list[str]:
     """
     if not found:
         return lines(f"no study in {where} yet: make search", width)
-    board = table(found, time.time()).lines(width)
+    board = table(found, time.time(), max(20, min(40, width - _REST))).lines(width)
     said = "trials: complete of begun; gain: over the start, of the race where there was one"
     return [*board, *lines(f"({said})", width, 1)]
 

@@ -8,11 +8,11 @@ from typing import Self
 from rich.live import Live
 from rich.text import Text
 
-from pipeline.report import leaderboard
+from pipeline.report import leaderboard, race_table
 from pipeline.report.formatting import console, is_redrawn, named
-from pipeline.report.layout import Column, Table, lines, page_width, plus_minus
+from pipeline.report.layout import lines, page_width, plus_minus
 from pipeline.report.study_list import age, megabytes
-from pipeline.report.summary import RUNNING, Finalist, RaceSummary, Summary, TrialSummary
+from pipeline.report.summary import RUNNING, Summary, TrialSummary
 
 
 def page(summary: Summary, changed: float, size: int, width: int, sign: str = "±") -> list[str]:
@@ -30,7 +30,7 @@ def page(summary: Summary, changed: float, size: int, width: int, sign: str = "�
     facts = f"changed {since} ago", megabytes(size), used
     found = leaderboard.page(summary, width, sign)
     if summary.race is not None:
-        found += ["", *race(summary.race, width, sign)]
+        found += ["", *race_table.page(summary, width)]
     found += ["", *lines(f"({', '.join(filter(None, facts))})", width, 1)]
     return found + now(summary, width, sign)
 
@@ -45,27 +45,6 @@ def now(summary: Summary, width: int, sign: str = "±") -> list[str]:
     )
     board = leaderboard.table(summary, rows, sign, states=True)
     return ["", *lines(f"{word}:", width), *board.lines(width)]
-
-
-def race(found: RaceSummary, width: int, sign: str = "±") -> list[str]:
-    """Return the finalists, the best first."""
-    some = found.finalists
-    columns = [
-        Column("trial", [str(one.trial) for one in some]),
-        Column("seeds", [str(one.seeds) for one in some]),
-        Column("mean", [f"{one.mean:.3f}" for one in some]),
-        Column("interval", ["{:.3f} to {:.3f}".format(*one.interval) for one in some], spare=1),
-        Column("best", [f"{one.best:.0%}" for one in some]),
-        Column("gain", [_gain(one, sign) for one in some]),
-    ]
-    head = f"Race of the finalists with fresh seeds, {found.state}:"
-    return [*lines(head, width), *Table(columns, remarks=[one.gone for one in some]).lines(width)]
-
-
-def _gain(one: Finalist, sign: str) -> str:
-    if one.gain is None:
-        return "-"
-    return f"{one.gain.value:+.3f} {sign}{(one.gain.high - one.gain.low) / 2:.3f}"
 
 
 class Following:
@@ -126,7 +105,7 @@ def _screen(summary: Summary, width: int) -> list[str]:
     board = leaderboard.table(summary, rows, sign).lines(width) if rows else []
     found = [*head, *lines(f"{summary.trainings:.1f} trainings{used}", width), *board]
     if summary.race is not None:
-        found += ["", *race(summary.race, width, sign)]
+        found += ["", *race_table.page(summary, width)]
     return found + now(summary, width, sign)
 
 

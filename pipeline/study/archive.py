@@ -34,8 +34,17 @@ _LARGEST = 64 << 20  # bytes of a manifest: of a thousand trials it has 200 kB
 _PART = 1 << 20
 _FILE = re.compile(r"([^/]+)/(journal\.log|trials/\d{4,9}/[a-z]+\.(?:safetensors|pt))")
 # what `zipfile` raises for a file that is damaged, or was made to deceive it
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, TypeError)
-_DAMAGED += (RuntimeError, NotImplementedError, OverflowError, AttributeError)
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    RuntimeError,
+    OverflowError,
+    AttributeError,
+)
 
 
 @dataclass(frozen=True)

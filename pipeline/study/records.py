@@ -78,6 +78,14 @@ _SOURCE = "source_"
 class EmptyStudyError(InputError):
     """A study that was killed as it began: there is nothing in it to read."""
 
+    @classmethod
+    def of(cls, name: str, option: str) -> "EmptyStudyError":
+        """Return the error for a study that was named by an option."""
+        return cls(
+            f"{option} {name}: is empty: its first search was killed as it began; run that search "
+            "again"
+        )
+
 
 @dataclass(frozen=True)
 class ComputedOn:
@@ -503,10 +511,7 @@ class StudyRecord:
         """
         instead = "begin a new study by --study" if option == "--study" else "leave it out"
         if not self.study.user_attrs:
-            raise EmptyStudyError(
-                f"{option} {self.name}: is empty: its first search was killed as it began; run "
-                "that search again"
-            )
+            raise EmptyStudyError.of(self.name, option)
         found = self.study.user_attrs.get("format")
         if found != FORMAT:
             raise InputError(

@@ -27,7 +27,7 @@ from regmix.user_files import followed
 
 JOURNAL = "journal.log"
 _HIDDEN = ".work"  # no study's name begins so
-_NOT_COPIED = (JOURNAL, "lock", f"{JOURNAL}.lock")
+_NOT_COPIED = (JOURNAL, "lock", f"{JOURNAL}.lock", "report.html")  # which holds the old name
 
 
 @contextlib.contextmanager
@@ -186,7 +186,7 @@ def _rename_folders(studies: Studies, targets: Mapping[str, str], work: Path) ->
         except OSError:  # a search of this name has begun meanwhile
             raise _taken(next(iter(targets)), name) from None
     (work / "gone").mkdir()
-    for old in reversed(targets):
+    for old in reversed(list(targets)):
         os.rename(studies.place(old), work / "gone" / old)
 
 
@@ -240,7 +240,7 @@ def _rename_stored(studies: Studies, old: str, targets: Mapping[str, str]) -> No
             _rename_in_journal(followed(storage, "--storage"), names)
     elif targets[old] not in stored:
         studies.open(old, "--rename")  # its error says what is wrong
-    for one in reversed(targets):
+    for one in reversed(list(targets)):
         if os.path.lexists(studies.place(one)):
             os.rename(studies.place(one), studies.place(targets[one]))
 

@@ -18,7 +18,7 @@ from pipeline.base.address import check_database, is_new, sqlite_file, writable_
 from pipeline.base.paths import writable_folder
 from pipeline.study import optuna_private
 from pipeline.study.followed_storage import FollowedStorage
-from pipeline.study.records import StudyRecord
+from pipeline.study.records import EmptyStudyError, StudyRecord
 from regmix.errors import InputError, cut, first_line, masked, shown, unknown
 from regmix.user_files import absolute, followed, regular_file
 
@@ -325,6 +325,8 @@ def find_study(
         opened = open_storage(storage, place, mend=False, beat=beat)
         found = optuna.load_study(study_name=name, storage=opened)
     except KeyError:
+        if storage is None and not opened.get_all_studies():
+            raise EmptyStudyError.of(name, option) from None
         raise InputError(f"{option} {name}: is not in this storage; check --storage") from None
     study = StudyRecord(found)
     study.check_format(option)

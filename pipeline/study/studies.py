@@ -165,7 +165,7 @@ def _read(name: str, storage: str | None, place: Path, option: str) -> StudyReco
     beat = _BEAT if is_database(storage) else None
     study = find_study(name, storage, place, option, beat)
     if not study.problem:  # a kill came between two writes of its beginning
-        raise EmptyStudyError(f"{option} {name}: is empty; run its search again")
+        raise EmptyStudyError.of(name, option)
     return study
 
 

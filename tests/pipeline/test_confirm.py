@@ -66,7 +66,8 @@ def _confirm_with_more(searched, cluster):
         n: np.mean([t.final_robust for t in race.values() if t.params["finalist"] == n])
         for n in finalists
     }
-    rows = [line.split() for line in result.out.splitlines() if line.strip()[:1].isdigit()]
+    table = result.out.partition("\ntrial ")[2].partition("\n\n")[0]
+    rows = [line.split() for line in table.splitlines() if line.strip()[:1].isdigit()]
     assert {int(row[0]): f"{means[int(row[0])]:.3f}" for row in rows} == {
         int(row[0]): row[5] for row in rows
     }
