@@ -18,7 +18,7 @@ from pipeline.base import installed
 
 installed.prove(__file__)
 
-from pipeline.base import cli, paths
+from pipeline.base import cli, document, paths
 from pipeline.base.commands import given
 from pipeline.driver.compare import ComparisonRequest, run_comparison
 from pipeline.driver.request import choose_recipe
@@ -65,6 +65,7 @@ def parser() -> cli.Parser:
         metavar="KEY=VALUE",
         help="any value of the recipe, such as epochs=20 width=32",
     )
+    cli.add_json(result)
     result.set_defaults(top=2, seeds=3, runs=paths.RUNS, out="exported")
     return result
 
@@ -129,7 +130,12 @@ def main(argv: Sequence[str]) -> int:
         0 when the methods are compared; 1 when one of them has no answer; 130 when interrupted. A
         mistake in what was typed, and methods that were measured otherwise, are 2.
     """
-    return run_comparison(read(parser().parse_args(argv)))
+    args = parser().parse_args(argv)
+    with document.alone(wanted=args.json) as output:
+        status, content = run_comparison(read(args))
+        if args.json and status != 2:
+            document.write(output, "compare", {"exit_status": status, **content})
+    return status
 
 
 def run() -> int:

@@ -135,6 +135,15 @@ def _interrupted(error: BaseException | None) -> bool:
     return error is not None
 
 
+def add_json(parser: Parser) -> None:
+    """Add the option that prints one document, see `pipeline.base.document`."""
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON document on standard output at the end; all else on standard error",
+    )
+
+
 def overrides(pairs: Sequence[str], place: str = "--set") -> dict[str, str]:
     """Read KEY=VALUE words; values stay text until a configuration checks them.
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline.base.children import run_command
 from pipeline.base.commands import near
@@ -60,12 +61,13 @@ class Ended(Exception):  # noqa: N818  (a command has ended, which is not this o
         self.status = status
 
 
-def run_comparison(request: ComparisonRequest) -> int:
+def run_comparison(request: ComparisonRequest) -> tuple[int, dict[str, Any]]:
     """Do what is not done yet, and print the comparison.
 
     Returns:
-        0 when the methods are compared, 1 when one of them has no answer, 2 for a mistake that a
-        command of it has told, 130 when interrupted.
+        status, and what was found as JSON holds it, {} where the status is not 0. It is 0 when the
+        methods are compared, 1 when one of them has no answer, 2 for a mistake that a command of
+        it has told, 130 when interrupted.
 
     Raises:
         InputError: where methods were measured otherwise.
@@ -87,11 +89,10 @@ def run_comparison(request: ComparisonRequest) -> int:
     except Ended as ended:
         if ended.status == INTERRUPTED:
             print("interrupted; nothing is lost: the same command goes on", file=sys.stderr)
-            return INTERRUPTED
+            return INTERRUPTED, {}
         print(f"compare: {ended}; once that is mended, the same command goes on", file=sys.stderr)
-        return 2 if ended.status == 2 else 1
-    _tell(request, studies, found)
-    return 0
+        return 2 if ended.status == 2 else 1, {}
+    return 0, _tell(request, studies, found)
 
 
 def _searched(request: ComparisonRequest) -> dict[str, str]:
@@ -135,13 +136,19 @@ def _tell(
     request: ComparisonRequest,
     studies: Mapping[str, StudyRecord],
     found: Mapping[str, Confirmed],
-) -> None:
-    """Print what the comparison shows, and its tables."""
+) -> dict[str, Any]:
+    """Print what the comparison shows, and its tables; return it as JSON holds it."""
     judged = {
         method: judgement.read(_file(request, study).with_suffix(".judgement.yaml"))
         for method, study in studies.items()
     }
     prove_judged_alike(judged)
-    by_some = searched_by_some(studies)
-    page = comparison_table.page(found, compared(found), judged, by_some, page_width())
+    known, by_some = compared(found), searched_by_some(studies)
+    page = comparison_table.page(found, known, judged, by_some, page_width())
     print("\n".join(("", *page)))
+    names = {method: study.name for method, study in studies.items()}
+    files = {method: str(_file(request, study)) for method, study in studies.items()}
+    return {
+        "name": request.name,
+        **comparison_table.content(found, known, judged, by_some, names, files),
+    }

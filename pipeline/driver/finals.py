@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pipeline.driver.race import (
     MOST_SEEDS,
@@ -177,9 +178,25 @@ def _say_answer(request: SearchRequest, race: Race, found: Summary, raced: RaceS
     """Print the answer, write the winner, and say what comes next."""
     print("\n".join(("", *answer.page(found, page_width()), "")))
     path = write_winner(race, raced.winner.trial)
+    _say_next(after_search(request, race.source, raced, path))
+
+
+def after_search(
+    request: SearchRequest, study: StudyRecord, raced: RaceSummary | None, file: Path | None
+) -> list[str]:
+    """Return the commands that come after a search.
+
+    Args:
+        request: the search.
+        study: its study.
+        raced: what its race says; None where there was none.
+        file: the winner's file; None where there is none.
+    """
+    if raced is None or file is None:
+        return next_commands(request, study)
     seeds = max(one.seeds for one in raced.finalists)
     more = ("--top", max(1, len(raced.finalists) - 1), "--seeds", 2 * seeds)
-    _say_next(next_commands(request, race.source, path, more))
+    return next_commands(request, study, file, more)
 
 
 def _say_next(commands: Sequence[str], said: str = "") -> None:

@@ -27,7 +27,7 @@ from pipeline.race.rounds import (
 from pipeline.race.share import RoundLimit
 from pipeline.report import answer, race_table
 from pipeline.report.layout import page_width, say
-from pipeline.report.summary import Summary, summarize
+from pipeline.report.summary import RaceSummary, Summary, summarize
 from pipeline.study import failures
 from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.controller import StudyController
@@ -396,6 +396,24 @@ def _verdict(race: Race, status: str) -> int:
         return code
     print("\n".join(("", *answer.page(found, page_width()), "")))
     path = write_winner(race, found.race.winner.trial)
-    again = command("evaluate.py", near(path), *plugin_words(race.request.plugins))
-    print(f"next, once, on test data:\n  {again}")
+    print("next, once, on test data:")
+    for line in after_race(race.request, race.source, found.race, path):
+        print(f"  {line}")
     return 0
+
+
+def after_race(
+    request: RaceRequest, study: StudyRecord, raced: RaceSummary | None, file: Path | None
+) -> list[str]:
+    """Return the commands that come after `confirm.py`.
+
+    Args:
+        request: the race.
+        study: the study that found the finalists.
+        raced: what the race says; None where no training ended well.
+        file: the winner's file; None where there is none.
+    """
+    assert study.name == request.study, "the race is of this study"
+    if raced is None or file is None:
+        return []
+    return [command("evaluate.py", near(file), *plugin_words(request.plugins))]

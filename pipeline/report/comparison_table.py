@@ -42,6 +42,61 @@ def page(
     return page
 
 
+def content(
+    found: Mapping[str, Confirmed],
+    known: Comparison,
+    judged: Mapping[str, Mapping[str, Any]],
+    by_some: Mapping[str, Sequence[str]],
+    studies: Mapping[str, str],
+    files: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return a comparison as JSON holds it.
+
+    Args:
+        found, known, judged, by_some: as of `page`.
+        studies: method -> name of its study.
+        files: method -> file of its winner.
+    """
+    methods = [
+        {
+            "method": method,
+            "study": studies[method],
+            "file": files[method],
+            "trial": found[method].winner.number,
+            "params": dict(found[method].winner.params),
+            "seeds": found[method].seeds,
+            "start": worth.start,
+            "mean": worth.mean,
+            "interval": worth.interval,
+            "gain": _gap(worth.gain) if found[method].found_better else None,
+            "test_robust": _proportion(judged[method]["rows"][WORST]),
+            "test_clean": _proportion(judged[method]["rows"]["clean"]),
+            "trainings": found[method].trainings,
+            "front": found[method].front,
+            "volume": hypervolume(found[method].front),
+        }
+        for method, worth in known.worth.items()
+    ]
+    pairs = [{"one": one.one, "other": one.other, **_gap(one.gap)} for one in known.pairs]
+    return {
+        "headline": verdict(found, known),
+        "methods": methods,
+        "pairs": pairs,
+        "remarks": remarks(found, known, by_some),
+        "doubts": doubts(judged),
+    }
+
+
+def _gap(gap: Difference) -> dict[str, Any]:
+    low, high = gap.interval
+    return {"value": gap.value, "low": low, "high": high, "p": gap.p}
+
+
+def _proportion(row: Mapping[str, int]) -> dict[str, Any]:
+    share = Proportion(row["hits"], row["count"])
+    return {"accuracy": share.value, "interval": share.interval, **row}
+
+
 def verdict(found: Mapping[str, Confirmed], known: Comparison) -> str:
     """Say which method is best, and which it can't be told from."""
     best, worth = next(iter(known.worth.items()))

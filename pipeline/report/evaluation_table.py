@@ -41,6 +41,37 @@ def page(path: Path, evaluation: Mapping[str, Any], width: int) -> list[str]:
     return found
 
 
+def content(
+    path: Path, evaluation: Mapping[str, Any], kept: Path | None = None, *, before: bool = False
+) -> dict[str, Any]:
+    """Return an evaluation as JSON holds it.
+
+    Args:
+        path, evaluation: as of `show`.
+        kept: the file that it is kept in; None where it is not.
+        before: whether it was kept by an earlier command.
+    """
+    rows = [
+        {
+            "attack": name,
+            "accuracy": share.value,
+            "interval": share.interval,
+            "hits": share.hits,
+            "count": share.count,
+        }
+        for name, share in shares(evaluation).items()
+    ]
+    facts = ("data", "part", "epsilon", "seed", "autoattack", "weights", "fingerprint", "machine")
+    return {
+        "file": str(path),
+        "kept": None if kept is None else str(kept),
+        "evaluated_before": before,
+        **{name: evaluation[name] for name in facts},
+        "rows": rows,
+        "doubts": doubts(evaluation),
+    }
+
+
 def doubts(evaluation: Mapping[str, Any]) -> list[str]:
     """Return the signs of gradient masking in words."""
     masking = Masking(**evaluation["masking"])

@@ -349,6 +349,8 @@ def _state(study: StudyRecord, running: bool) -> str:
 def _question(study: StudyRecord) -> str:
     """Return what is asked, as a sentence."""
     problem, names = study.problem, list(study.searched)
+    if "model" not in problem:  # a race, whose finalists have each its own
+        return "Which finalist is hardest to fool, trained with fresh seeds?"
     task = f"{problem['model']} on {problem['data']}"
     judge = f"at an evaluation epsilon of {problem['eval_epsilon']:.4g}"
     if not names:
