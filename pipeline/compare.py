@@ -20,6 +20,7 @@ installed.prove(__file__)
 
 from pipeline.base import cli, document, paths
 from pipeline.base.commands import given
+from pipeline.base.early import INTERRUPTED
 from pipeline.driver.compare import ComparisonRequest, run_comparison
 from pipeline.driver.request import choose_recipe
 from pipeline.problem.plugin_folder import load_plugins
@@ -134,7 +135,8 @@ def main(argv: Sequence[str]) -> int:
     with document.alone(wanted=args.json) as output:
         status, content = run_comparison(read(args))
         if args.json and status != 2:
-            document.write(output, "compare", {"exit_status": status, **content})
+            state = {0: "done", INTERRUPTED: "interrupted"}.get(status, "failed")
+            document.write(output, "compare", {"exit_status": status, "state": state, **content})
     return status
 
 
