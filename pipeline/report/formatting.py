@@ -14,7 +14,9 @@ def console() -> Console:
 
     What is printed is text as it stands: brackets in a reason are no markup.
     """
-    return Console(width=page_width(), highlight=False, markup=False, emoji=False)
+    return Console(
+        width=page_width(), highlight=False, markup=False, emoji=False, force_jupyter=False
+    )
 
 
 def is_redrawn(console: Console) -> bool:
