@@ -4,16 +4,24 @@ import itertools
 import json
 import re
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
 from pipeline.problem.problem import SearchProblem
-from pipeline.report import answer, layout, leaderboard, race_table
+from pipeline.report import answer, evaluation_table, layout, leaderboard, race_table
 from pipeline.report.layout import Column, Table, abbreviated
 from pipeline.report.summary import Finalist, Gain, RaceSummary, Stopped, summarize
 from pipeline.study.events import TrialOutcome
-from tests.support.controllers import EPOCHS, controller_of, epoch_result, finish, study_at
+from tests.support.controllers import (
+    EPOCHS,
+    controller_of,
+    epoch_result,
+    finish,
+    no_masking,
+    study_at,
+)
 
 WIDTHS = (60, 61, 67, 80, 100, 113, 120, 160, 220)
 REASON = "at epoch 3 1 of 200 new configurations are likelier to beat 0.537 within 12 epochs"
@@ -124,6 +132,27 @@ def test_the_end_of_a_race_fits_every_width_with_the_answer_first(found, width):
     text = " ".join(words(race_table.page(raced(found), width)))
     assert "it is behind the best by more than chance explains" in text
     assert "+0.087 (+0.034 to +0.141)" in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_an_evaluation_fits_every_width_with_what_survives_first(width):
+    names = ("clean", "FGSM", "and APGD-CE, 100 steps, APGD-T with 9 targets, Square", "worst case")
+    judged = {
+        "data": "cifar10",
+        "part": "test images",
+        "epsilon": 8 / 255,
+        "eval_steps": 10,
+        "rows": {name: {"hits": 9000 - 1000 * n, "count": 10000} for n, name in enumerate(names)},
+        "masking": asdict(replace(no_masking(), large_epsilon=0.5)),
+    }
+    page = evaluation_table.page(Path("exported/wamr-cifar10-confirmed.yaml"), judged, width)
+    assert max(map(len, page)) <= width and not [line for line in page if line != line.rstrip()]
+    first = " ".join(words(itertools.takewhile(bool, page)))
+    assert "robust accuracy 0.6000 (95 % interval 0.5904 to 0.6096), clean 0.9000" in first
+    assert "gradient masking? at four times epsilon 0.500 survive" in first
+    table = " ".join(words(page[page.index("") :]))
+    assert "0.8000 0.7920 to 0.8077 8000 of 10000" in table
+    assert not [word for word in " ".join(names).split() if word not in table]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
