@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
+from pipeline.base.narration import Waiting, tell
 from pipeline.problem import schema, yaml_file
 from pipeline.problem.plugin_folder import check_plugins
 from pipeline.problem.schema import Each, ListOf, MayLack, OrNone, Rule
@@ -229,11 +230,12 @@ def record_test_images(path: Path, fingerprint: str) -> None:
 
 def load_part(config: TrainConfig, part: PartName) -> Images:
     """Read one part of the configuration's data set, and say in one line what was read."""
-    images = read_part(config.data.name, config.data.options, part)
+    with Waiting(f"reading the {part} part") as progress:
+        images = read_part(config.data.name, config.data.options, part, progress)
     if part == "train":
         said = normalized_remarks(config, images)
         images = replace(images, remarks=(*images.remarks, *said))
-    print(images.described(part), flush=True)
+    tell(images.described(part))
     return images
 
 
