@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.study import Study, create_study
+from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from benchmarks.simulated import Trained
@@ -58,11 +58,7 @@ class PoolTask:
     @cached_property
     def coordinates(self) -> "PoolCoordinates":
         """The space, in which nothing but the rows is proposed."""
-        study = create_study()
-        trial = study.ask()
-        self.space.suggest(trial)
-        known = dict(sorted(trial.distributions.items()))
-        return PoolCoordinates(known, self)
+        return PoolCoordinates(Coordinates.of(self.space).distributions, self)
 
     def nearest(self, shares: Numbers) -> list[int]:
         """Return the unused rows that lie nearest to (n, parameters) shares."""

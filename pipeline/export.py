@@ -10,6 +10,7 @@ from pipeline.base import early
 
 early.begin()  # before what follows, which takes half a second
 
+from argparse import Namespace
 from collections.abc import Sequence
 
 from pipeline.base import installed
@@ -18,50 +19,99 @@ installed.prove(__file__)
 
 from pipeline.base import cli, paths
 from pipeline.base.commands import command, near
+from pipeline.driver import take_away
 from pipeline.driver.export import export
 from pipeline.problem.plugin_folder import check_plugins, load_plugins, plugin_words
 from pipeline.study.ranking import candidates
 from pipeline.study.retention import files_of
 from pipeline.study.storage import find_study
-from regmix.errors import InputError
+from regmix.errors import InputError, unknown
+from regmix.exported.file import Exported
+from regmix.plugins import Plugins
 from regmix.ranges import Count
 from regmix.user_files import absolute
 
+FORMS = ("yaml", *take_away.FORMS)
+
 _MEANINGS = {
-    "--top": "number of configurations (default: 3)",
+    "--study": "name of the study, such as wamr-digits",
+    "--file": "an exported YAML file to be written in other forms, in place of --study",
+    "--format": f"forms to write, some of {','.join(FORMS)} (default: yaml)",
+    "--top": "number of configurations of the study (default: 3)",
     "--out": "folder to write to (default: exported)",
     "--runs": "folder of studies (default: mlruns)",
     "--storage": "the study's database URL or journal, if not in --runs",
     "--plugins": "folder of the plug-ins that the search used",
 }
+_OF_A_STUDY = ("top", "runs", "storage")
 
 
 def parser() -> cli.Parser:
     """Return the command line's options."""
     result = cli.Parser("export.py", __doc__)
-    result.add_argument("--study", required=True, help="name of the study, such as wamr-digits")
     result.add_values(_MEANINGS)
-    result.set_defaults(top=3, out="exported", runs=paths.RUNS)
     return result
 
 
 def main(argv: Sequence[str]) -> int:
     """Return 0 when the files are written."""
     args = parser().parse_args(argv)
-    top, plugins = cli.number("--top", args.top, Count), load_plugins(args.plugins)
-    place = absolute(args.runs, "--runs") / "studies" / args.study
+    if (args.study is None) == (args.file is None):
+        raise InputError(f"{cli.PLACE}: give either --study or --file; see --help")
+    forms, plugins = _forms(args.format), load_plugins(args.plugins)
+    take_away.check_forms(forms)
+    if args.file is not None:
+        return _convert(args, forms, plugins)
+    return _export(args, forms, plugins)
+
+
+def _forms(text: str | None) -> list[str]:
+    """Read the words of --format, parted by commas."""
+    forms = (text or "yaml").split(",")
+    for form in forms:
+        if form not in FORMS:
+            raise unknown(f"{cli.PLACE}: --format", "form", form, FORMS)
+    return forms
+
+
+def _convert(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> int:
+    """Write one file's network in other forms."""
+    path = absolute(args.file, "--file")
+    for name in _OF_A_STUDY:
+        if getattr(args, name) is not None:
+            raise InputError(f"{cli.PLACE}: --{name} is of a study, not of --file; leave it out")
+    others = [form for form in forms if form != "yaml"]
+    if not others:
+        raise InputError(
+            f"{cli.PLACE}: --format must name another form than yaml, which --file is already; "
+            f"write --format {','.join(take_away.FORMS)}"
+        )
+    exported = Exported.read(path, plugins)
+    out = paths.writable_folder(args.out or path.parent, "--out")
+    take_away.take_away(path, exported, others, out)
+    return 0
+
+
+def _export(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> int:
+    """Write the best of a study as YAML files, and in other forms from there."""
+    top = cli.number("--top", args.top or 3, Count)
+    runs = absolute(args.runs or paths.RUNS, "--runs")
+    place = runs / "studies" / args.study
     study = find_study(args.study, args.storage, place)
     check_plugins(study.plugins, plugins, f"--study {args.study}")
     complete = candidates(study)
     if not complete:
         raise InputError(f"--study {args.study}: no candidate is complete yet; continue the search")
-    out = paths.writable_folder(args.out, "--out")
+    out = paths.writable_folder(args.out or "exported", "--out")
     if len(complete) < top:
         print(f"only {len(complete)} trials of {args.study} are complete")
     for rank, trial in enumerate(complete[:top], start=1):
         path = out / f"{args.study}-{rank}.yaml"
         export(study, trial, files_of(study, place), path, {"rank": rank})
-        print(f"{path}: trial {trial.number}, final_robust {trial.final_robust:.3f}")
+        print(f"{path}: trial {trial.number}, final_robust {trial.final_robust:.3f}", flush=True)
+        others = [form for form in forms if form != "yaml"]
+        if others:
+            take_away.take_away(path, Exported.read(path, plugins), others, out)
     first = near(out / f"{args.study}-1.yaml")
     print(f"next: {command('train.py', first, *plugin_words(plugins))}")
     return 0

@@ -21,9 +21,10 @@ installed.prove(__file__)
 
 from pipeline.base import cli, paths
 from pipeline.driver.replay import compare, prove, replay
-from pipeline.problem.exported import Exported, load_split, with_data_dir
+from pipeline.problem.exported import load_split, with_data_dir
 from pipeline.problem.plugin_folder import load_plugins
 from regmix.errors import InputError
+from regmix.exported.file import Exported
 from regmix.ranges import Seed
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from regmix.fit import divisors
+from regmix.divisors import divisors
 
 
 class Normalized(nn.Module):

@@ -10,12 +10,13 @@ import hashlib
 import keyword
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from os import PathLike, fspath
 from pathlib import Path
 
 from regmix import registry, signature
 from regmix.errors import InputError, shown
 from regmix.source_importer import SourceFile
-from regmix.user_files import regular_file
+from regmix.user_files import absolute, regular_file
 
 FOLDERS = {
     "data": "data",
@@ -107,6 +108,23 @@ def install(plugins: Plugins) -> None:
             for path, text in plugins.sources.items()
         }
     )
+
+
+def install_folder(folder: str | PathLike[str] | None, place: str) -> Plugins | None:
+    """Read a plug-in folder and make its variants known in this process; None for no folder.
+
+    Args:
+        folder: the folder as the user named it.
+        place: option or argument that named it, for messages.
+
+    Raises:
+        InputError: where there is no such folder, or a file in it is wrong.
+    """
+    if folder is None:
+        return None
+    found = Plugins.read(absolute(fspath(folder), place))
+    install(found)
+    return found
 
 
 def check_digests(

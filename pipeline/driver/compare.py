@@ -15,7 +15,7 @@ from pipeline.base.commands import near
 from pipeline.base.early import INTERRUPTED
 from pipeline.base.narration import is_quiet, tell
 from pipeline.base.paths import writable_folder
-from pipeline.problem import judgement, yaml_file
+from pipeline.problem import judgement
 from pipeline.problem.levelling import levelled
 from pipeline.race.comparable import prove_alike, prove_judged_alike, searched_by_some
 from pipeline.race.comparison import Confirmed, compared, confirmed, prove_raced_alike
@@ -23,7 +23,7 @@ from pipeline.report import comparison_table
 from pipeline.report.formatting import console
 from pipeline.study.records import StudyRecord
 from pipeline.study.storage import find_study
-from regmix import atomic
+from regmix import atomic, yaml_file
 
 
 @dataclass(frozen=True)

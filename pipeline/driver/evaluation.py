@@ -5,16 +5,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.problem.exported import (
-    Exported,
-    digest,
-    load_split,
-    load_test,
-    record_test_images,
-)
+from pipeline.problem.exported import load_split, load_test
 from regmix.config import TrainConfig
 from regmix.cores import compute_on
 from regmix.evaluation.results import Masking, Proportion, apgd_name
+from regmix.exported.file import Exported, digest, record_test_images
 from regmix.images import Images
 from regmix.reading import read_part
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.problem.exported import Exported
 from pipeline.study.records import StudyRecord, TrialRecord
 from pipeline.trial_files import BEST_WEIGHTS, WEIGHTS, TrialFiles
 from regmix import atomic
 from regmix.config import TrainConfig
 from regmix.errors import InputError
+from regmix.exported.file import Exported
 from regmix.plugins import FOLDERS
 from regmix.registry import KINDS
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pipeline.driver.request import warn_of_bf16
 from pipeline.problem.environment import CODE, versions
-from pipeline.problem.exported import Exported
 from regmix.cores import compute_on
+from regmix.exported.file import Exported
 from regmix.images import Split
 from regmix.training.metrics import EpochMetrics
 

@@ -42,11 +42,6 @@ class Coordinates:
         return cls(dict(sorted(trial.distributions.items())))
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the parameters, in the order of their shares."""
-        return tuple(self.distributions)
-
-    @property
     def choices(self) -> NDArray[np.int64]:
         """Number of values of each choice; 0 for a number."""
         return np.array([_values(one) for one in self.distributions.values()], np.int64)

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.problem import schema, yaml_file
-from pipeline.problem.exported import MACHINE
-from pipeline.problem.schema import Each, Rule
+from regmix import schema, yaml_file
 from regmix.errors import InputError
-from regmix.evaluation.results import Masking
+from regmix.evaluation.results import Masking, Proportion
+from regmix.exported.file import MACHINE
 from regmix.ranges import Count, Natural, PositiveUnitInterval, Seed
+from regmix.schema import Each, Rule
 
 SCHEMA: dict[str, Rule] = {
     "data": str,
@@ -42,6 +42,11 @@ def read(path: Path) -> dict[str, Any]:
         if row["hits"] > row["count"]:
             raise InputError(f"{path}: rows: {name}: hits must be at most count; {_REMEDY}")
     return content
+
+
+def shares(kept: Mapping[str, Any]) -> dict[str, Proportion]:
+    """Return attack -> share of the images that are correct under it, of what `read` returned."""
+    return {name: Proportion(row["hits"], row["count"]) for name, row in kept["rows"].items()}
 
 
 def unlike(kept: Mapping[str, Any], count: int | None, *, with_autoattack: bool) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.problem import yaml_file
 from pipeline.problem.space import SearchSpace
+from regmix import yaml_file
 from regmix.errors import InputError
 from regmix.registry import options
 

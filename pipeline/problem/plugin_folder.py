@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from regmix import plugins
 from regmix.plugins import Plugins
-from regmix.user_files import absolute
 
 
 def load_plugins(folder: str | None) -> Plugins | None:
@@ -13,11 +12,7 @@ def load_plugins(folder: str | None) -> Plugins | None:
     Raises:
         InputError: where there is no such folder, or a file in it is wrong.
     """
-    if folder is None:
-        return None
-    found = Plugins.read(absolute(folder, "--plugins"))
-    plugins.install(found)
-    return found
+    return plugins.install_folder(folder, "--plugins")
 
 
 def check_plugins(

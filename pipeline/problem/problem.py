@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.base.paths import ROOT
-from pipeline.problem import yaml_file
 from pipeline.problem.space import Choice, Float, Range, SearchSpace
+from regmix import yaml_file
 from regmix.config import TASK, TrainConfig, components_of, options_of, own_options
 from regmix.errors import InputError, shown, unknown
 from regmix.fit import check_fit

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args, get_origin
 
-from pipeline.problem import yaml_file
+from regmix import yaml_file
 from regmix.config import TASK
 from regmix.errors import InputError, shown, unknown
 from regmix.ranges import Value, check, kind_of, number

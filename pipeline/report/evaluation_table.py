@@ -6,8 +6,9 @@ from typing import Any
 
 from rich.table import Table
 
+from pipeline.problem.judgement import shares
 from pipeline.report.formatting import console
-from regmix.evaluation.results import FEW, Masking, Proportion
+from regmix.evaluation.results import FEW, Masking
 
 
 def show(path: Path, evaluation: Mapping[str, Any]) -> None:
@@ -17,17 +18,15 @@ def show(path: Path, evaluation: Mapping[str, Any]) -> None:
         path: file of the configuration, for the title.
         evaluation: what `pipeline.driver.evaluation` returned, or what was kept of it.
     """
-    shares = {
-        name: Proportion(row["hits"], row["count"]) for name, row in evaluation["rows"].items()
-    }
-    count = max(share.count for share in shares.values())
+    rows = shares(evaluation)
+    count = max(share.count for share in rows.values())
     epsilon = float(evaluation["epsilon"])
     signs = Masking(**evaluation["masking"]).flags(count, evaluation["eval_steps"])
     data = f"{evaluation['data']}'s {evaluation['part']}"
     table = Table(title=f"{path.stem} on {data}, epsilon {epsilon:.4g}", box=None)
     for column in ("attack", "accuracy", "95 % interval", "images"):
         table.add_column(column, justify="left" if column == "attack" else "right")
-    for name, share in shares.items():
+    for name, share in rows.items():
         low, high = share.interval
         interval = f"{low:.4f} to {high:.4f}"
         table.add_row(name, f"{share.value:.4f}", interval, f"{share.hits} of {share.count}")

@@ -82,6 +82,12 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def radius(epsilon: float) -> str:
+    """Return a radius as the field writes it: '8/255' where it is so, else a decimal number."""
+    levels = round(epsilon * 255)
+    return f"{levels}/255" if levels and abs(epsilon - levels / 255) < 1e-9 else f"{epsilon:.6g}"
+
+
 def short(value: object) -> str:
     """Return a number in three significant digits, anything else as it is."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

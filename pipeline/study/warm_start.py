@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from pipeline.problem.exported import Exported
 from pipeline.problem.problem import SearchProblem
 from pipeline.problem.space import SearchSpace
 from pipeline.study import optuna_private
 from pipeline.study.records import StudyRecord
 from regmix.errors import InputError, shown
+from regmix.exported.file import Exported
 from regmix.plugins import Plugins
 from regmix.ranges import Value
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline.problem import yaml_file
 from pipeline.study.records import TrialRecord
 from pipeline.tracking import artifacts as places
 from pipeline.tracking import bulk, mlflow_page, run_view
 from pipeline.tracking.run_view import NAME_TAG, SUMMARY_TAG, RunView, Shown
 from pipeline.tracking.uri import connect
+from regmix import yaml_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

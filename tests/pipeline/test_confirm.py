@@ -5,8 +5,8 @@ import signal
 import numpy as np
 import pytest
 
-from pipeline.problem.exported import Exported
 from regmix.evaluation.results import unpack
+from regmix.exported.file import Exported
 from tests.support.processes import call, interrupt_after, run, start
 from tests.support.studies import measured, search_arguments, shown, states
 

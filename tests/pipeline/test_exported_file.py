@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from pipeline.problem import judgement
-from pipeline.problem.exported import SCHEMA, Exported
-from pipeline.problem.schema import Each, ListOf, MayLack, OrNone
 from regmix.errors import InputError
+from regmix.exported.file import SCHEMA, Exported
+from regmix.schema import Each, ListOf, MayLack, OrNone
 from tests.support.processes import ROOT, call
 from tests.support.trained import trained
 

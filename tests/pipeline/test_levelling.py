@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.problem import yaml_file
 from pipeline.problem.levelling import levelled
 from pipeline.problem.problem import SPACES, SearchProblem, find_space
 from pipeline.problem.space import SearchSpace
+from regmix import yaml_file
 from regmix.errors import InputError
 
 SEVEN = ("plain", "mse", "trades", "wamr", "agr", "regmix")

@@ -6,11 +6,11 @@ import urllib.request
 import pytest
 from moto.server import ThreadedMotoServer
 
-from pipeline.problem.exported import Exported
 from pipeline.trial_files import object_store, open_files
 from pipeline.trial_files.disk import DiskFiles
 from pipeline.trial_files.object_store import check_url, subfolder
 from regmix.errors import InputError
+from regmix.exported.file import Exported
 from tests.support.files import holding
 from tests.support.killing import arguments, check
 from tests.support.processes import call, free_port, next_trial, run, start

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.problem import yaml_file
+from regmix import yaml_file
 from tests.support.pages import write_plugins
 from tests.support.processes import run
 from tests.support.studies import search_arguments, states

@@ -7,7 +7,8 @@ import yaml
 
 from pipeline.driver.evaluation import evaluate_on_validation
 from pipeline.driver.replay import replay
-from pipeline.problem.exported import digest, load_split
+from pipeline.problem.exported import load_split
+from regmix.exported.file import digest
 from tests.support.processes import call
 from tests.support.trained import trained
 

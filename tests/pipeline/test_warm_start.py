@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from pipeline.problem.exported import Exported
 from pipeline.study.warm_start import enqueue, read
 from regmix.errors import InputError
+from regmix.exported.file import Exported
 from tests.support.controllers import controller_at
 from tests.support.processes import run
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.problem import yaml_file
+from regmix import yaml_file
 from regmix.errors import LONGEST, InputError
 
 # what is in the file, and what is said of it; the number of the line where there is one

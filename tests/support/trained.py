@@ -5,8 +5,9 @@ from PIL import Image
 
 from pipeline.driver.replay import replay
 from pipeline.problem.environment import versions
-from pipeline.problem.exported import Exported, load_part
+from pipeline.problem.exported import load_part
 from regmix.config import TrainConfig
+from regmix.exported.file import Exported
 from tests.support.controllers import metrics
 
 SETTINGS = {
