@@ -25,7 +25,7 @@ class Phase(NamedTuple):
         if not self.of:
             return self.name
         share = f", {100 * self.share:.0f} %" if self.share else ""
-        return f"{self.name} {self.now}/{self.of}{share}"
+        return f"{self.name} {self.now:,}/{self.of:,}{share}"
 
 
 class Progress(Protocol):

@@ -62,16 +62,8 @@ class Waited:
         if passed < _FIRST or (self._said is not None and now < self._said + pause):
             return None
         self._said = now
-        return f"{self.what}{self._place()}, {passed:.0f} s"
-
-    def _place(self) -> str:
-        phase = self.phase
-        if phase is None:
-            return " ..."
-        if phase.part:
-            return f": {phase.part}, {phase.now} of {phase.of}"
-        share = f" ({100 * phase.now / phase.of:.0f} %)" if phase.of else ""
-        return f": {phase.now:,} of {phase.of:,} {phase.name}{share}"
+        place = " ..." if self.phase is None else f": {self.phase.in_words()}"
+        return f"{self.what}{place}, {passed:.0f} s"
 
 
 @dataclass
@@ -101,6 +93,11 @@ class Waiting:
     def __call__(self, phase: Phase) -> None:
         """Take note of what is under way now."""
         self._waited.phase = phase
+
+    def say(self, words: str) -> None:
+        """Say something in between, on a line of its own."""
+        if not _QUIET.get():
+            self._write("\r\x1b[K" * bool(self._shown) + f"{words}\n")
 
     def __exit__(
         self,

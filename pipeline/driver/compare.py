@@ -118,7 +118,8 @@ def _do(title: str, script: str, *words: object) -> None:
         Ended: where it had no answer.
     """
     tell(f"\n== {title} ==")
-    status = run_command(script, words, silent=is_quiet())
+    quiet = ("--quiet",) if is_quiet() else ()
+    status = run_command(script, (*words, *quiet), silent=is_quiet())
     if status:
         raise Ended(script, status)
 

@@ -82,6 +82,7 @@ def _download(url: str, unpacked: Path, target: Path) -> None:
             while content := response.read(_MEGABYTE):
                 out.write(content)
                 done += len(content)
-                tell(Phase("MB downloaded", done // _MEGABYTE, whole // _MEGABYTE))
+                share = done / whole if whole else 0.0
+                tell(Phase("MB", done // _MEGABYTE, whole // _MEGABYTE, "", share))
 
     atomic.write(target, fetch)

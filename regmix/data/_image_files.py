@@ -176,7 +176,7 @@ def _for_each(what: str, read: Callable[[int], None], count: int) -> None:
     """Call `read` with each number below `count`, and tell how many of `what` are done."""
     with ThreadPoolExecutor(usable_cores()) as pool, _silent():
         for done, _ in enumerate(pool.map(read, range(count), chunksize=256), start=1):
-            tell(Phase(what, done, count))
+            tell(Phase(what, done, count, share=done / count))
 
 
 @contextmanager

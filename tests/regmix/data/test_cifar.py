@@ -108,7 +108,7 @@ def test_a_download_says_how_far_it_is_and_is_whole_or_not_there(tmp_path):
     with heard_by(heard.append):
         _download(source.as_uri(), tmp_path / "unpacked", target)
     assert target.read_bytes() == source.read_bytes()
-    assert heard[0] == Phase("MB downloaded", 1, 2) and heard[-1].now == 2
+    assert heard[0] == Phase("MB", 1, 2, share=0.4) and heard[-1].share == 1
     assert sorted(path.name for path in target.parent.iterdir()) == ["archive"]
 
 
