@@ -157,7 +157,7 @@ def test_a_failure_of_the_trial_waits_for_the_file_that_is_being_written(
     others = writing()
     run = worker.begin(request_of())
     told, _ = trained(run, 1)
-    monkeypatch.setattr(run._trainer, "_train_epoch", lambda: 1 / 0)
+    monkeypatch.setattr(run._trainer, "_train_epoch", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         next(told)
     assert writing() == others
