@@ -9,6 +9,7 @@ from types import FrameType
 
 from pipeline.base.paths import ROOT
 from pipeline.base.signals import hearing
+from pipeline.base.streams import printed_to
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
@@ -45,21 +46,13 @@ def run_command(script: str, words: Sequence[object], *, silent: bool = False) -
     with hearing(hear):
         process = subprocess.Popen(
             typed,
-            stdout=subprocess.DEVNULL if silent else _output(),
+            stdout=subprocess.DEVNULL if silent else printed_to(),
             start_new_session=True,  # a terminal's Ctrl-C comes by way of this process alone
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
         pass_on()
         status = process.wait()
     return status if status >= 0 else 128 - status
-
-
-def _output() -> int | None:
-    """Return the number of the stream that this process prints to; None for the usual one."""
-    try:
-        return sys.stdout.fileno()
-    except OSError:  # a text in memory
-        return None
 
 
 def _die_with_parent() -> None:

@@ -4,11 +4,13 @@ import contextlib
 import io
 import json
 import math
+import signal
 import sys
 
 import pytest
 
 from pipeline.base import document
+from pipeline.base.signals import Interrupt
 from pipeline.driver.documents import Told
 from pipeline.driver.publish import View
 from pipeline.report.summary import summarize
@@ -37,6 +39,16 @@ def test_what_is_printed_beside_a_document_goes_to_standard_error(capsys, wanted
         output.write("{}")
     said = capsys.readouterr()
     assert (said.out, said.err) == (("{}", "a line\n") if wanted else ("a line\n{}", ""))
+
+
+def test_what_a_signal_is_answered_by_is_no_part_of_a_document(capfd):
+    """It is written past Python's own buffers."""
+    with document.alone(wanted=True), Interrupt() as interrupt:
+        interrupt.begin()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.requested.is_set()
+    said = capfd.readouterr()
+    assert (said.out, said.err) == ("", "\nstopping; nothing is lost\n")
 
 
 def told(tmp_path, status):
