@@ -21,7 +21,7 @@ def build(name, channels, classes, seed=0):
     """A narrow one where the model has a width: the promises don't depend on it.
 
     Not below 8 channels: oneDNN 3.12 in torch 2.13 writes beyond its memory then, on processors
-    with AVX2 and without AVX-512, in the backward pass of a ResNet ("corrupted size vs. prev_size").
+    with AVX2 and without AVX-512, in the backward pass of a ResNet ("corrupted size").
     """
     rooms = {"data": "digits", "model": name, "attack": "fgsm", "loss": "plain", "seed": seed}
     narrow = {"width": 8} if "width" in registry.options("model", name) else {}
