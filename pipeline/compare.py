@@ -20,6 +20,7 @@ installed.prove(__file__)
 
 from pipeline.base import cli, paths
 from pipeline.base.commands import given
+from pipeline.base.narration import quiet
 from pipeline.driver.compare import ComparisonRequest, run_comparison
 from pipeline.driver.request import choose_recipe
 from pipeline.problem.plugin_folder import load_plugins
@@ -65,6 +66,7 @@ def parser() -> cli.Parser:
         metavar="KEY=VALUE",
         help="any value of the recipe, such as epochs=20 width=32",
     )
+    cli.add_quiet(result)
     result.set_defaults(top=2, seeds=3, runs=paths.RUNS, out="exported")
     return result
 
@@ -129,7 +131,9 @@ def main(argv: Sequence[str]) -> int:
         0 when the methods are compared; 1 when one of them has no answer; 130 when interrupted. A
         mistake in what was typed, and methods that were measured otherwise, are 2.
     """
-    return run_comparison(read(parser().parse_args(argv)))
+    args = parser().parse_args(argv)
+    with quiet(args.quiet):
+        return run_comparison(read(args))
 
 
 def run() -> int:

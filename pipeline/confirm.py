@@ -19,6 +19,7 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, paths
+from pipeline.base.narration import quiet
 from pipeline.driver.publish import View
 from pipeline.driver.race import MOST_SEEDS, ConfirmRequest, RaceRequest, run_race
 from pipeline.problem.plugin_folder import load_plugins
@@ -52,6 +53,7 @@ def parser() -> cli.Parser:
         action="store_true",
         help="try the failed trainings of earlier sessions again, once their cause is mended",
     )
+    cli.add_quiet(result)
     result.set_defaults(top=5, seeds=3, runs=paths.RUNS, out="exported")
     return result
 
@@ -90,7 +92,9 @@ def main(argv: Sequence[str]) -> int:
         0 when the race has a winner, 1 when no training ended well, 130 when interrupted. A
         mistake in what was typed is 2, see `pipeline.base.cli.run`.
     """
-    return run_race(read(parser().parse_args(argv)))
+    args = parser().parse_args(argv)
+    with quiet(args.quiet):
+        return run_race(read(args))
 
 
 def run() -> int:

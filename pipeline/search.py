@@ -20,6 +20,7 @@ installed.prove(__file__)
 
 from pipeline import pruners, samplers
 from pipeline.base import cli, paths
+from pipeline.base.narration import quiet, tell
 from pipeline.driver.publish import View, sync
 from pipeline.driver.request import (
     OBJECTIVES,
@@ -102,6 +103,7 @@ def parser() -> cli.Parser:
     result.add_argument(
         "--sync", action="store_true", help="train nothing; bring MLflow up to date with --study"
     )
+    cli.add_quiet(result)
     result.add_argument(
         "--set",
         nargs="+",
@@ -227,7 +229,7 @@ def _rules(args: argparse.Namespace) -> Rules:
 
 def _recipe() -> str:
     recipe, reason = choose_recipe()
-    print(f"recipe {recipe}, since {reason} available here; choose another by --recipe", flush=True)
+    tell(f"recipe {recipe}, since {reason} available here; choose another by --recipe")
     return recipe
 
 
@@ -241,7 +243,8 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     if args.sync:
         return sync(args.study, args.runs, args.storage, args.tracking_uri)
-    return run_study(read(args))
+    with quiet(args.quiet):
+        return run_study(read(args))
 
 
 def run() -> int:

@@ -28,6 +28,7 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, paths
+from pipeline.base.narration import Waiting
 from pipeline.tracking import artifacts, mlflow_page
 from pipeline.tracking.uri import DATABASE, mlflow_url
 from regmix.errors import InputError
@@ -206,7 +207,9 @@ def main(argv: Sequence[str]) -> int:
     with tempfile.TemporaryFile() as said:
         process = _start(path, args, said)
         try:
-            if _answers(address, lambda: bool(endings) or process.poll() is not None):
+            with Waiting("MLflow starts"):
+                up = _answers(address, lambda: bool(endings) or process.poll() is not None)
+            if up:
                 _show(address, path, lambda: bool(endings) or process.poll() is not None)
         finally:
             _end(process)

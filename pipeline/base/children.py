@@ -13,7 +13,7 @@ from pipeline.base.signals import hearing
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
-def run_command(script: str, words: Sequence[object]) -> int:
+def run_command(script: str, words: Sequence[object], *, silent: bool = False) -> int:
     """Run a command to its end, and return its exit status.
 
     A signal is passed on, so that the command answers it as if it had been typed: it ends in
@@ -23,6 +23,7 @@ def run_command(script: str, words: Sequence[object]) -> int:
     Args:
         script: file name of the command, such as 'search.py'.
         words: what follows it.
+        silent: whether what it prints goes nowhere; its errors are printed all the same.
 
     Returns:
         the exit status; that of a process which a signal ended is 128 and the signal's number.
@@ -44,6 +45,7 @@ def run_command(script: str, words: Sequence[object]) -> int:
     with hearing(hear):
         process = subprocess.Popen(
             typed,
+            stdout=subprocess.DEVNULL if silent else None,
             start_new_session=True,  # a terminal's Ctrl-C comes by way of this process alone
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )

@@ -1,8 +1,10 @@
 """Numbers, durations and parameters as text, and the console that they are printed on."""
 
 import io
+import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from rich.console import Console, RenderableType
@@ -27,8 +29,14 @@ def console() -> Console:
 
 
 def is_redrawn(console: Console) -> bool:
-    """Tell whether a console can show a table that changes, whatever FORCE_COLOR says."""
-    return console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
+    """Tell whether a console can show a table that changes, whatever FORCE_COLOR says.
+
+    A notebook calls itself a terminal, also for a command of its own (`!make`), and can't go back
+    by a line.
+    """
+    notebook = console.is_jupyter or "JPY_PARENT_PID" in os.environ
+    terminal = console.is_terminal and not console.is_dumb_terminal
+    return console.file.isatty() and terminal and not notebook
 
 
 def plain(*parts: RenderableType) -> str:
@@ -47,6 +55,24 @@ def plain(*parts: RenderableType) -> str:
     for part in parts:
         page.print(part)
     return file.getvalue()
+
+
+def wrapped(words: str, width: int, most: int | None = None) -> list[str]:
+    """Return a sentence in lines, broken at words; the later ones are indented.
+
+    Args:
+        words: the sentence.
+        width: columns of a line.
+        most: number of lines, at most; '...' stands for what is left out then. None for no limit.
+    """
+    return textwrap.wrap(
+        words,
+        width,
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+        max_lines=most,
+        placeholder=" ...",
+    )
 
 
 def duration(seconds: float) -> str:
