@@ -14,7 +14,7 @@ _PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
 def run_command(script: str, words: Sequence[object], *, silent: bool = False) -> int:
-    """Run a command to its end, and return its exit status.
+    """Run a command to its end, and return its exit status. It prints where this process prints.
 
     A signal is passed on, so that the command answers it as if it had been typed: it ends in
     order, and at once where a second one comes. Where this process is killed, so is the command,
@@ -45,13 +45,21 @@ def run_command(script: str, words: Sequence[object], *, silent: bool = False) -
     with hearing(hear):
         process = subprocess.Popen(
             typed,
-            stdout=subprocess.DEVNULL if silent else None,
+            stdout=subprocess.DEVNULL if silent else _output(),
             start_new_session=True,  # a terminal's Ctrl-C comes by way of this process alone
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
         pass_on()
         status = process.wait()
     return status if status >= 0 else 128 - status
+
+
+def _output() -> int | None:
+    """Return the number of the stream that this process prints to; None for the usual one."""
+    try:
+        return sys.stdout.fileno()
+    except OSError:  # a text in memory
+        return None
 
 
 def _die_with_parent() -> None:

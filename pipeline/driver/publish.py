@@ -10,7 +10,7 @@ from pipeline.base.address import same_database
 from pipeline.base.commands import command, given
 from pipeline.report import leaderboard
 from pipeline.report.figures import page
-from pipeline.report.formatting import plain
+from pipeline.report.summary import summarize
 from pipeline.study.ranking import candidates, count_states
 from pipeline.study.records import StudyRecord
 from pipeline.study.storage import check_storage, exclusive, find_study, is_database
@@ -137,7 +137,7 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
         status: FINISHED, KILLED or FAILED.
         view: where the view and the study are, for the message.
     """
-    board = plain(leaderboard.table(study), leaderboard.best_in_words(study))
+    board = leaderboard.everything(summarize(study))
     summary: dict[str, Any] = {f"trials_{s}": n for s, n in count_states(study).items()}
     found = candidates(study)
     if found:

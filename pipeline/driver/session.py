@@ -28,7 +28,9 @@ from pipeline.problem.plugin_folder import plugin_words
 from pipeline.report import leaderboard
 from pipeline.report.figures import Ahead
 from pipeline.report.formatting import console, duration
+from pipeline.report.layout import say
 from pipeline.report.live import LiveView
+from pipeline.report.summary import summarize
 from pipeline.study import failures
 from pipeline.study.budget import Pace
 from pipeline.study.controller import OUT_OF_TIME, StudyController
@@ -204,11 +206,11 @@ def run(
     status = execute(controller, retention, tracker, session)
     _show(request, controller, raced=request.confirm and status == "FINISHED")
     if controller.budget.first_epoch:
-        print(_times(controller, session.places))
+        say(_times(controller, session.places))
     if session.places.measured is not None:
-        print(session.places.measured.in_words())
+        say(session.places.measured.in_words())
     if status == "KILLED":
-        print(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
+        say(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
         return INTERRUPTED
     return _end(controller)
 
@@ -220,10 +222,7 @@ def complete(request: SearchRequest, controller: StudyController) -> int:
     _show(request, controller, raced=request.confirm and not controller.hopeless)
     study = controller.record
     if not controller.hopeless:
-        print(
-            f"\n{request.study} is complete; to extend it, add {_more(controller)} to the command",
-            flush=True,
-        )
+        say(f"\n{request.study} is complete; to extend it, add {_more(controller)} to the command")
     status = "FAILED" if controller.failing else "FINISHED"
     tracker = request.view.tracker(study, shared=controller.heartbeat is not None, thorough=True)
     publish(tracker, study, status, request.view)
@@ -263,22 +262,23 @@ def _end(controller: StudyController) -> int:
     if count_states(study)["COMPLETE"] or cut:
         return 0
     said = "the first trials all failed" if controller.failing else "no trial ended well"
-    print(f"search: {said}, see `why` above", file=sys.stderr)
+    print(f"search: {said}, see the reasons above", file=sys.stderr)
     return 1
 
 
 def _show(request: SearchRequest, controller: StudyController, *, raced: bool) -> None:
     """Print the end of the study, and, where no race follows, the commands that come next."""
     study = controller.record
-    leaderboard.show(console(), study, () if raced else next_commands(request, study))
+    found = summarize(study, running=controller.shared)
+    leaderboard.show(found, () if raced else next_commands(request, study))
     if controller.trainings is not None:
         trained = effort_of(controller.study).trained
-        print(f"\neffort: {controller.trainings.in_words(trained)}")
+        say(f"\neffort: {controller.trainings.in_words(trained)}")
     if controller.budget.limited:
-        print(_budget_in_words(controller))
-    ahead = study.pointless or ((found := outlook(study)) and found.in_words())
+        say(_budget_in_words(controller))
+    ahead = study.pointless or ((known := outlook(study)) and known.in_words())
     if ahead:
-        print(f"outlook: {ahead}")
+        say(f"outlook: {ahead}")
 
 
 def next_commands(

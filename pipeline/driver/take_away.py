@@ -29,6 +29,11 @@ def check_forms(forms: Sequence[str]) -> None:
         check_onnx()
 
 
+def place(path: Path, form: str, out: Path) -> Path:
+    """Return where a form of an exported file is written."""
+    return out / f"{path.stem}{'-' if form == 'hub' else '.'}{form}"
+
+
 def take_away(path: Path, exported: Exported, forms: Sequence[str], out: Path) -> None:
     """Write a configuration's network in other forms, and print a line for each.
 
@@ -49,7 +54,7 @@ def take_away(path: Path, exported: Exported, forms: Sequence[str], out: Path) -
     weights = chosen(exported, path, "final")
     model, shape = network(exported, weights), tuple(exported.images["shape"])
     if "hub" in forms:
-        folder, kept = out / f"{path.stem}-hub", _kept(path, weights)
+        folder, kept = place(path, "hub", out), _kept(path, weights)
         texts = {
             "README.md": model_card(path.stem, exported, kept),
             "robustbench.json": json.dumps(model_info(exported, kept), indent=2) + "\n",
@@ -58,7 +63,7 @@ def take_away(path: Path, exported: Exported, forms: Sequence[str], out: Path) -
         print(f"{folder}: the same logits by torch alone, see its README.md", flush=True)
     for form, graph in (("onnx", graphs.onnx), ("pt2", graphs.pt2)):
         if form in forms:
-            target = out / f"{path.stem}.{form}"
+            target = place(path, form, out)
             print(f"{target}: ", end="", flush=True)  # torch's compiler takes seconds to load
             made = graph(model, shape)
             atomic.write(target, partial(_write, made.content))

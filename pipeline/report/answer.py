@@ -1,26 +1,33 @@
-"""The last lines of a search: which configuration, how good it is, and how certain that is."""
+"""The answer of a search with its race: which configuration, how good, and how certain that is."""
 
-from pipeline.race.result import RaceResult
 from pipeline.report import race_table
-from pipeline.report.formatting import parameters
-from pipeline.study.records import StudyRecord
+from pipeline.report.formatting import named
+from pipeline.report.layout import lines
+from pipeline.report.summary import Summary
 
 
-def answer(source: StudyRecord, result: RaceResult) -> str:
-    """Return the winner of a race in words.
+def page(summary: Summary, width: int) -> list[str]:
+    """Return the winner of a race in words, then the table of all finalists.
 
     Args:
-        source: the study that found the finalists.
-        result: what the race has found.
+        summary: what the study and its race say.
+        width: columns that a line may have.
     """
-    winner = result.winner
-    one, trial = result.standings[winner], source.trial(winner)
-    low, high = one.interval
+    return [*lines(answer(summary), width), "", *race_table.page(summary, width)]
+
+
+def answer(summary: Summary) -> str:
+    """Return the winner of a race in words; each line is a paragraph."""
+    assert summary.race is not None, "there is a race"
+    finalists, one = summary.race.finalists, summary.race.winner
+    trial, (low, high) = summary.trial(one.trial), one.interval
     seeds = f"{one.seeds} fresh seed{'s' * (one.seeds > 1)}"
-    verdict = race_table.verdict(source, result)
-    return (
-        f"Answer: trial {winner} with {parameters(trial, source.searched)}\n"
+    verdict = race_table.verdict(summary)
+    said = [
+        f"Answer: trial {one.trial} with {named(trial.params, summary.searched)}",
         f"  robust accuracy {one.mean:.3f} over {seeds} (95 % interval {low:.3f} to {high:.3f}); "
-        f"the best of {len(result.standings)} with a probability of {one.best:.0%}\n"
-        f"  {verdict[0].upper()}{verdict[1:]}."
-    )
+        f"the best of {len(finalists)} with a probability of {one.best:.0%}",
+        f"  {verdict[0].upper()}{verdict[1:]}.",
+        *(f"  Doubtful: {doubt}." for doubt in trial.doubts),
+    ]
+    return "\n".join(said)

@@ -1,67 +1,70 @@
 """What a race of finalists says: its table, and its end in a line."""
 
-from rich.table import Table
-
-from pipeline.race.result import RaceResult
-from pipeline.report.formatting import short
-from pipeline.study.records import StudyRecord
+from pipeline.report.layout import Column, Table, lines
+from pipeline.report.summary import OWN_DEFAULT, Finalist, RaceSummary, Summary
 
 
-def table(source: StudyRecord, result: RaceResult) -> Table:
-    """Return a row for each finalist.
+def page(summary: Summary, width: int) -> list[str]:
+    """Return title and table of a study's race, with a row for each finalist, the best first.
 
     Args:
-        source: the study that found the finalists.
-        result: what the race has found.
+        summary: what the study and its race say.
+        width: columns that a line may have.
     """
-    names, reference = source.searched, result.reference
-    title = f"{source.name}: robust accuracy of the finalists, fresh seeds, validation images"
-    board = Table(title=title, box=None, pad_edge=False, title_justify="left")
-    known = source.trial(reference)
-    own = known.is_default and not known.moved
-    over = f"over {'the default' if own else f'trial {reference}'}"
-    for name in ("trial", *names, "seeds", "mean", "95 % interval", "best", over):
-        board.add_column(name, justify="right", no_wrap=True)
-    board.add_column("why", overflow="fold")
-    trials = source.trials()
-    for number in result.order:
-        one = result.standings[number]
-        low, high = one.gain_interval
-        gain = "-" if number == reference else f"{one.gain:+.3f} ({low:+.3f} to {high:+.3f})"
-        origin = trials[number].default_in_words if trials[number].is_default else ""
-        board.add_row(
-            str(number),
-            *(short(trials[number].params[name]) for name in names),
-            str(one.seeds),
-            f"{one.mean:.3f}",
-            "{:.3f} to {:.3f}".format(*one.interval),
-            f"{one.best:.0%}",
-            gain,
-            result.gone.get(number, origin),
-        )
-    return board
+    race = summary.race
+    if race is None:
+        return []
+    title = f"{summary.study}: robust accuracy of the finalists, fresh seeds, validation images"
+    return [*lines(title, width), "", *_table(summary, race).lines(width)]
 
 
-def verdict(source: StudyRecord, result: RaceResult) -> str:
-    """Say in a line whether the winner beats the reference, and how certain that is.
+def _table(summary: Summary, race: RaceSummary) -> Table:
+    rows, default = race.finalists, summary.default
+    trials = [summary.trial(one.trial) for one in rows]
+    own = default is not None and race.reference == default.trial
+    own = own and summary.default_called == OWN_DEFAULT
+    over = "the default" if own else f"trial {race.reference}"
+    columns = [
+        Column("trial", [str(one.trial) for one in rows]),
+        Column("seeds", [str(one.seeds) for one in rows]),
+        Column("mean", [f"{one.mean:.3f}" for one in rows]),
+        Column("95 % interval", ["{:.3f} to {:.3f}".format(*one.interval) for one in rows], "", 1),
+        Column("best", [f"{one.best:.0%}" for one in rows]),
+        Column(f"over {over}", [_gain(one) for one in rows]),
+    ]
+    said = [
+        one.gone or (summary.default_called if trial.is_default else "")
+        for one, trial in zip(rows, trials, strict=True)
+    ]
+    params = {name: [trial.params[name] for trial in trials] for name in summary.searched}
+    return Table(columns, params, said, after=1, elsewhere="MLflow or --json")
+
+
+def _gain(one: Finalist) -> str:
+    if one.gain is None:
+        return "-"
+    return f"{one.gain.value:+.3f} ({one.gain.low:+.3f} to {one.gain.high:+.3f})"
+
+
+def verdict(summary: Summary) -> str:
+    """Say in a sentence whether the winner beats the reference, and how certain that is.
 
     Args:
-        source: the study that found the finalists.
-        result: what the race has found.
+        summary: what the study and its race say.
     """
-    winner, reference = result.winner, result.reference
-    one, known = result.standings[winner], source.trial(reference)
-    name = known.default_in_words if known.is_default else f"trial {reference}"
-    if winner == reference:
+    race = summary.race
+    assert race is not None, "there is a race"
+    winner, known = race.winner, summary.trial(race.reference)
+    name = summary.default_called if known.is_default else f"trial {race.reference}"
+    if winner.gain is None:
         return f"nothing of the search is better than {name}"
-    low, high = one.gain_interval
     gain = (
-        f"{one.gain:+.3f} (95 % interval {low:+.3f} to {high:+.3f}, on the same seeds and images, "
-        "for all finalists together)"
+        f"{winner.gain.value:+.3f} (95 % interval {winner.gain.low:+.3f} to "
+        f"{winner.gain.high:+.3f}, on the same seeds and images, for all finalists together)"
     )
-    if low > 0:
-        return f"trial {winner} is better than {name} by {gain}"
+    if winner.gain.low > 0:
+        return f"trial {winner.trial} is better than {name} by {gain}"
     return (
-        f"trial {winner} leads, but can't be told from {name}: {gain}; more seeds "
-        f"may tell: --seeds {2 * one.seeds}"
+        f"trial {winner.trial} leads, but can't be told from {name}: {gain}; more seeds may tell: "
+        f"--seeds {2 * winner.seeds}"
     )

@@ -119,7 +119,7 @@ def test_what_a_search_prints_can_be_pasted_into_a_bare_shell(tmp_path, cluster)
     pairs = {(t.params["finalist"], t.params["seed"]) for t in states(runs, RACE).values()}
     assert pairs == {(finalist, seed) for finalist in (0, 1) for seed in (1, 2, 3)}
     answer, _, printed = found.out.rpartition("\nnext:\n")
-    assert "\nAnswer: trial " in answer and answer.count("\nrank  trial") == 1
+    assert "\nAnswer: trial " in answer and answer.count("\nBest: trial ") == 1
     printed = printed.splitlines()
     commands = [line.strip() for line in printed if ".py" in line]
     assert [_script(line) for line in commands] == ["ui", "confirm", "export", "train", "evaluate"]
