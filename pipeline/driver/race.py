@@ -11,7 +11,7 @@ from pipeline import pruners, samplers
 from pipeline.base.commands import command, near
 from pipeline.base.early import INTERRUPTED
 from pipeline.driver.export import export
-from pipeline.driver.publish import View
+from pipeline.driver.publish import View, publish_again
 from pipeline.driver.session import Session, SessionPlan, execute, started
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
 from pipeline.problem.environment import versions
@@ -208,7 +208,9 @@ class Race:
         retention = Retention(
             controller.record, files_of(controller.record, self.request.place), EVERY_RUN
         )
-        return execute(controller, retention, tracker, session)
+        status = execute(controller, retention, tracker, session)
+        publish_again(self.source, self.request.view)
+        return status
 
     def begin(self, race: StudyRecord, at_once: int | None = None) -> None:
         """Store what the race holds to, and make ready what is left of it.

@@ -82,7 +82,8 @@ def agree(runs, printed, storage=None):
         state, view = trial.state, views[number]
         assert rows[number][3] == state == view.data.tags["state"]
         assert view.info.status == STATUS[state]
-        assert view.data.params == {k: str(v) for k, v in trial.params.items()}
+        params = {k: v for k, v in view.data.params.items() if not k.startswith("log10_")}
+        assert params == {k: str(v) for k, v in trial.params.items()}
         assert view.data.tags["reason"] == trial.reason
         assert rows[number][0] == str(trial.last_epoch)
         found = [metrics for metrics in trial.epochs.values() if metrics.validated]
