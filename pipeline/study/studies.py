@@ -23,6 +23,7 @@ from pipeline.study.storage import (
     open_storage,
     study_folder,
 )
+from regmix.errors import InputError
 
 RACE = "-confirm"
 """What a race's name adds to that of its search."""
@@ -139,11 +140,11 @@ class Studies:
             return OpenStudy(study, self._race(study, storage, place), storage, place)
 
     def _race(self, study: StudyRecord, storage: str | None, place: Path) -> StudyRecord | None:
-        """Return a study's race; None where there is none, or only one of an earlier namesake."""
+        """Return a study's race; None where there is none to be read, or an earlier namesake's."""
         beside = race_of(place)
         if not (_has_journal(beside) if storage is None else beside.name in self.stored()):
             return None
-        with contextlib.suppress(EmptyStudyError):
+        with contextlib.suppress(InputError):
             race = _read(beside.name, storage, beside, "--study")
             return race if race.source == study.birth else None
         return None
