@@ -10,7 +10,9 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.study import optuna_private
 from pipeline.study.records import EmptyStudyError, StudyRecord
@@ -24,6 +26,9 @@ from pipeline.study.storage import (
     study_folder,
 )
 from regmix.errors import InputError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
 
 RACE = "-confirm"
 """What a race's name adds to that of its search."""
@@ -114,8 +119,17 @@ class Studies:
         """Return the names of the studies that lie in the database or journal file."""
         if self.storage is None:
             return []
-        storage = open_storage(self.storage, self.runs, mend=False)
+        storage = self._database
+        if storage is None:  # a journal, which may have been written anew
+            storage = open_storage(self.storage, self.runs, mend=False)
         return [name for name in optuna_private.study_names(storage) if re.fullmatch(NAME, name)]
+
+    @cached_property
+    def _database(self) -> "BaseStorage | None":
+        """The database, which takes half a second to open; None for a journal."""
+        if not is_database(self.storage):
+            return None
+        return open_storage(self.storage, self.runs, mend=False)
 
     def where(self, name: str) -> str | None:
         """Return the storage of a study: that which was named, unless it lies in its folder."""
