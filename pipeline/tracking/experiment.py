@@ -340,7 +340,7 @@ def _experiment_of(client: "MlflowClient", study: str, birth: str) -> "Found | N
     """
     named, own = client.get_experiment_by_name(study), None
     if birth:
-        own = _born(client, birth)
+        own = born(client, birth)
     if own is None and named is not None and named.tags.get(STUDY_TAG, birth) in ("", birth):
         own = named
     if named is not None and (own is None or own.experiment_id != named.experiment_id):
@@ -354,7 +354,7 @@ def _experiment_of(client: "MlflowClient", study: str, birth: str) -> "Found | N
     return client.get_experiment(own.experiment_id)
 
 
-def _born(client: "MlflowClient", birth: str) -> "Found | None":
+def born(client: "MlflowClient", birth: str) -> "Found | None":
     """Return the oldest experiment of a study, whatever its name is now."""
     from mlflow.entities import ViewType
 

@@ -8,7 +8,7 @@ import urllib.request
 
 import psutil
 import pytest
-from ray._raylet import GcsClient
+from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 
 from pipeline.report.live import NO_ROOM
 from tests.support.cluster import BIN, end, start_head, start_node, take_token
