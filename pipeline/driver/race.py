@@ -13,7 +13,7 @@ from pipeline.base.early import INTERRUPTED
 from pipeline.base.narration import tell
 from pipeline.driver.export import export
 from pipeline.driver.plan import race_in_words, say_lines
-from pipeline.driver.publish import View
+from pipeline.driver.publish import View, publish_again
 from pipeline.driver.session import Session, SessionPlan, execute, started
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
 from pipeline.problem.environment import versions
@@ -216,7 +216,9 @@ class Race:
             controller.record, files_of(controller.record, self.request.place), EVERY_RUN
         )
         known = Pace.of(one for trial in self.best for one in trial.epochs.values())
-        return execute(controller, retention, tracker, session, as_finalists(known))
+        status = execute(controller, retention, tracker, session, as_finalists(known))
+        publish_again(self.source, self.request.view)
+        return status
 
     def begin(self, race: StudyRecord, at_once: int | None = None) -> None:
         """Store what the race holds to, and make ready what is left of it.

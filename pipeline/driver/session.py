@@ -13,7 +13,7 @@ from pipeline.base.commands import command, given, near
 from pipeline.base.early import INTERRUPTED
 from pipeline.base.narration import Waiting, is_quiet
 from pipeline.base.signals import Interrupt
-from pipeline.driver.publish import View, publish
+from pipeline.driver.publish import Headlines, View, publish
 from pipeline.driver.request import SearchRequest
 from pipeline.execution.places import Places
 from pipeline.execution.ray_cluster import (
@@ -192,7 +192,12 @@ def _tuned(
         places=session.places,
         stop=session.interrupt.requested,
         stopping=OrderlyStop(plan.checkpoint_seconds),
-        listeners=(tracker, live, Ahead(controller.queue.empty)),
+        listeners=(
+            tracker,
+            live,
+            Headlines(tracker, controller.record, plan.view),
+            Ahead(controller.queue.empty),
+        ),
         watchers=(live,),
         most=workers or sys.maxsize,
     )

@@ -58,9 +58,11 @@ def duration(seconds: float) -> str:
 
 
 def radius(epsilon: float) -> str:
-    """Return a radius as the field writes it: '8/255' where it is so, else a decimal number."""
+    """Return a radius as the field writes it: '0.1' where that is short, else '8/255'."""
     levels = round(epsilon * 255)
-    return f"{levels}/255" if levels and abs(epsilon - levels / 255) < 1e-9 else f"{epsilon:.6g}"
+    if float(f"{epsilon:.2g}") != epsilon and levels and abs(epsilon - levels / 255) < 1e-9:
+        return f"{levels}/255"
+    return f"{epsilon:.6g}"
 
 
 def short(value: object) -> str:

@@ -58,7 +58,7 @@ class LiveView:
         self._search = RunningSearch(study, total, budget, trainings, at_once, expected, clock)
         self._redrawn, self._lock = is_redrawn(console) and not quiet, threading.Lock()
         self._beat = clock()
-        self._epochs = False  # whether one has ended here
+        self._paced = False  # whether one has ended here
         self._warned = False  # that the budget is too short
         self._room = ""  # what to say of the cluster
         self._live = Live(
@@ -90,11 +90,12 @@ class LiveView:
         with self._lock:
             self._search.take(trial)
             warning = "" if self._warned else self._search.too_short()
-            first = not self._epochs and self._search.trained_here > 0
-            self._epochs = self._epochs or first
+            first = not self._paced and self._search.trained_here > 0
+            self._paced = self._paced or first
         if trial.ended and not self._redrawn:
             self._say(self._line(trial))
         elif first and not self._redrawn:
+            self._beat = self._clock()
             self._say(self._heartbeat())  # from now on there is a forecast
         if warning:
             self._warned = True

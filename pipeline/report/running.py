@@ -103,7 +103,8 @@ class RunningSearch:
     def counts_in_words(self) -> list[str]:
         """Return how many trials have ended, and what is used of effort and time."""
         total = "" if self.total is None else f" of {self.total}"
-        words = [f"{len(self._ended)}{total} trials ended"]
+        plural = "s" * (self.total is not None or len(self._ended) != 1)
+        words = [f"{len(self._ended)}{total} trial{plural} ended"]
         if self.trainings is not None:
             words.append(self.trainings.in_words(self.trained))
         limit = f" of {duration(self.budget.budget)}" if self.budget.limited else ""
