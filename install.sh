@@ -18,8 +18,29 @@ pick_python() { # 3.11 first: the constraints were tested on it
     return 2
 }
 
+say() {
+    echo "install: $*"
+}
+
+beat() { # how far it is, every five seconds
+    passed=0
+    while sleep 5 >/dev/null 2>&1; do
+        passed=$((passed + 5))
+        say "$passed s, $(du -sm "$venv" 2>/dev/null | cut -f1) MB in $venv so far"
+    done
+}
+
 python=$(pick_python)
+quiet=
+if ! [ -t 2 ]; then # in a terminal uv and pip show themselves how far they are
+    quiet=--quiet
+    beat &
+    trap "kill $! 2>/dev/null" EXIT
+    trap 'exit 130' INT TERM
+fi
+
 if ! "$venv/bin/python" -c '' 2>/dev/null; then
+    say "1 of 3: $venv, a virtual environment by $python ($("$python" --version))"
     rm -rf "$venv"
     "$python" -m venv "$venv" || {
         echo "install: $python cannot make a virtual environment; on Debian: apt install python3-venv" >&2
@@ -30,12 +51,16 @@ fi
 # A folder of wheels (say, a CPU build of torch) may be named in PIP_FIND_LINKS, as for pip.
 links=
 [ -d "${PIP_FIND_LINKS:-}" ] && links="--find-links $PIP_FIND_LINKS"
-echo "install: filling $venv ($("$venv/bin/python" --version)); about a minute, longer where CUDA builds are downloaded"
-if "$venv/bin/pip" install --quiet --disable-pip-version-check uv >/dev/null 2>&1; then
+say "2 of 3: uv, which installs the rest (20 MB)"
+uv=$venv/bin/uv
+"$venv/bin/pip" install --quiet --disable-pip-version-check uv >/dev/null 2>&1 || uv=
+say "3 of 3: torch, Ray, MLflow and what they need: 2.5 GB on the disk, more with CUDA builds of torch; one to a few minutes"
+if [ -n "$uv" ]; then
     # Without byte-compiling, every start would pay ten seconds where Python may not write .pyc.
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --compile-bytecode \
+    "$uv" pip install $quiet --python "$venv/bin/python" --compile-bytecode \
         $links -c constraints.txt -e ".[$extras]"
 else
-    "$venv/bin/pip" install --quiet --disable-pip-version-check $links -c constraints.txt -e ".[$extras]"
+    "$venv/bin/pip" install $quiet --disable-pip-version-check $links -c constraints.txt -e ".[$extras]"
 fi
 touch "$venv/.installed"
+say "done"

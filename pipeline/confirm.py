@@ -20,6 +20,7 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, document, paths
+from pipeline.base.narration import quiet
 from pipeline.driver.documents import Told
 from pipeline.driver.publish import View
 from pipeline.driver.race import (
@@ -61,6 +62,7 @@ def parser() -> cli.Parser:
         help="try the failed trainings of earlier sessions again, once their cause is mended",
     )
     cli.add_json(result)
+    cli.add_quiet(result)
     result.set_defaults(top=5, seeds=3, runs=paths.RUNS, out="exported")
     return result
 
@@ -100,15 +102,13 @@ def main(argv: Sequence[str]) -> int:
         mistake in what was typed is 2, see `pipeline.base.cli.run`.
     """
     args = parser().parse_args(argv)
-    with document.alone(wanted=args.json) as output:
+    with quiet(args.quiet), document.alone(wanted=args.json) as output:
         request = read(args)
         if not args.json:
             return run_race(request)
         race = request.race
         told = Told("confirm", race.view, race.study, race.out)
-        return told.run(
-            partial(run_race, request), lambda _, __, file: after_race(race, file), output
-        )
+        return told.run(partial(run_race, request), partial(after_race, race), output)
 
 
 def run() -> int:

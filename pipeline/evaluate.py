@@ -20,6 +20,7 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, document
+from pipeline.base.narration import quiet
 from pipeline.driver.evaluation import evaluate_on_test, evaluate_on_validation
 from pipeline.problem import judgement
 from pipeline.problem.exported import with_data_dir
@@ -47,6 +48,7 @@ def parser() -> cli.Parser:
         "--best", action="store_true", help="the weights of the best epoch instead of the last"
     )
     result.add_argument("--data-dir", help="where the images are, if not where the file says")
+    cli.add_quiet(result)
     result.add_argument("--plugins", help="folder of the plug-ins that the search used")
     cli.add_json(result)
     return result
@@ -78,7 +80,8 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
             raise InputError(
                 "--validation: takes neither --autoattack nor --images; leave them out"
             )
-        found = evaluate_on_validation(exported, path, weights)
+        with quiet(args.quiet):
+            found = evaluate_on_validation(exported, path, weights)
         evaluation_table.show(path, found)
         return evaluation_table.content(path, found)
     kept = path.with_suffix(".best.judgement.yaml" if args.best else ".judgement.yaml")
@@ -93,7 +96,10 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
             evaluation_table.show(path, before)
             return evaluation_table.content(path, before, kept, before=True)
         print(f"{kept} is of other weights and is replaced: {path.name} was written anew")
-    evaluation = evaluate_on_test(exported, path, weights, count, with_autoattack=args.autoattack)
+    with quiet(args.quiet):
+        evaluation = evaluate_on_test(
+            exported, path, weights, count, with_autoattack=args.autoattack
+        )
     atomic.write(kept, lambda file: file.write_text(yaml_file.dump(evaluation)))
     evaluation_table.show(path, evaluation)
     print(f"wrote {kept}")

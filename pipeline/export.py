@@ -41,7 +41,7 @@ _MEANINGS = {
     "--file": "an exported YAML file to be written in other forms, in place of --study",
     "--format": f"forms to write, some of {','.join(FORMS)} (default: yaml)",
     "--top": "number of configurations of the study (default: 3)",
-    "--out": "folder to write to (default: exported)",
+    "--out": "folder to write to (default: exported; with --file beside it)",
     "--runs": "folder of studies (default: mlruns)",
     "--storage": "the study's database URL or journal, if not in --runs",
     "--plugins": "folder of the plug-ins that the search used",

@@ -21,6 +21,7 @@ installed.prove(__file__)
 
 from pipeline import pruners, samplers
 from pipeline.base import cli, document, paths
+from pipeline.base.narration import quiet, tell
 from pipeline.driver.documents import Told
 from pipeline.driver.finals import after_search
 from pipeline.driver.publish import View, sync
@@ -105,6 +106,7 @@ def parser() -> cli.Parser:
     result.add_argument(
         "--sync", action="store_true", help="train nothing; bring MLflow up to date with --study"
     )
+    cli.add_quiet(result)
     result.add_argument(
         "--set",
         nargs="+",
@@ -231,7 +233,7 @@ def _rules(args: argparse.Namespace) -> Rules:
 
 def _recipe() -> str:
     recipe, reason = choose_recipe()
-    print(f"recipe {recipe}, since {reason} available here; choose another by --recipe", flush=True)
+    tell(f"recipe {recipe}, since {reason} available here; choose another by --recipe")
     return recipe
 
 
@@ -246,11 +248,12 @@ def main(argv: Sequence[str]) -> int:
     with document.alone(wanted=args.json) as output:
         if args.sync:
             return sync(args.study, args.runs, args.storage, args.tracking_uri)
-        request = read(args)
-        if not args.json:
-            return run_study(request)
-        told = Told("search", request.view, request.study, request.out)
-        return told.run(partial(run_study, request), partial(after_search, request), output)
+        with quiet(args.quiet):
+            request = read(args)
+            if not args.json:
+                return run_study(request)
+            told = Told("search", request.view, request.study, request.out)
+            return told.run(partial(run_study, request), partial(after_search, request), output)
 
 
 def run() -> int:

@@ -8,18 +8,22 @@ import numpy as np
 from regmix import registry
 from regmix.errors import InputError, first_line, shown
 from regmix.images import Images, PartName, is_grey
+from regmix.progress import Progress, heard_by, unheard
 from regmix.user_files import absolute
 
 _DARK = 128  # brightest pixel below which an epsilon over 255 is not what it seems
 
 
-def read_part(name: str, options: Mapping[str, object], part: PartName) -> Images:
+def read_part(
+    name: str, options: Mapping[str, object], part: PartName, progress: Progress = unheard
+) -> Images:
     """Read one part of a data set, the tool's own or a plug-in's.
 
     Args:
         name: name of the data set.
         options: its options.
         part: `train` or `test`.
+        progress: hears how many images are read, where that takes long.
 
     Raises:
         InputError: where it can't be read, or is not what `Images` says: bytes in [0, 255] of one
@@ -29,7 +33,8 @@ def read_part(name: str, options: Mapping[str, object], part: PartName) -> Image
     if folder:
         absolute(str(folder), "data_dir")  # proves that there may be such a path
     try:
-        images = registry.find("data", name, options)(part)
+        with heard_by(progress):
+            images = registry.find("data", name, options)(part)
     except InputError:
         raise
     except Exception as error:

@@ -9,11 +9,12 @@ from types import FrameType
 
 from pipeline.base.paths import ROOT
 from pipeline.base.signals import hearing
+from pipeline.base.streams import printed_to
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
-def run_command(script: str, words: Sequence[object]) -> int:
+def run_command(script: str, words: Sequence[object], *, silent: bool = False) -> int:
     """Run a command to its end, and return its exit status. It prints where this process prints.
 
     A signal is passed on, so that the command answers it as if it had been typed: it ends in
@@ -23,6 +24,7 @@ def run_command(script: str, words: Sequence[object]) -> int:
     Args:
         script: file name of the command, such as 'search.py'.
         words: what follows it.
+        silent: whether what it prints goes nowhere; its errors are printed all the same.
 
     Returns:
         the exit status; that of a process which a signal ended is 128 and the signal's number.
@@ -44,21 +46,13 @@ def run_command(script: str, words: Sequence[object]) -> int:
     with hearing(hear):
         process = subprocess.Popen(
             typed,
-            stdout=_output(),
+            stdout=subprocess.DEVNULL if silent else printed_to(),
             start_new_session=True,  # a terminal's Ctrl-C comes by way of this process alone
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
         pass_on()
         status = process.wait()
     return status if status >= 0 else 128 - status
-
-
-def _output() -> int | None:
-    """Return the number of the stream that this process prints to; None for the usual one."""
-    try:
-        return sys.stdout.fileno()
-    except OSError:  # a text in memory
-        return None
 
 
 def _die_with_parent() -> None:

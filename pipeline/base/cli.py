@@ -144,6 +144,11 @@ def add_json(parser: Parser) -> None:
     )
 
 
+def add_quiet(parser: Parser) -> None:
+    """Add the option that leaves out what is said on the way, see `pipeline.base.narration`."""
+    parser.add_argument("--quiet", action="store_true", help="print the end alone; errors as ever")
+
+
 def overrides(pairs: Sequence[str], place: str = "--set") -> dict[str, str]:
     """Read KEY=VALUE words; values stay text until a configuration checks them.
 

@@ -9,6 +9,7 @@ OLDEST = (3, 11)
 PACKAGES = {  # what pyproject.toml asks for -> the name that is imported
     "cmaes": "cmaes",
     "filelock": "filelock",
+    "matplotlib": "matplotlib",
     "mlflow": "mlflow",
     "numpy": "numpy",
     "optuna": "optuna",

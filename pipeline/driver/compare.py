@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.base.children import run_command
 from pipeline.base.commands import near
 from pipeline.base.early import INTERRUPTED
+from pipeline.base.narration import is_quiet, tell
 from pipeline.base.paths import writable_folder
 from pipeline.problem import judgement
 from pipeline.problem.levelling import levelled
@@ -117,8 +118,9 @@ def _do(title: str, script: str, *words: object) -> None:
     Raises:
         Ended: where it had no answer.
     """
-    print(f"\n== {title} ==", flush=True)
-    status = run_command(script, words)
+    tell(f"\n== {title} ==")
+    quiet = ("--quiet",) if is_quiet() else ()
+    status = run_command(script, (*words, *quiet), silent=is_quiet())
     if status:
         raise Ended(script, status)
 

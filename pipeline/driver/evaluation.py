@@ -1,20 +1,27 @@
 """The weights of an exported configuration, evaluated: on test images, or as a finalist."""
 
 import sys
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base.narration import Waiting
 from pipeline.problem.exported import load_split, load_test
+from pipeline.report.formatting import duration
 from regmix.config import TrainConfig
 from regmix.cores import compute_on
 from regmix.evaluation.results import Masking, Proportion, apgd_name
 from regmix.exported.file import Exported, digest, record_test_images
 from regmix.images import Images
+from regmix.progress import Phase
 from regmix.reading import read_part
 
 if TYPE_CHECKING:
     from torch import nn
+
+_GAUGE = "PGD-20"  # by whose time that of the others is forecast
+_REST, _AUTOATTACK = 9.0, 150.0  # how many times longer they take, as measured on digits
 
 
 def evaluate_on_test(
@@ -48,31 +55,55 @@ def evaluate_on_test(
     images, labels = _tensors(test)
     model = judged(_load_model(exported, weights, test), images, ENGINE)
     rows, epsilon, seed = {}, config.eval_epsilon, config.eval_seed
-    for name, share in evaluate_test(
-        model, images, labels, AttackSettings(epsilon, seed), with_autoattack=with_autoattack
-    ):
-        rows[name] = share
-        print(f"{name}: {share.value:.4f}", file=sys.stderr, flush=True)
-    start = random_start(images, epsilon, seed)
-    known = validate(
-        model,
-        images,
-        labels,
-        start,
-        epsilon=epsilon,
-        steps=config.eval_steps,
-        schedule=config.eval_step_schedule,
-    )
-    signs = masking(model, images, labels, start, known, AttackSettings(epsilon, seed))
+    begun = time.monotonic()
+    with Waiting("evaluating", sys.stderr) as progress:
+        for name, share in evaluate_test(
+            model,
+            images,
+            labels,
+            AttackSettings(epsilon, seed),
+            with_autoattack=with_autoattack,
+            progress=progress,
+        ):
+            rows[name] = share
+            begun, spent = time.monotonic(), time.monotonic() - begun
+            progress.say(f"{name}: {share.value:.4f}")
+            if name == _GAUGE:
+                progress.say(left_in_words(spent, with_autoattack=with_autoattack))
+        progress(Phase("looking for signs of masking"))
+        start = random_start(images, epsilon, seed)
+        known = validate(
+            model,
+            images,
+            labels,
+            start,
+            epsilon=epsilon,
+            steps=config.eval_steps,
+            schedule=config.eval_step_schedule,
+        )
+        signs = masking(model, images, labels, start, known, AttackSettings(epsilon, seed))
     record_test_images(path, whole)
     return _document(
         exported, weights, "test images", test, rows, signs, with_autoattack=with_autoattack
     )
 
 
+def left_in_words(seconds: float, *, with_autoattack: bool) -> str:
+    """Return how long an evaluation still takes.
+
+    Args:
+        seconds: what PGD-20 has taken.
+        with_autoattack: whether AutoAttack comes, too.
+    """
+    words = f"about {duration(_REST * seconds)} left"
+    return words + f", and {duration(_AUTOATTACK * seconds)} for AutoAttack" * with_autoattack
+
+
 def _warn_of_shared(config: TrainConfig, test: Images) -> None:
     """Say how many test images were trained on, if any: they judge nothing."""
-    shared = test.shared_with(read_part(config.data.name, config.data.options, "train"))
+    with Waiting("reading the train part, of which no test image may be") as progress:
+        train = read_part(config.data.name, config.data.options, "train", progress)
+        shared = test.shared_with(train)
     if shared:
         print(
             f"warning: {shared:,} of {len(test):,} test images are also training images, pixel by "
@@ -99,8 +130,9 @@ def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dic
     config, valid = exported.config, load_split(exported, path).held_out
     model = _load_model(exported, weights, valid)
     validator = Validator(replace(config, judgement="finalist"), valid, device())
-    known = validator.per_epoch(model)
-    final = validator.final(model, known)
+    with Waiting("evaluating", sys.stderr) as progress:
+        known = validator.per_epoch(model)
+        final = validator.final(model, known, progress)
     shares = {
         "clean": known.clean,
         "FGSM": known.fgsm,

@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipeline.base.narration import tell
+from pipeline.driver.plan import race_in_words, say_lines
 from pipeline.driver.race import (
     MOST_SEEDS,
     Allowance,
@@ -93,7 +95,16 @@ def race_best(
                 )
                 return 0
             numbers = ", ".join(str(trial.number) for trial in best)
-            print(f"\nrace of trials {numbers} with fresh seeds", flush=True)
+            words = race_in_words(
+                best,
+                MOST_SEEDS,
+                0 if race.controller is None else len(race.controller.record.trials()),
+                at_once=request.concurrency or usable_cores(),
+                most=allowance.trainings,
+                seconds=allowance.seconds,
+            )
+            tell("")
+            say_lines(f"race of trials {numbers} with fresh seeds: {words}")
             with ray() as session:
                 status = race.run(session)
         found = summary_of(race)

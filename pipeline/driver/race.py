@@ -10,8 +10,10 @@ from pathlib import Path
 from pipeline import pruners, samplers
 from pipeline.base.commands import command, near
 from pipeline.base.early import INTERRUPTED
+from pipeline.base.narration import tell
 from pipeline.driver.export import export
-from pipeline.driver.publish import View
+from pipeline.driver.plan import race_in_words, say_lines
+from pipeline.driver.publish import View, publish_again
 from pipeline.driver.session import Session, SessionPlan, execute, started
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
 from pipeline.problem.environment import versions
@@ -24,10 +26,10 @@ from pipeline.race.rounds import (
     finalists_of,
     median_run,
 )
-from pipeline.race.share import RoundLimit
+from pipeline.race.share import RoundLimit, as_finalists
 from pipeline.report import answer, race_table
 from pipeline.report.layout import page_width, say
-from pipeline.report.summary import Summary, summarize
+from pipeline.report.summary import RaceSummary, Summary, summarize
 from pipeline.study import failures
 from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.controller import StudyController
@@ -46,6 +48,7 @@ from pipeline.study.storage import (
     study_folder,
 )
 from regmix.config import TrainConfig
+from regmix.cores import usable_cores
 from regmix.errors import InputError
 from regmix.images import Split
 from regmix.plugins import Plugins
@@ -152,6 +155,10 @@ def run_race(asked: ConfirmRequest) -> int:
     with opened(request, source, best) as race:
         if race.over:
             return _verdict(race, "FINISHED")
+        seen = 0 if race.controller is None else len(race.controller.record.trials())
+        at_once = asked.concurrency or usable_cores()
+        words = race_in_words(best, request.seeds, seen, at_once=at_once)
+        say_lines(f"race of {request.study}: {words}")
         with started(plan) as session:
             status = race.run(session)
         return _verdict(race, status)
@@ -208,7 +215,10 @@ class Race:
         retention = Retention(
             controller.record, files_of(controller.record, self.request.place), EVERY_RUN
         )
-        return execute(controller, retention, tracker, session)
+        known = Pace.of(one for trial in self.best for one in trial.epochs.values())
+        status = execute(controller, retention, tracker, session, as_finalists(known))
+        publish_again(self.source, self.request.view)
+        return status
 
     def begin(self, race: StudyRecord, at_once: int | None = None) -> None:
         """Store what the race holds to, and make ready what is left of it.
@@ -229,7 +239,7 @@ class Race:
         if request.retry_failed:
             race, again = failures.reopen(race, request.existing)
             race.readmit({race.trial(number).params["finalist"] for number in again})
-            print(f"{race.name}: {len(again)} failed trainings will be tried again", flush=True)
+            tell(f"{race.name}: {len(again)} failed trainings will be tried again")
         finalists = _with_racing(request, self.best, source, race)
         configs = {trial.number: _config(trial, request.data_dir) for trial in finalists}
         problem = RaceProblem(race.name, str(source.problem["recipe"]), configs)
@@ -397,18 +407,23 @@ def _verdict(race: Race, status: str) -> int:
     print("\n".join(("", *answer.page(found, page_width()), "")))
     path = write_winner(race, found.race.winner.trial)
     print("next, once, on test data:")
-    for line in after_race(race.request, path):
+    for line in after_race(race.request, race.source, found.race, path):
         print(f"  {line}")
     return 0
 
 
-def after_race(request: RaceRequest, file: Path | None) -> list[str]:
+def after_race(
+    request: RaceRequest, study: StudyRecord, raced: RaceSummary | None, file: Path | None
+) -> list[str]:
     """Return the commands that come after `confirm.py`.
 
     Args:
         request: the race.
+        study: the study that found the finalists.
+        raced: what the race says; None where no training ended well.
         file: the winner's file; None where there is none.
     """
-    if file is None:
+    assert study.name == request.study, "the race is of this study"
+    if raced is None or file is None:
         return []
     return [command("evaluate.py", near(file), *plugin_words(request.plugins))]

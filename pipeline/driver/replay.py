@@ -5,9 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.narration import Waiting
 from pipeline.driver.request import warn_of_bf16
 from pipeline.problem.environment import CODE, versions
+from pipeline.report.formatting import duration
 from pipeline.report.layout import say
+from pipeline.study.budget import Pace
 from regmix.cores import compute_on
 from regmix.exported.file import Exported
 from regmix.images import Split
@@ -45,12 +48,16 @@ def replay(exported: Exported, data: Split, path: Path) -> Exported:
     trainer: RegMixTrainer = RegMixTrainer(exported.config, data, device())
     print(f"seed {exported.config.seed} on {machine()['device']}")
     metrics = exported.metrics
-    for metrics in trainer.epochs():
-        print(
-            f"epoch {metrics.epoch:3d}/{exported.config.epochs}  loss {metrics.train_loss:.4f}"
-            f"{_validation(metrics)}{'  CATASTROPHIC OVERFITTING' if metrics.co_detected else ''}",
-            flush=True,
-        )
+    spent = Pace()
+    with Waiting(f"seed {exported.config.seed}") as progress:
+        for metrics in trainer.epochs(progress=progress):
+            spent.count(metrics)
+            alarm = "  CATASTROPHIC OVERFITTING" if metrics.co_detected else ""
+            left = exported.config.epochs - metrics.epoch
+            progress.say(
+                f"epoch {metrics.epoch:3d}/{exported.config.epochs}  loss {metrics.train_loss:.4f}"
+                f"{_validation(metrics)}{alarm}{_left(spent, left, exported.metrics.seconds)}"
+            )
     weights, best = path.with_suffix(".safetensors"), None
     checkpoint.save_weights(trainer.average.model.state_dict(), weights)
     earlier = trainer.monitor.earlier_best(trainer.epoch)
@@ -72,6 +79,19 @@ def replay(exported: Exported, data: Split, path: Path) -> Exported:
     again.write(path)
     print(f"wrote {path}")
     return again
+
+
+def _left(spent: Pace, epochs: int, last: float) -> str:
+    """Return how long the epochs take that are left.
+
+    Args:
+        spent: pace of those that were trained.
+        epochs: number of those that are left.
+        last: seconds of the last epoch with its judgement, as it was recorded.
+    """
+    if not epochs:
+        return ""
+    return f"  about {duration((epochs - 1) * spent.seconds / spent.epochs + last)} left"
 
 
 def _validation(metrics: EpochMetrics) -> str:

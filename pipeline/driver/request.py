@@ -152,7 +152,7 @@ def warn_of_bf16(asked: bool, *, elsewhere: bool = False) -> None:
         asked: whether a run may train in bf16.
         elsewhere: whether a card was asked for, or another cluster, which may have one.
     """
-    if asked and not elsewhere and not _driver_of_a_card():
+    if asked and not elsewhere and not has_driver_of_a_card():
         print(
             "warning: precision bf16 without a GPU: some of torch's bf16 convolutions are many "
             "times slower on a CPU than fp32; fp32 is safer",
@@ -161,7 +161,8 @@ def warn_of_bf16(asked: bool, *, elsewhere: bool = False) -> None:
         )
 
 
-def _driver_of_a_card() -> bool:
+def has_driver_of_a_card() -> bool:
+    """Tell whether this machine has a driver for NVIDIA's GPUs."""
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
 
 
@@ -171,7 +172,7 @@ def choose_recipe() -> tuple[str, str]:
     Torch is only asked where there is a driver for a GPU: it takes seconds to load.
     """
     found = False
-    if _driver_of_a_card():
+    if has_driver_of_a_card():
         import torch
 
         found = torch.cuda.is_available()

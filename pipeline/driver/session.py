@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.base.commands import command, given, near
 from pipeline.base.early import INTERRUPTED
+from pipeline.base.narration import Waiting, is_quiet
 from pipeline.base.signals import Interrupt
-from pipeline.driver.publish import View, publish
+from pipeline.driver.publish import Headlines, View, publish
 from pipeline.driver.request import SearchRequest
 from pipeline.execution.places import Places
 from pipeline.execution.ray_cluster import (
@@ -30,6 +31,7 @@ from pipeline.report.layout import say
 from pipeline.report.live import LiveView
 from pipeline.report.summary import summarize
 from pipeline.study import failures
+from pipeline.study.budget import Pace
 from pipeline.study.controller import OUT_OF_TIME, StudyController
 from pipeline.study.effort import effort_of
 from pipeline.study.ranking import candidates, count_states
@@ -91,10 +93,9 @@ def started(plan: SessionPlan) -> Iterator[Session]:
         InputError: where that can't be done, or not one trial fits.
         KeyboardInterrupt: where Ctrl-C came meanwhile.
     """
-    with (
-        Interrupt() as interrupt,
-        ray_session(plan.cluster, plan.data.nbytes) as scratch,
-    ):
+    with Interrupt() as interrupt, contextlib.ExitStack() as stack:
+        with Waiting("Ray starts"):
+            scratch = stack.enter_context(ray_session(plan.cluster, plan.data.nbytes))
         interrupt.listen()  # Ray took SIGTERM for itself
         interrupt.begin()
         yield Session(plan, interrupt, scratch, _places(plan))
@@ -109,7 +110,11 @@ def _places(plan: SessionPlan) -> Places:
 
 
 def execute(
-    controller: StudyController, retention: Retention, tracker: Tracker, session: Session
+    controller: StudyController,
+    retention: Retention,
+    tracker: Tracker,
+    session: Session,
+    expected: Pace | None = None,
 ) -> str:
     """Run what is left of a study, and bring MLflow up to date.
 
@@ -118,6 +123,7 @@ def execute(
         retention: rule for the files of its trials.
         tracker: MLflow's view of the study.
         session: the session, whose Ray is up.
+        expected: pace of its trials, until one of them is complete; None where nobody knows.
 
     Returns:
         FINISHED, FAILED or KILLED.
@@ -125,7 +131,7 @@ def execute(
     from pipeline.execution.tune import run_trials  # after Ray's environment
 
     study, status = controller.record, "FAILED"
-    plan, live = session.plan, _live(controller)
+    plan, live = session.plan, _live(controller, session, expected)
     tuned = _tuned(controller, retention, tracker, live, session)
     try:
         session.interrupt.go_on()
@@ -149,10 +155,21 @@ def execute(
     return status
 
 
-def _live(controller: StudyController) -> LiveView:
+def _live(controller: StudyController, session: Session, expected: Pace | None) -> LiveView:
     names, total = tuple(controller.problem.space.ranges), controller.queue.total
     budget, trainings = controller.budget, controller.trainings
-    return LiveView(controller.record, names, total, budget, console(), trainings)
+    at_once = min(session.places.now, session.plan.lockstep or sys.maxsize)
+    return LiveView(
+        controller.record,
+        names,
+        total,
+        budget,
+        console(),
+        trainings,
+        at_once,
+        expected=expected,
+        quiet=is_quiet(),
+    )
 
 
 def _tuned(
@@ -174,7 +191,11 @@ def _tuned(
         places=session.places,
         stop=session.interrupt.requested,
         stopping=OrderlyStop(plan.checkpoint_seconds),
-        listeners=(tracker, live),
+        listeners=(
+            tracker,
+            live,
+            Headlines(tracker, controller.record, plan.view),
+        ),
         watchers=(live,),
         most=workers or sys.maxsize,
     )

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import pruners, samplers
+from pipeline.base.narration import tell
 from pipeline.driver import finals, session, sources
+from pipeline.driver.plan import say_plan
 from pipeline.driver.request import SearchRequest, warn_of_bf16
 from pipeline.driver.session import SessionPlan
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
@@ -96,6 +98,7 @@ def run_study(request: SearchRequest) -> int:
         if begun is not None and _done(begun):
             code, ray = session.complete(request, begun.controller), partial(session.started, plan)
         else:
+            _say_plan(request, study, place)
             running = stack.enter_context(_started(request, plan, rehearse=begun is None))
             ray = partial(_running, running)
             if begun is None:
@@ -154,6 +157,19 @@ def _done(begun: _Begun) -> bool:
     return over and not controller.shared
 
 
+def _say_plan(request: SearchRequest, study: StudyRecord | None, place: Path) -> None:
+    """Say what is going to be done, before Ray starts."""
+    typed = {name: value for name, value in _typed(request).items() if value is not None}
+    if study is None or not study.exists:
+        say_plan(request, _limits(request, typed), place, Pace())
+    else:
+        say_plan(request, _limits(request, {**study.asked, **typed}), place, _recent_pace(study))
+
+
+def _recent_pace(study: StudyRecord) -> Pace:
+    return Pace.of(one for trial in study.trials()[-_RECENT:] for one in trial.epochs.values())
+
+
 def _say_begin(request: SearchRequest, study: StudyRecord) -> None:
     """Warn of bf16, and say how many trials have ended, and how many were begun and go on."""
     warn_of_bf16(
@@ -164,7 +180,7 @@ def _say_begin(request: SearchRequest, study: StudyRecord) -> None:
     ended = sum(trial.ended for trial in trials)
     begun = sum(trial.begun and not trial.ended for trial in trials)
     if ended or begun:
-        print(f"continuing {study.name}: {ended} trials have ended, {begun} go on", flush=True)
+        tell(f"continuing {study.name}: {ended} trials have ended, {begun} go on")
 
 
 def _existing(request: SearchRequest, place: Path) -> StudyRecord | None:
@@ -244,13 +260,13 @@ def _say_again(study: StudyRecord, again: tuple[int, ...]) -> None:
     numbers = ", ".join(map(str, again))
     plural = "s" * (len(again) > 1)
     said = f"{study.name}: trial{plural} {numbers} failed and will be tried again"
-    print(said if again else f"{study.name}: no trial failed that could end otherwise", flush=True)
+    tell(said if again else f"{study.name}: no trial failed that could end otherwise")
 
 
 def _say_changes(study: StudyRecord, request: SearchRequest) -> None:
     """Store how this session searches, and say what it does otherwise than asked or earlier."""
     if request.rules.front and "freeze" in (request.sampler, *request.pruner.split("+")):
-        print("freeze seeks one value; for a front tpe and halving stand in for it", flush=True)
+        tell("freeze seeks one value; for a front tpe and halving stand in for it")
     method = {
         "sampler": request.sampler,
         "pruner": _pruner(request),
@@ -259,7 +275,7 @@ def _say_changes(study: StudyRecord, request: SearchRequest) -> None:
     }
     changed = [f"--{name} {old} is now {new}" for name, (old, new) in study.use(method).items()]
     if changed:
-        print(f"{study.name} goes on otherwise: {', '.join(changed)}", flush=True)
+        tell(f"{study.name} goes on otherwise: {', '.join(changed)}")
 
 
 def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
@@ -267,7 +283,7 @@ def _controller(request: SearchRequest, study: StudyRecord) -> StudyController:
     extent, config = _extent(request, study), request.problem.config({})
     trials, trainings = extent.get("trials"), extent.get("trainings")
     queue = SampledQueue(study.study, None if trials is None else int(trials))
-    known = Pace.of(one for trial in study.trials()[-_RECENT:] for one in trial.epochs.values())
+    known = _recent_pace(study)
     return StudyController(
         study.study,
         request.problem,
@@ -288,8 +304,23 @@ def _extent(request: SearchRequest, study: StudyRecord) -> Mapping[str, float]:
     What is kept for the race is not the search's. The grid is a limit too, unless a number of
     trials was typed.
     """
-    typed = {"trainings": request.trainings, "trials": request.trials, "budget": request.budget}
-    limits = dict(study.ask_for(typed))
+    limits = _limits(request, study.ask_for(_typed(request)))
+    study.set_extent(limits)
+    return limits
+
+
+def _typed(request: SearchRequest) -> dict[str, float | None]:
+    return {"trainings": request.trainings, "trials": request.trials, "budget": request.budget}
+
+
+def _limits(request: SearchRequest, asked: Mapping[str, float]) -> dict[str, float]:
+    """Return what a study may use.
+
+    Args:
+        request: the search.
+        asked: the limits that were ever typed.
+    """
+    limits = dict(asked)
     if request.sampler == "grid":
         size = 1 + grid_of(request.problem.space.ranges, request.seed).size
         limits = {"trials": size, **limits}
@@ -300,7 +331,6 @@ def _extent(request: SearchRequest, study: StudyRecord) -> Mapping[str, float]:
         limits["trainings"], limits["race"] = share.divided(int(limits["trainings"]))
     if "trainings" in limits:
         limits["epochs"] = limits["trainings"] * request.problem.config({}).epochs
-    study.set_extent(limits)
     return limits
 
 

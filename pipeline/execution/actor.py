@@ -50,9 +50,10 @@ class TrialActor(tune.Trainable):
             return
         if plugins is not None:
             install(plugins)
+        from pipeline.execution.phases import PhaseTeller
         from pipeline.execution.worker import Worker
 
-        self._worker = Worker(data, self._request.threads)
+        self._worker, self._phases = Worker(data, self._request.threads), PhaseTeller()
         gc.freeze()  # what is loaded stays: looking through it would cost each trial 0.13 s of CPU
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -79,13 +80,15 @@ class TrialActor(tune.Trainable):
 
         try:
             if self._run is None:
-                self._run = self._worker.begin(self._request)
+                progress = self._phases.of(self._request.number)
+                self._run = self._worker.begin(self._request, progress)
                 self._epochs = self._run.epochs()
             metrics, taken = next(self._epochs), memory()
             used = None if taken is None else CardMemory(*taken)
             return EpochResult(metrics, machine(), versions(), used)
         except Exception as error:
             self._run, self._epochs = None, iter(())
+            self._phases.rest()
             return _failure(error)
 
     def keep(self) -> TrialFailure | DiskFailure | None:

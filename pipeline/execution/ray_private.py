@@ -1,4 +1,4 @@
-"""Every private part of Ray that is changed, in one place, with what that spares.
+"""Every private part of Ray that is changed or called, in one place, with what that spares.
 
 A search's own Ray is one machine for one driver, and gone with it. Ray has no public way to start
 without what serves others only, nor to let Tune's actors take the processes that it has ready.
@@ -7,12 +7,14 @@ Where a release has a part no more, Ray does what it does by itself.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import signature
 from typing import Any
 
+_NAMESPACE = b"regmix"  # of keys of Ray's head
+_PATIENCE = 1  # s that a view waits for the head
 _UNUSED = {"no_monitor": True, "include_log_monitor": False}
 
 
@@ -53,6 +55,47 @@ def plain_actors() -> Iterator[None]:
         _replaced(cache, ("ENV_VARS_TO_PROPAGATE",), lambda _: set()),
     ):
         yield
+
+
+def put(key: str, value: str) -> None:
+    """Keep a text under a key of Ray's head, for the driver of this worker's job.
+
+    Ray has no public store of keys; its own libraries use this one. Where it is gone, or the head
+    doesn't answer, nothing is kept: only a view lacks it.
+    """
+    with contextlib.suppress(Exception):
+        _head().internal_kv_put(_full(key), value.encode(), True, _NAMESPACE, timeout=_PATIENCE)
+
+
+def values(keys: Sequence[str]) -> dict[str, str]:
+    """Return key -> text of those keys that have one, in one call; {} where that can't be had."""
+    with contextlib.suppress(Exception):
+        full = {_full(key): key for key in keys}
+        found = _head().internal_kv_multi_get(list(full), _NAMESPACE, timeout=_PATIENCE)
+        return {full[key]: value.decode() for key, value in found.items()}
+    return {}
+
+
+def remove(key: str, *, all_below: bool = False) -> None:
+    """Remove a key, or all keys that begin so; do nothing where that can't be done."""
+    with contextlib.suppress(Exception):
+        _head().internal_kv_del(_full(key), all_below, _NAMESPACE, timeout=_PATIENCE)
+
+
+def _head() -> Any:  # noqa: ANN401  (a class of Ray's without types)
+    return import_module("ray.experimental.internal_kv").internal_kv_get_gcs_client()
+
+
+def _full(key: str) -> bytes:
+    """Return a key that no other driver uses: each is a job of the cluster.
+
+    Raises:
+        RuntimeError: where this process has no Ray, which would start one to answer.
+    """
+    ray = import_module("ray")
+    if not ray.is_initialized():
+        raise RuntimeError("no Ray here")
+    return f"{ray.get_runtime_context().get_job_id()}/{key}".encode()
 
 
 @contextlib.contextmanager

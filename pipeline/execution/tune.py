@@ -30,7 +30,8 @@ from pipeline.execution.messages import (
     WorkerRequest,
 )
 from pipeline.execution.orderly_stop import OrderlyStop
-from pipeline.execution.places import Places, PlacesListener
+from pipeline.execution.phases import Phases, Watcher
+from pipeline.execution.places import Places
 from pipeline.problem.environment import CODE_DIGEST
 from pipeline.study.controller import DIED, RETRIES, StudyController, TrialListener
 from pipeline.study.events import EpochResult, TrialOutcome
@@ -55,8 +56,9 @@ class TuneSession:
     listeners: views that are told of every change of a trial.
     bugs: number of a trial -> traceback, of trials that met a bug.
     differing: numbers of trials that repeated epochs after a kill, and got other metrics.
-    watchers: views that are told how many trials may run at once.
+    watchers: views that are told how many trials may run at once, and how far each has come.
     most: number of trials under way at once, beyond which more room is of no use.
+    phases: what workers say of the epochs that they are in.
     """
 
     controller: StudyController
@@ -68,8 +70,9 @@ class TuneSession:
     listeners: Sequence[TrialListener] = ()
     bugs: dict[int, str] = field(default_factory=dict)
     differing: set[int] = field(default_factory=set)
-    watchers: Sequence[PlacesListener] = ()
+    watchers: Sequence[Watcher] = ()
     most: int = sys.maxsize
+    phases: Phases = field(default_factory=Phases)
     out_of_time: bool = False
     error: OSError | InputError | None = None  # which no trial is to blame for; Ray would wrap it
     _numbers: dict[str, int] = field(default_factory=dict)  # Ray's trial id -> study's number
@@ -118,6 +121,13 @@ class TuneSession:
         if self.places.refresh(self._wanted):
             for watcher in self.watchers:
                 watcher.places_changed(self.places.now)
+
+    def watch(self) -> None:
+        """Tell the watchers how far the running trials have come, every few seconds."""
+        if self.watchers and self.phases.due():
+            known = self.phases.read(self._numbers.values())
+            for watcher in self.watchers:
+                watcher.phases_changed(known)
 
     def _wanted(self) -> int:
         """Return how many trials could run now, at most, if there were room."""
@@ -246,6 +256,7 @@ class TuneSession:
                 self.take(trial_id, reply)
         del self._numbers[trial_id]
         self.stopping.forget(trial_id)
+        self.phases.forget(number)
         if self._outcomes.pop(number, None):
             self._retain()
 
@@ -327,6 +338,7 @@ class StudyScheduler(FIFOScheduler):
         """Choose as FIFO does; Ray calls this in every round, so an interrupt is seen soon."""
         self._session.stopping.trials = tune_controller.get_live_trials
         self._session.stop_if_requested()
+        self._session.watch()
         return super().choose_trial_to_run(tune_controller)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -376,3 +388,5 @@ def run_trials(session: TuneSession, data: Split, plugins: Plugins | None, scrat
         if session.error is not None:  # as it was, not as Ray wrapped it
             raise session.error from None
         raise
+    finally:
+        session.phases.forget_all()

@@ -17,6 +17,7 @@ from regmix.device import device
 from regmix.errors import NonFiniteError, first_line, of_memory
 from regmix.images import Split
 from regmix.placed import PlacedSplit
+from regmix.progress import Phase, Progress, unheard
 from regmix.training import checkpoint
 from regmix.training.metrics import EpochMetrics
 from regmix.training.trainer import RegMixTrainer
@@ -30,15 +31,20 @@ class Worker:
         torch.set_num_threads(threads)
         self._data: Split | PlacedSplit = data
 
-    def begin(self, request: WorkerRequest) -> "TrialRun":
-        """Return a trial at its beginning, or as its last checkpoint has it."""
+    def begin(self, request: WorkerRequest, progress: Progress = unheard) -> "TrialRun":
+        """Return a trial at its beginning, or as its last checkpoint has it.
+
+        Args:
+            request: the trial.
+            progress: hears in which phase it is.
+        """
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # so that a small trial doesn't keep a large one's memory
         config = TrainConfig.from_flat(request.config)
         if isinstance(self._data, Split):  # once, but where a lack of memory is a trial's failure
             self._data = PlacedSplit.of(self._data, device())
-        return TrialRun(RegMixTrainer(config, self._data, device()), request)
+        return TrialRun(RegMixTrainer(config, self._data, device()), request, progress)
 
 
 class TrialRun:
@@ -49,14 +55,17 @@ class TrialRun:
     the driver can compare the two; it doesn't count twice.
     """
 
-    def __init__(self, trainer: RegMixTrainer, request: WorkerRequest) -> None:
+    def __init__(
+        self, trainer: RegMixTrainer, request: WorkerRequest, progress: Progress = unheard
+    ) -> None:
         """Take up the checkpoint, if there is a sound one.
 
         Args:
             trainer: trainer of the trial's configuration, at its beginning.
             request: the trial.
+            progress: hears in which phase the trial is.
         """
-        self._trainer, self._request = trainer, request
+        self._trainer, self._request, self._progress = trainer, request, progress
         self._files = open_files(request.files_uri)
         self._history: list[dict[str, Any]] = []
         content = self._files.read(request.number, CHECKPOINT)
@@ -89,8 +98,9 @@ class TrialRun:
             self._writer.close()
 
     def _trained(self) -> Iterator[EpochMetrics]:
-        for metrics in self._trainer.epochs():
+        for metrics in self._trainer.epochs(progress=self._progress):
             self._history.append(asdict(metrics))
+            self._progress(Phase("saving"))
             self._writer.finish()
             ended = metrics.epoch == self._request.epochs
             if ended:

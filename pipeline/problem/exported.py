@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.base.narration import Waiting, tell
 from regmix.config import TrainConfig
 from regmix.errors import InputError, shown
 from regmix.exported.file import TEST_FINGERPRINT, Exported
@@ -71,11 +72,12 @@ def _first_difference(known: list[str], here: list[str]) -> str:
 
 def load_part(config: TrainConfig, part: PartName) -> Images:
     """Read one part of the configuration's data set, and say in one line what was read."""
-    images = read_part(config.data.name, config.data.options, part)
+    with Waiting(f"reading the {part} part") as progress:
+        images = read_part(config.data.name, config.data.options, part, progress)
     if part == "train":
         said = normalized_remarks(config, images)
         images = replace(images, remarks=(*images.remarks, *said))
-    print(images.described(part), flush=True)
+    tell(images.described(part))
     return images
 
 

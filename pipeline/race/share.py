@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from pipeline.study.budget import TimeBudget
+from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.effort import Trainings, effort_of
 from pipeline.study.followed_storage import index_of
 from pipeline.study.records import TrialRecord
@@ -18,6 +18,8 @@ OTHERS = 3
 """Most finalists beside trial 0: the order of those behind them is mostly chance."""
 SEEDS = 2
 """Seeds that each finalist shall have at least: with one nothing is known of their noise."""
+FINALIST = 8
+"""How many times longer it takes to judge a finalist than a trial; on digits 8.4 times."""
 LEAST = 6
 """Fewest trainings of a race where the number of trials alone limits the search."""
 
@@ -44,6 +46,17 @@ def places(trainings: int) -> int:
     """Return how many finalists so many trainings give two seeds each; 0 where not even two."""
     found = min(1 + OTHERS, trainings // SEEDS)
     return found if found >= 2 else 0
+
+
+def as_finalists(pace: Pace) -> Pace:
+    """Return how long trainings take that are judged as finalists are.
+
+    Args:
+        pace: pace of the search's trials.
+    """
+    each = pace.seconds / pace.epochs if pace.epochs else 0.0
+    judged = max(0.0, pace.end_seconds - pace.ends * each)
+    return Pace(pace.epochs, pace.seconds, pace.ends, pace.ends * each + FINALIST * judged)
 
 
 @dataclass(frozen=True)

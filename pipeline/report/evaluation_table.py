@@ -28,17 +28,28 @@ def page(path: Path, evaluation: Mapping[str, Any], width: int) -> list[str]:
         path, evaluation: as of `show`.
         width: columns that a line may have.
     """
+    return [*lines(verdict(path, evaluation), width), "", *_table(evaluation, width).lines(width)]
+
+
+def verdict(path: Path, evaluation: Mapping[str, Any]) -> str:
+    """Say what survives all attacks, of how many images, and what makes that doubtful.
+
+    Args:
+        path, evaluation: as of `show`.
+    """
+    rows, signs, count = shares(evaluation), doubts(evaluation), _count(evaluation)
+    strongest = rows[next(reversed(rows))]  # what survives all before it too
+    low, high = strongest.interval
+    few = f", for which {count} images are few" if count < FEW else ""
+    masked = [f"  gradient masking? {sign}" for sign in signs]
     data = f"{evaluation['data']}'s {evaluation['part']}"
-    title = f"{path.stem} on {data}, epsilon {float(evaluation['epsilon']):.4g}"
-    signs = doubts(evaluation)
-    found = [*lines(title, width), "", *_table(evaluation, width).lines(width)]
-    for flag in signs:
-        found += lines(f"gradient masking? {flag}", width)
-    if not signs:
-        count = _count(evaluation)
-        few = f", for which {count} images are few" if count < FEW else ""
-        found += lines(f"no sign of gradient masking{few}", width)
-    return found
+    said = [
+        f"{path.stem} on {data}, epsilon {float(evaluation['epsilon']):.4g}: robust accuracy "
+        f"{strongest.value:.4f} (95 % interval {low:.4f} to {high:.4f}), clean "
+        f"{rows['clean'].value:.4f}",
+        *(masked or [f"  no sign of gradient masking{few}"]),
+    ]
+    return "\n".join(said)
 
 
 def content(

@@ -1,5 +1,7 @@
 """Numbers, durations and parameters as text, and the console that they are printed on."""
 
+import os
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -14,12 +16,38 @@ def console() -> Console:
 
     What is printed is text as it stands: brackets in a reason are no markup.
     """
-    return Console(width=page_width(), highlight=False, markup=False, emoji=False)
+    return Console(
+        width=page_width(), highlight=False, markup=False, emoji=False, force_jupyter=False
+    )
 
 
 def is_redrawn(console: Console) -> bool:
-    """Tell whether a console can show a table that changes, whatever FORCE_COLOR says."""
-    return console.file.isatty() and console.is_terminal and not console.is_dumb_terminal
+    """Tell whether a console can show a table that changes, whatever FORCE_COLOR says.
+
+    A notebook calls itself a terminal, also for a command of its own (`!make`), and can't go back
+    by a line.
+    """
+    notebook = console.is_jupyter or "JPY_PARENT_PID" in os.environ
+    terminal = console.is_terminal and not console.is_dumb_terminal
+    return console.file.isatty() and terminal and not notebook
+
+
+def wrapped(words: str, width: int, most: int | None = None) -> list[str]:
+    """Return a sentence in lines, broken at words; the later ones are indented.
+
+    Args:
+        words: the sentence.
+        width: columns of a line.
+        most: number of lines, at most; '...' stands for what is left out then. None for no limit.
+    """
+    return textwrap.wrap(
+        words,
+        width,
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+        max_lines=most,
+        placeholder=" ...",
+    )
 
 
 def duration(seconds: float) -> str:
@@ -30,9 +58,11 @@ def duration(seconds: float) -> str:
 
 
 def radius(epsilon: float) -> str:
-    """Return a radius as the field writes it: '8/255' where it is so, else a decimal number."""
+    """Return a radius as the field writes it: '0.1' where that is short, else '8/255'."""
     levels = round(epsilon * 255)
-    return f"{levels}/255" if levels and abs(epsilon - levels / 255) < 1e-9 else f"{epsilon:.6g}"
+    if float(f"{epsilon:.2g}") != epsilon and levels and abs(epsilon - levels / 255) < 1e-9:
+        return f"{levels}/255"
+    return f"{epsilon:.6g}"
 
 
 def short(value: object) -> str:

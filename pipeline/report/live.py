@@ -2,21 +2,25 @@
 
 import threading
 import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from pipeline.report.formatting import duration, is_redrawn, trial_cells
-from pipeline.study.budget import TimeBudget
+from pipeline.report.formatting import is_redrawn
+from pipeline.report.live_table import Size, lines, phase_in_words
+from pipeline.report.running import RunningSearch
+from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.effort import Trainings
-from pipeline.study.ranking import violates
 from pipeline.study.records import StudyRecord, TrialRecord
+from regmix.progress import Phase
 
 NO_ROOM = "no node of the cluster has room for a trial now: waiting for one"
+_MINUTE = 60.0  # s between two heartbeats where nothing is redrawn
+_SHOWN = 8  # running trials that a heartbeat names
 
 
 class LiveView:
@@ -30,6 +34,11 @@ class LiveView:
         budget: TimeBudget,
         console: Console,
         trainings: Trainings | None = None,
+        at_once: int = 1,
+        *,
+        expected: Pace | None = None,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing is shown before the context is entered.
 
@@ -40,17 +49,17 @@ class LiveView:
             budget: the time that the study may take.
             console: the console that it is shown on.
             trainings: the effort that the study may take; None for no limit.
+            at_once: number of trials that run at once.
+            expected: pace of its trials, until one of them is complete; None where nobody knows.
+            quiet: whether nothing is shown.
+            clock: what tells the time, s.
         """
-        self._study, self._names, self._total, self._budget = study, names, total, budget
-        self._redrawn, self._lock = is_redrawn(console), threading.Lock()
-        self._going: dict[int, TrialRecord] = {}  # those that have not ended, by number
-        self._ended = set[int]()
-        self._trainings = trainings
-        self._epochs = dict[int, int]()  # that each trial has trained
-        self._trained = self._trained_before = 0  # epochs of all trials; those of earlier sessions
-        self._best: TrialRecord | None = None
-        self._begun = time.monotonic()
-        self._ended_here = 0
+        self._console, self._names, self._quiet, self._clock = console, names, quiet, clock
+        self._search = RunningSearch(study, total, budget, trainings, at_once, expected, clock)
+        self._redrawn, self._lock = is_redrawn(console) and not quiet, threading.Lock()
+        self._beat = clock()
+        self._paced = False  # whether one has ended here
+        self._warned = False  # that the budget is too short
         self._room = ""  # what to say of the cluster
         self._live = Live(
             get_renderable=self.table,
@@ -61,9 +70,8 @@ class LiveView:
         )
 
     def __enter__(self) -> Self:
-        for trial in self._study.trials():
-            self._take(trial)
-        self._trained_before = self._trained
+        self._search.begin()
+        self._beat = self._clock()
         if self._redrawn:
             self._live.start()
         return self
@@ -80,31 +88,39 @@ class LiveView:
     def trial_changed(self, trial: TrialRecord) -> None:
         """Take over a trial's new state."""
         with self._lock:
-            self._take(trial)
-            self._ended_here += trial.ended
+            self._search.take(trial)
+            warning = "" if self._warned else self._search.too_short()
+            first = not self._paced and self._search.trained_here > 0
+            self._paced = self._paced or first
         if trial.ended and not self._redrawn:
-            print(self._line(trial), flush=True)
-
-    def _take(self, trial: TrialRecord) -> None:
-        """Count a trial; one that has ended does not change any more."""
-        epochs = trial.last_epoch
-        self._trained += epochs - self._epochs.get(trial.number, 0)
-        self._epochs[trial.number] = epochs
-        if not trial.ended:
-            self._going[trial.number] = trial
-            return
-        self._going.pop(trial.number, None)
-        self._ended.add(trial.number)
-        if trial.state == "COMPLETE" and not violates(trial):
-            known = self._best
-            if known is None or trial.final.robust > known.final.robust:
-                self._best = trial
+            self._say(self._line(trial))
+        elif first and not self._redrawn:
+            self._beat = self._clock()
+            self._say(self._heartbeat())  # from now on there is a forecast
+        if warning:
+            self._warned = True
+            self._say(warning)
 
     def places_changed(self, now: int) -> None:
         """Take over how many trials may run at once."""
         self._room = NO_ROOM if not now else ""
+        self._search.at_once = now
         if not self._redrawn:
-            print(self._room or f"the cluster has room for {now} trials at once now", flush=True)
+            self._say(self._room or f"the cluster has room for {now} trials at once now")
+
+    def phases_changed(self, phases: Mapping[int, Phase]) -> None:
+        """Take over how far running trials are; where nothing is redrawn, say so each minute."""
+        with self._lock:
+            self._search.phases = phases
+        if not self._redrawn and self._clock() >= self._beat + _MINUTE:
+            self._beat = self._clock()
+            self._say(self._heartbeat())
+
+    def _say(self, words: str) -> None:
+        if self._redrawn:
+            self._console.print(words)
+        elif not self._quiet:
+            print(words, flush=True)
 
     def _line(self, trial: TrialRecord) -> str:
         last = trial.last_epoch
@@ -115,44 +131,27 @@ class LiveView:
         return f"{head}  {self._headline()}{f'  ({trial.reason})' if trial.reason else ''}"
 
     def _headline(self) -> str:
+        """Return counts, the best and the time left, for one line."""
         with self._lock:
-            states = [trial.state for trial in self._going.values()]
-            ended, best, trained = len(self._ended), self._best, self._trained
-        shown = f"best {best.final_robust:.3f} (trial {best.number})" if best else "no best yet"
-        total = "" if self._total is None else f" of {self._total}"
-        words = [f"{ended}{total} trials ended", shown, self._time_left(ended, states, trained)]
-        if self._trainings is not None:
-            words.insert(1, self._trainings.in_words(trained))
-        return ", ".join(words)
+            search = self._search
+            counts, best = search.counts_in_words(), search.best_in_words()
+            return ", ".join([*counts[:-1], best, search.left_in_words()])
 
-    def _time_left(self, ended: int, states: list[str], trained: int) -> str:
-        left = self._budget.budget - self._budget.seconds
-        if not self._ended_here:
-            most = "" if left == float("inf") else f", at most {duration(max(0.0, left))}"
-            return f"time left not known yet{most}"
-        guesses, passed = [left], time.monotonic() - self._begun
-        if self._total is not None:
-            to_begin = max(0, self._total - ended - len(states))
-            missing = to_begin + states.count("WAITING") + states.count("RUNNING") / 2
-            guesses.append(passed / self._ended_here * missing)
-        here = trained - self._trained_before
-        if self._trainings is not None and here:
-            guesses.append(passed / here * (self._trainings.most - trained))
-        if min(guesses) == float("inf"):
-            return "time left not known yet"
-        return f"about {duration(max(0.0, min(guesses)))} left"
-
-    def table(self) -> Group:
-        """Return the headline and a row for each running trial."""
-        table = Table(box=None, pad_edge=False)
-        for name in ("trial", "epoch", "robust", "clean", *self._names):
-            table.add_column(name, justify="right")
+    def _heartbeat(self) -> str:
+        """Return what runs, in which phase, the best, and the time left, in one line."""
         with self._lock:
-            trials = list(self._going.values())
-        for trial in trials:
-            if trial.state == "RUNNING":
-                table.add_row(*trial_cells(trial, self._names))
-        title = f"{self._study.name}: {self._headline()}"
-        spent = f", {duration(self._budget.seconds)} spent"
-        head = Text(title + spent, style="bold")
-        return Group(head, Text(self._room), table) if self._room else Group(head, table)
+            search, running = self._search, self._search.running
+            phases = [f"trial {t.number} {phase_in_words(search, t)}" for t in running[:_SHOWN]]
+            more = [f"{len(running) - _SHOWN} more"] if len(running) > _SHOWN else []
+            spent = search.counts_in_words()[-1]
+        what = "; ".join(phases + more) or "nothing runs"
+        return f"{spent}: {what}; {self._headline()}"
+
+    def table(self) -> Text:
+        """Return what is known, a row for each running trial, and who ended last."""
+        size = self._console.size
+        with self._lock:
+            found = lines(self._search, self._names, Size(size.width, size.height - 1), self._room)
+        text = Text("\n".join(found), no_wrap=True, overflow="crop")
+        text.stylize("bold", 0, len(found[0]))
+        return text

@@ -158,7 +158,7 @@ def restore(runs: Path, file: str) -> Archived:
     """
     path = regular_file(absolute(file, "--restore"))
     with workshop(runs) as work:
-        archived = _checked(path, lambda source: _unpack(source, runs, work))
+        archived = _checked(path, lambda source: _unpack(source, Studies(runs), work))
         for name, birth in archived.births.items():
             _prove(work, name, birth, path)
         for name in sorted(archived.births, key=len, reverse=True):  # the race first
@@ -183,14 +183,15 @@ def _damaged(path: Path, reason: str) -> InputError:
     )
 
 
-def _unpack(source: zipfile.ZipFile, runs: Path, work: Path) -> Archived:
+def _unpack(source: zipfile.ZipFile, studies: Studies, work: Path) -> Archived:
     """Write what an archive holds into a folder, once all of its names are proved."""
     archived = _manifest(source)
     entries = [entry for entry in source.infolist() if entry.filename != _MANIFEST]
     names = [entry.filename for entry in entries]
     if sorted(names) != sorted(archived.files) or len(source.infolist()) != len(names) + 1:
         raise ValueError("its files are not those of its manifest")
-    _prove_room(archived, runs)
+    _take_left_race(archived, studies, work)
+    _prove_room(archived, studies)
     for name in archived.births:
         (work / name).mkdir()
     for entry in entries:
@@ -228,9 +229,18 @@ def _is_of(name: str, births: Mapping[str, str]) -> bool:
     return parts is not None and parts[1] in births
 
 
-def _prove_room(archived: Archived, runs: Path) -> None:
+def _take_left_race(archived: Archived, studies: Studies, work: Path) -> None:
+    """Take away the race that a restoring left which was killed before it came to the search."""
+    race = f"{archived.study}{RACE}"
+    there = os.path.lexists(studies.place(archived.study, "--restore"))
+    if not there and archived.births.get(race, "") == _birth(studies, race):
+        (work / "left").mkdir()
+        os.rename(studies.place(race), work / "left" / race)
+
+
+def _prove_room(archived: Archived, studies: Studies) -> None:
     """Raise InputError where a study is there already, or the disk has no room."""
-    studies = Studies(runs)
+    runs = studies.runs
     for name in archived.births:
         if os.path.lexists(studies.place(name, "--restore")):
             raise InputError(

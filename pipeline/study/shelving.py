@@ -40,8 +40,10 @@ def workshop(runs: Path) -> Iterator[Path]:
     place = writable_folder(runs / "studies" / _HIDDEN, "--runs")
     with alone(place / "lock"):
         _sweep(place)
-        yield Path(tempfile.mkdtemp(dir=place))
-        _sweep(place)
+        try:
+            yield Path(tempfile.mkdtemp(dir=place))
+        finally:
+            _sweep(place)
 
 
 def _sweep(place: Path) -> None:

@@ -10,7 +10,9 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.study import optuna_private
 from pipeline.study.records import EmptyStudyError, StudyRecord
@@ -23,6 +25,10 @@ from pipeline.study.storage import (
     open_storage,
     study_folder,
 )
+from regmix.errors import InputError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
 
 RACE = "-confirm"
 """What a race's name adds to that of its search."""
@@ -113,8 +119,17 @@ class Studies:
         """Return the names of the studies that lie in the database or journal file."""
         if self.storage is None:
             return []
-        storage = open_storage(self.storage, self.runs, mend=False)
+        storage = self._database
+        if storage is None:  # a journal, which may have been written anew
+            storage = open_storage(self.storage, self.runs, mend=False)
         return [name for name in optuna_private.study_names(storage) if re.fullmatch(NAME, name)]
+
+    @cached_property
+    def _database(self) -> "BaseStorage | None":
+        """The database, which takes half a second to open; None for a journal."""
+        if not is_database(self.storage):
+            return None
+        return open_storage(self.storage, self.runs, mend=False)
 
     def where(self, name: str) -> str | None:
         """Return the storage of a study: that which was named, unless it lies in its folder."""
@@ -139,11 +154,11 @@ class Studies:
             return OpenStudy(study, self._race(study, storage, place), storage, place)
 
     def _race(self, study: StudyRecord, storage: str | None, place: Path) -> StudyRecord | None:
-        """Return a study's race; None where there is none, or only one of an earlier namesake."""
+        """Return a study's race; None where there is none to be read, or an earlier namesake's."""
         beside = race_of(place)
         if not (_has_journal(beside) if storage is None else beside.name in self.stored()):
             return None
-        with contextlib.suppress(EmptyStudyError):
+        with contextlib.suppress(InputError):
             race = _read(beside.name, storage, beside, "--study")
             return race if race.source == study.birth else None
         return None

@@ -1,14 +1,19 @@
 """CIFAR-10 and CIFAR-100: torchvision's archive, or an image folder in its place."""
 
 import pickle
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 
+from regmix import atomic
 from regmix.data.image_folder import image_folder
 from regmix.errors import InputError, first_line
 from regmix.images import Images, PartName
+from regmix.progress import Phase, tell
 
+_PATIENCE = 60  # s for a word of the host
+_MEGABYTE = 10**6
 _OTHER = {"train": 10_000, "test": 50_000}  # images of the part that is not read
 
 
@@ -45,6 +50,7 @@ def _archive(part: PartName, root: Path, classes: int) -> Images:
 
     archive = getattr(torchvision.datasets, f"CIFAR{classes}")
     try:
+        _download(archive.url, root / archive.base_folder, root / archive.filename)
         data = archive(str(root), train=part == "train", download=True)
     except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise InputError(
@@ -54,3 +60,29 @@ def _archive(part: PartName, root: Path, classes: int) -> Images:
     pixels = np.ascontiguousarray(data.data.transpose(0, 3, 1, 2))
     labels = np.asarray(data.targets, np.int64)
     return Images(pixels, labels, tuple(data.classes), other=_OTHER[part])
+
+
+def _download(url: str, unpacked: Path, target: Path) -> None:
+    """Download an archive that is not there yet, and tell how far that is.
+
+    Whether it is the right one is torchvision's to say.
+
+    Args:
+        url: its address.
+        unpacked: folder that it unpacks to.
+        target: its file.
+    """
+    if unpacked.exists() or target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+
+    def fetch(file: Path) -> None:
+        with urllib.request.urlopen(url, timeout=_PATIENCE) as response, open(file, "wb") as out:
+            whole, done = int(response.headers.get("Content-Length") or 0), 0
+            while content := response.read(_MEGABYTE):
+                out.write(content)
+                done += len(content)
+                share = done / whole if whole else 0.0
+                tell(Phase("MB", done // _MEGABYTE, whole // _MEGABYTE, "", share))
+
+    atomic.write(target, fetch)

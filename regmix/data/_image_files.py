@@ -20,6 +20,7 @@ from regmix.data._kept import Kept, Kind
 from regmix.data._memory import check_memory
 from regmix.errors import InputError, first_line
 from regmix.images import is_grey
+from regmix.progress import Phase, tell
 from regmix.user_files import regular_file
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _decoded(
         check_size(paths[place], (one.shape[2], one.shape[1]), size)
         pixels[place], grey[place] = one, is_grey(one)
 
-    _for_each(read, len(paths))
+    _for_each("images", read, len(paths))
     return pixels, grey, turned
 
 
@@ -136,7 +137,11 @@ def check_sizes(root: Path, part: str, paths: Sequence[Path], size: tuple[int, i
     known = kept.load([Kind.of(expected)])
     if known is not None and np.array_equal(known[0], expected):
         return
-    _for_each(lambda place: check_size(paths[place], image_size(paths[place]), size), len(paths))
+
+    def check(place: int) -> None:
+        check_size(paths[place], image_size(paths[place]), size)
+
+    _for_each("sizes of images", check, len(paths))
     kept.store([expected])
 
 
@@ -167,10 +172,11 @@ def image_size(path: Path) -> tuple[int, int]:
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
-def _for_each(read: Callable[[int], None], count: int) -> None:
+def _for_each(what: str, read: Callable[[int], None], count: int) -> None:
+    """Call `read` with each number below `count`, and tell how many of `what` are done."""
     with ThreadPoolExecutor(usable_cores()) as pool, _silent():
-        for _ in pool.map(read, range(count), chunksize=256):
-            pass
+        for done, _ in enumerate(pool.map(read, range(count), chunksize=256), start=1):
+            tell(Phase(what, done, count, share=done / count))
 
 
 @contextmanager

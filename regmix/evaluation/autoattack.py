@@ -16,6 +16,7 @@ from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.batching import batched
 from regmix.evaluation.results import FEWEST_TARGETED
 from regmix.finite import Finite, finite
+from regmix.progress import Phase, Progress, unheard
 
 Perturb = Callable[[Tensor, Tensor], Tensor]  # images (N, C, H, W), labels (N,) -> worse images
 
@@ -131,13 +132,18 @@ def square(
 
 
 def autoattack(
-    model: nn.Module, images: Tensor, labels: Tensor, settings: AttackSettings
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    settings: AttackSettings,
+    progress: Progress = unheard,
 ) -> Tensor:
     """Run AutoAttack's standard L-inf ensemble (Croce and Hein, ICML 2020).
 
     APGD-CE, APGD-T, FAB-T and Square with their published budgets: about 5,000 forward passes
     for an image that survives. With 3 classes or fewer the targeted losses do not exist: then
-    APGD-CE, FAB and Square run, see `autoattack_name`. Takes and returns what `apgd` does.
+    APGD-CE, FAB and Square run, see `autoattack_name`. Takes and returns what `apgd` does;
+    `progress` hears of each of them.
     """
     model = Finite(model)
     classes = width(model, images)
@@ -148,12 +154,29 @@ def autoattack(
     )
     for targeted in (attack.apgd_targeted, attack.fab):
         targeted.n_target_classes = min(9, classes - 1)
+    parts = {"APGD-CE": attack.apgd, "APGD-T": attack.apgd_targeted, "FAB": attack.fab}
+    parts["Square"] = attack.square
+    if chosen:
+        del parts["APGD-T"]
+    for place, (name, part) in enumerate(parts.items(), start=1):
+        phase = Phase("attacking", place, len(parts), f"AutoAttack's {name}")
+        part.perturb = _told(part.perturb, phase, progress)
 
     def perturb(x: Tensor, y: Tensor) -> Tensor:
         worst: Tensor = attack.run_standard_evaluation(x, y, batch_size=len(x))[0]
         return worst
 
     return _survived(model, perturb, images, labels, settings)
+
+
+def _told(perturb: Perturb, phase: Phase, progress: Progress) -> Perturb:
+    """Return an attack that tells when it begins."""
+
+    def run(images: Tensor, labels: Tensor) -> Tensor:
+        progress(phase)
+        return perturb(images, labels)
+
+    return run
 
 
 def autoattack_name(classes: int) -> str:

@@ -12,6 +12,7 @@ from regmix.evaluation.autoattack import autoattack, autoattack_name, width
 from regmix.evaluation.batching import among
 from regmix.evaluation.pgd_ensemble import Objective, correct, full_step, pgd, random_start
 from regmix.evaluation.results import Proportion, apgd_name
+from regmix.progress import Phase, Progress, unheard
 
 Attack = Callable[[Tensor], Tensor]  # index of images (M,) -> (M,) bool, True where one survived
 
@@ -23,6 +24,7 @@ def evaluate_test(
     settings: AttackSettings,
     *,
     with_autoattack: bool = False,
+    progress: Progress = unheard,
 ) -> Iterator[tuple[str, Proportion]]:
     """Yield each attack's name and the share of images that are correct under it.
 
@@ -34,12 +36,15 @@ def evaluate_test(
         images, labels: (N, C, H, W) in [0, 1] and (N,), on the model's device.
         settings: radius, seed and batch size of the attacks.
         with_autoattack: whether AutoAttack runs too, which costs about thirty times the rest.
+        progress: hears of each attack, and of each part of AutoAttack.
     """
     everything, batch_size = torch.ones_like(labels, dtype=torch.bool), settings.batch_size
     clean = among(lambda part: correct(model, images[part], labels[part]), everything, batch_size)
     yield "clean", Proportion(int(clean.sum()), len(images))
     alive = clean.clone()
-    for name, attack in _attacks(model, images, labels, settings, with_autoattack).items():
+    attacks = _attacks(model, images, labels, settings, with_autoattack, progress)
+    for place, (name, attack) in enumerate(attacks.items(), start=1):
+        progress(Phase("attacking", place, len(attacks), name))
         survived = among(attack, clean, batch_size)
         alive &= survived
         yield name, Proportion(int(survived.sum()), len(images))
@@ -52,6 +57,7 @@ def _attacks(
     labels: Tensor,
     settings: AttackSettings,
     with_autoattack: bool,
+    progress: Progress,
 ) -> dict[str, Attack]:
     """Return FGSM with a full step, PGD of step epsilon / 4 (2/255 at 8/255), APGD, AutoAttack."""
     epsilon, classes = settings.epsilon, width(model, images)
@@ -84,6 +90,6 @@ def _attacks(
     }
     if with_autoattack:
         attacks[autoattack_name(classes)] = lambda part: autoattack(
-            model, images[part], labels[part], settings
+            model, images[part], labels[part], settings, progress
         )
     return attacks

@@ -21,6 +21,7 @@ from regmix.evaluation.pgd_ensemble import (
 from regmix.evaluation.results import FinalEvaluation
 from regmix.images import Images
 from regmix.placed import Placed
+from regmix.progress import Progress, unheard
 
 WATCHED = 256
 """Number of images on which catastrophic overfitting is looked for: its limits lie far apart."""
@@ -93,18 +94,21 @@ class Validator:
             schedule=config.eval_step_schedule,
         )
 
-    def final(self, model: nn.Module, known: Validation) -> FinalEvaluation:
+    def final(
+        self, model: nn.Module, known: Validation, progress: Progress = unheard
+    ) -> FinalEvaluation:
         """Evaluate by the configuration's level at the end of a run.
 
         Args:
             model: network with the averaged weights, in eval mode.
             known: result of `per_epoch` for it; only its survivors are attacked again.
+            progress: hears of each attack.
         """
         config, known = self._config, self._completed(model, known)
         evaluate = evaluate_finalist if config.judgement == "finalist" else evaluate_trial
         settings = AttackSettings(config.eval_epsilon, config.eval_seed)
         network = self._judged(model)
-        return evaluate(network, self.images, self.labels, self._start, known, settings)
+        return evaluate(network, self.images, self.labels, self._start, known, settings, progress)
 
     def overfitting_check(self, model: nn.Module) -> SingleStep:
         """Attack the present weights by FGSM and by a short PGD, on at most 256 of the images.

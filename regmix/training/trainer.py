@@ -18,6 +18,7 @@ from regmix.finite import constants, overflowed
 from regmix.images import Split
 from regmix.normalization import Normalized
 from regmix.placed import Placed, PlacedSplit
+from regmix.progress import Phase, Progress, unheard
 from regmix.ranges import NonNegative, check
 from regmix.training.batches import in_batches
 from regmix.training.inputs import Source
@@ -82,11 +83,14 @@ class RegMixTrainer:
         """Their labels (N,) int64."""
         return self._source.labels
 
-    def epochs(self, until: int | None = None) -> Iterator[EpochMetrics]:
+    def epochs(
+        self, until: int | None = None, progress: Progress = unheard
+    ) -> Iterator[EpochMetrics]:
         """Train epoch by epoch, and yield the metrics of each.
 
         Args:
             until: number of the epoch after which to stop; None goes on to the last.
+            progress: hears of each batch, validation and attack; it changes no number.
 
         Raises:
             NonFiniteError: before the update, with epoch, step and the terms at fault; after an
@@ -96,18 +100,19 @@ class RegMixTrainer:
         while self.epoch < last:
             begun = time.perf_counter()
             with trained_in(self.config):
-                sums = self._train_epoch()
+                sums = self._train_epoch(progress)
             self.epoch += 1
             loss, initial, final = (sums / len(self.images)).tolist()
             self._check_finite(loss)
             ended = self.epoch == self.config.epochs
             valid = judged = None
+            progress(Phase("validating", self.epoch, self.config.epochs))
             with self._placed():
                 single = self._validator.overfitting_check(self.model.eval())
                 if ended or self.epoch % self.config.eval_every == 0:
                     valid = self._validator.per_epoch(self.average.model)
                 if valid and ended:
-                    judged = self._validator.final(self.average.model, valid)
+                    judged = self._validator.final(self.average.model, valid, progress)
             robust = valid.robust if valid else None
             self.monitor.update(self.epoch, single, robust, self.average.model)
             yield EpochMetrics(
@@ -125,7 +130,7 @@ class RegMixTrainer:
                 seconds=time.perf_counter() - begun,
             )
 
-    def _train_epoch(self) -> Tensor:
+    def _train_epoch(self, progress: Progress) -> Tensor:
         """Return (3,) sums over images: loss, correct at initial, correct at final perturbation."""
         self.model.train()
         if self._memory:
@@ -133,9 +138,11 @@ class RegMixTrainer:
         sums = torch.zeros(3, device=self.device)
         order = torch.randperm(len(self.images), generator=self._order).to(self.device)
         batches = in_batches(order, self.config.batch_size)
+        epoch, epochs = self.epoch + 1, self.config.epochs
         for index in batches:
-            progress = (self.epoch + self._step / len(batches)) / self.config.epochs
-            factor = SCHEDULES[self.config.schedule](progress)
+            share = self._step / len(batches)
+            progress(Phase("training", epoch, epochs, share=share))
+            factor = SCHEDULES[self.config.schedule]((self.epoch + share) / epochs)
             self._optimizer.lr = self.config.lr * factor
             sums += self.train_batch(index)
             self._step += 1

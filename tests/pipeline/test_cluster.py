@@ -1,5 +1,6 @@
 """A search on Ray nodes that join and die, and an MLflow server that comes and goes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import urllib.request
 
 import psutil
 import pytest
+from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 
 from pipeline.report.live import NO_ROOM
 from tests.support.cluster import BIN, end, start_head, start_node, take_token
@@ -50,6 +52,13 @@ def test_a_search_outlives_one_of_two_nodes_and_finds_the_same_study(tmp_path, n
     assert "FAIL" not in {trial.state for trial in trials}
 
 
+def phases_at(address):
+    """Return what workers have told the head of their phases."""
+    head = GcsClient(address)
+    keys = head.internal_kv_keys(b"", b"regmix")
+    return [json.loads(head.internal_kv_get(key, b"regmix")) for key in keys]
+
+
 @pytest.fixture
 def empty_head(monkeypatch):
     """A head that no trial may run on, and a list of nodes that are ended with it."""
@@ -71,6 +80,7 @@ def test_nodes_that_join_within_a_search_are_used_and_without_any_it_waits(tmp_p
         joined.append(start_node(address, f"127.0.0.{number + 1}", "--num-cpus=1"))
         line_of(search, f"the cluster has room for {number} trials at once now")
         wait_for(lambda: _trains_on(joined[-1]), search)
+    wait_for(lambda: {"training"} <= {phase[0] for phase in phases_at(address)}, search)
     for node in joined:
         end(node)
     line_of(search, NO_ROOM)
@@ -78,6 +88,7 @@ def test_nodes_that_join_within_a_search_are_used_and_without_any_it_waits(tmp_p
     out, err = search.communicate(timeout=100)
     assert search.returncode == 130, out + err
     assert "of the time of 0 to 2 parallel trials" in out
+    assert phases_at(address) == []
     trials = states(tmp_path).values()
     assert {trial.state for trial in trials} <= {"COMPLETE", "WAITING"}
     assert len([trial for trial in trials if trial.begun]) >= 2

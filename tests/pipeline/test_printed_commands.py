@@ -20,7 +20,7 @@ from tests.support.processes import ROOT, call, run
 from tests.support.studies import search_arguments, states
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
-SCRIPTS = ("search", "confirm", "compare", "export", "train", "evaluate", "ui")
+SCRIPTS = ("search", "confirm", "compare", "export", "train", "evaluate", "attack", "ui")
 RACE = "wamr-digits-confirm"
 
 

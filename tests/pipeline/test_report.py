@@ -61,7 +61,7 @@ def test_a_trial_that_goes_on_behind_the_view_is_shown_as_it_was(tmp_path, repor
         for epoch in range(1 + reported, 4):
             controller.report(request.number, epoch_result(epoch, 0.5))
             view.table()
-        held = view._going[request.number]
+        held = view._search.going[request.number]
         assert sorted(held.values) == sorted(held.epochs) == list(range(1, 1 + reported))
 
 
@@ -89,18 +89,13 @@ def test_in_a_terminal_running_trials_are_a_table(tmp_path):
         said = io.StringIO()
         plain = Console(file=said, width=120)
         plain.print(view.table())
-    head, columns, row = said.getvalue().strip().splitlines()
-    assert "1 of 3 trials ended, best 0.500 (trial 0)" in head
+    head, best, _, columns, row, *_ = said.getvalue().strip().splitlines()
+    assert "1 of 3 trials ended" in head and best.startswith("best 0.500 (trial 0)")
     assert columns.split() == [
-        "trial",
-        "epoch",
-        "robust",
-        "clean",
-        "alpha",
-        "beta",
-        "epsilon_ratio",
+        *("trial", "phase", "left", "robust", "clean", "speed"),
+        *("alpha", "beta", "epsilon_ratio"),
     ]
-    assert row.split()[:4] == ["1", "2/4", "0.250", "0.900"]
+    assert row.split()[:6] == ["1", "epoch", "2/4", "0:02", "0.250", "0.900"]
 
 
 def test_what_ended_in_earlier_sessions_is_counted_from_the_start(tmp_path, capsys):

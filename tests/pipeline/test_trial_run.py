@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+from itertools import groupby
 
 import pytest
 
@@ -62,6 +63,20 @@ def trained(run, epochs):
     """Train so many epochs, as a driver asks for them, and leave it there."""
     told = run.epochs()
     return told, timeless(next(told) for _ in range(epochs))
+
+
+def test_a_trial_tells_its_phases_in_order_and_comes_to_the_same(worker, whole, request_of):
+    heard = []
+    assert timeless(worker.begin(request_of(seconds=NEVER), heard.append).epochs()) == whole
+    names = [(phase.name, phase.now) for phase in heard]
+    expected = []
+    for epoch in range(1, EPOCHS + 1):
+        expected += [("training", epoch), ("validating", epoch)]
+        expected += [("judging", now) for now in (1, 2, 3)] * (epoch == EPOCHS) + [("saving", 0)]
+    assert [name for name, _ in groupby(names)] == expected
+    shares = [phase.share for phase in heard if phase.name == "training"]
+    assert shares == [0.0, 0.5] * EPOCHS  # two batches
+    assert {phase.of for phase in heard if phase.name == "judging"} == {3}
 
 
 @pytest.mark.parametrize("saved", [0, 1, 2, 3])
@@ -157,7 +172,7 @@ def test_a_failure_of_the_trial_waits_for_the_file_that_is_being_written(
     others = writing()
     run = worker.begin(request_of())
     told, _ = trained(run, 1)
-    monkeypatch.setattr(run._trainer, "_train_epoch", lambda: 1 / 0)
+    monkeypatch.setattr(run._trainer, "_train_epoch", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         next(told)
     assert writing() == others

@@ -92,7 +92,8 @@ def agree(runs, printed, storage=None):
         state, view = trial.state, views[number]
         assert state == view.data.tags["state"]
         assert view.info.status == STATUS[state]
-        assert view.data.params == {k: str(v) for k, v in trial.params.items()}
+        params = {k: v for k, v in view.data.params.items() if not k.startswith("log10_")}
+        assert params == {k: str(v) for k, v in trial.params.items()}
         assert view.data.tags["reason"] == trial.reason
         found = [metrics for metrics in trial.epochs.values() if metrics.validated]
         assert ("valid_robust" in view.data.metrics) == bool(found)

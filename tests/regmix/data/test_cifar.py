@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from regmix.data._cifar import _download
 from regmix.data.cifar10 import cifar10
 from regmix.data.cifar100 import cifar100
 from regmix.errors import InputError
+from regmix.progress import Phase, heard_by
 from regmix.torchvision_cpu import torchvision
 
 BOTH = pytest.mark.parametrize(("cifar", "count"), [(cifar10, 10), (cifar100, 100)])
@@ -28,7 +30,7 @@ def no_network(monkeypatch):
     def download(*_, **__):
         raise URLError("no network here")
 
-    monkeypatch.setattr(torchvision.datasets.cifar, "download_and_extract_archive", download)
+    monkeypatch.setattr("urllib.request.urlopen", download)
 
 
 @BOTH
@@ -89,6 +91,7 @@ def test_the_archives_layout_becomes_ours(tmp_path, monkeypatch, cifar, count, p
         asked.update(root=root, train=train, download=download)
         return SimpleNamespace(data=pixels, targets=[3, 1, 2, 0], classes=["a", "b", "c", "d"])
 
+    vars(archive).update(url="", filename="archive", base_folder="")
     monkeypatch.setattr(torchvision.datasets, f"CIFAR{count}", archive)
     images = cifar(part, data_dir=str(tmp_path))
     assert asked == {"root": str(tmp_path), "train": part == "train", "download": True}
@@ -97,3 +100,18 @@ def test_the_archives_layout_becomes_ours(tmp_path, monkeypatch, cifar, count, p
     assert images.labels.tolist() == [3, 1, 2, 0]
     assert images.labels.dtype == np.int64
     assert images.classes == ("a", "b", "c", "d")
+
+
+def test_a_download_says_how_far_it_is_and_is_whole_or_not_there(tmp_path):
+    source, target, heard = tmp_path / "source", tmp_path / "data" / "archive", []
+    source.write_bytes(bytes(2_500_000))
+    with heard_by(heard.append):
+        _download(source.as_uri(), tmp_path / "unpacked", target)
+    assert target.read_bytes() == source.read_bytes()
+    assert heard[0] == Phase("MB", 1, 2, share=0.4) and heard[-1].share == 1
+    assert sorted(path.name for path in target.parent.iterdir()) == ["archive"]
+
+
+def test_what_is_there_is_not_downloaded_again(tmp_path, no_network):
+    _download("http://nowhere.invalid/", tmp_path, tmp_path / "archive")
+    assert list(tmp_path.iterdir()) == []

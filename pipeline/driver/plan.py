@@ -1,0 +1,121 @@
+"""What a command is going to do, in a few lines, before anything takes long."""
+
+from collections.abc import Mapping, Sequence
+from math import inf
+from pathlib import Path
+
+from pipeline.base.commands import near
+from pipeline.base.narration import tell
+from pipeline.driver.publish import View
+from pipeline.driver.request import SearchRequest, has_driver_of_a_card
+from pipeline.race.share import as_finalists
+from pipeline.report.formatting import console, duration, wrapped
+from pipeline.study.budget import Pace
+from pipeline.study.records import TrialRecord
+from pipeline.tracking.uri import default_uri
+from regmix.cores import usable_cores
+from regmix.errors import masked
+
+_START = 10  # s until workers train: Ray starts in five, and each process loads torch in four
+
+
+def say_plan(request: SearchRequest, limits: Mapping[str, float], place: Path, known: Pace) -> None:
+    """Say what a search asks, how much it may use, where it is, and when the first epoch comes.
+
+    Args:
+        request: the search.
+        limits: what the study may use, see `StudyRecord.extent`.
+        place: the study's folder.
+        known: pace of earlier sessions.
+    """
+    problem = request.problem
+    sought = "robust and clean accuracy" if request.rules.front else "robust accuracy"
+    names, epochs = ", ".join(problem.space.ranges), problem.config({}).epochs
+    say_lines(
+        f"{request.study}: which {names} (space {problem.space.name}) give the best {sought} on "
+        f"{problem.recipe.name}?",
+        f"effort: {_effort(limits, epochs)}; {_at_once(request)}",
+        f"study: {request.storage and masked(request.storage) or near(place)}; "
+        f"MLflow: {_view(request.view)}",
+        first_epoch(known),
+    )
+
+
+def say_lines(*sentences: str) -> None:
+    """Say sentences, broken at words where they are longer than the console is wide."""
+    for sentence in sentences:
+        for line in wrapped(sentence, console().width):
+            tell(line)
+
+
+def first_epoch(known: Pace) -> str:
+    """Return when the first epoch is to be expected.
+
+    Args:
+        known: pace of earlier sessions, if there were any.
+    """
+    if known.epochs:
+        seconds = _START + known.seconds / known.epochs
+        return f"first epoch in about {duration(seconds)}"
+    return f"first epoch in about {duration(_START)}, more where an epoch takes long"
+
+
+def _effort(limits: Mapping[str, float], epochs: int) -> str:
+    """Return '24 trainings of 12 epochs, then 8 for the race of the best'."""
+    words = list[str]()
+    if "trainings" in limits:
+        words.append(f"{limits['trainings']:.0f} trainings of {epochs} epochs")
+    if "trials" in limits:
+        words.append(f"at most {limits['trials']:.0f} trials of {epochs} epochs or fewer")
+    if "budget" in limits:
+        words.append(f"at most {duration(limits['budget'])}")
+    race = limits.get("race")
+    then = f", then {race:.0f} trainings for the race of the best" if race else ""
+    return " and ".join(words) + then
+
+
+def _at_once(request: SearchRequest) -> str:
+    """Return how many trials run at once, where that is known before Ray is asked."""
+    if request.concurrency is not None:
+        return f"at most {request.concurrency} at once"
+    if request.address is not None:
+        return "as many at once as the cluster has room for"
+    if request.gpus_per_trial or has_driver_of_a_card():
+        return "as many at once as the GPUs have room for"
+    return f"{usable_cores()} at once"
+
+
+def _view(view: View) -> str:
+    """Return where MLflow keeps its view: a file where it is the usual one."""
+    usual = view.uri == default_uri(view.runs)
+    return near(view.runs / "mlflow.db") if usual else masked(view.uri)
+
+
+def race_in_words(
+    finalists: Sequence[TrialRecord],
+    seeds: int,
+    done: int = 0,
+    *,
+    at_once: int,
+    most: int | None = None,
+    seconds: float = inf,
+) -> str:
+    """Return 'at most 18 trainings (6 finalists, 3 seeds), about 5:00'.
+
+    Args:
+        finalists: complete trials of the search.
+        seeds: number of seeds of each, at most.
+        done: number of trainings that have ended.
+        at_once: number of trainings that run at once.
+        most: number of trainings that a search keeps for its race; None for no limit.
+        seconds: time that it keeps.
+    """
+    every = len(finalists) * seeds
+    count = max(0, (every if most is None else min(every, most)) - done)
+    words = f"at most {count} trainings of {len(finalists)} finalists"
+    if every == count + done:
+        words += f" with {seeds} seeds each"
+    known = as_finalists(Pace.of(one for trial in finalists for one in trial.epochs.values()))
+    needed = known.needed(finalists[0].total_epochs)
+    whole = min(seconds, -(-count // max(1, at_once)) * needed)
+    return f"{words}, about {duration(whole)}" if needed and whole < inf else words

@@ -1,0 +1,99 @@
+"""What is said of what takes long, by a clock that stands where the test puts it."""
+
+import io
+
+from pipeline.base import narration
+from pipeline.base.narration import Waited, Waiting
+from pipeline.driver.evaluation import left_in_words
+from pipeline.driver.plan import first_epoch, race_in_words
+from pipeline.race.share import FINALIST, as_finalists
+from pipeline.study.budget import Pace
+from regmix.progress import Phase
+from tests.support.controllers import controller_at, finish
+
+
+def said(waited, until, step=0.5):
+    """Return when lines come, and the lines, where someone asks every half second."""
+    found = {}
+    for count in range(int(until / step) + 1):
+        line = waited.line(count * step)
+        if line is not None:
+            found[count * step] = line
+    return found
+
+
+def test_what_is_done_at_once_is_not_told():
+    assert said(Waited("reading", 0.0), 2.9) == {}
+
+
+def test_lines_come_every_five_seconds_and_after_a_minute_each_minute():
+    times = list(said(Waited("reading", 0.0), 200.0))
+    assert times[:3] == [3.0, 8.0, 13.0]
+    assert [later - sooner for sooner, later in zip(times[-3:], times[-2:], strict=False)] == [
+        60.0,
+        60.0,
+    ]
+
+
+def test_a_line_says_how_far_it_is():
+    waited = Waited("reading the train part", 0.0)
+    assert waited.line(3.0) == "reading the train part ..., 3 s"
+    waited.phase = Phase("images", 12_000, 50_000, share=0.24)
+    assert waited.line(8.0) == "reading the train part: images 12,000/50,000, 24 %, 8 s"
+    waited.phase = Phase("attacking", 2, 4, "AutoAttack's APGD-T")
+    assert waited.line(13.0) == (
+        "reading the train part: attacking 2 of 4: AutoAttack's APGD-T, 13 s"
+    )
+
+
+def test_in_a_terminal_a_line_is_written_over():
+    assert len(said(Waited("reading", 0.0, redrawn=True), 10.0)) == 15
+
+
+def test_what_is_said_in_between_is_a_line_and_quiet_leaves_it_out():
+    stream = io.StringIO()
+    with Waiting("evaluating", stream) as progress:
+        progress(Phase("attacking", 1, 5, "FGSM"))
+        progress.say("clean: 0.9000")
+    assert stream.getvalue() == "clean: 0.9000\n"
+    with narration.quiet(True), Waiting("evaluating", stream) as progress:
+        progress.say("FGSM: 0.5000")
+        narration.tell("never printed")
+    assert stream.getvalue() == "clean: 0.9000\n"
+
+
+def test_quiet_ends_with_its_command(capsys):
+    with narration.quiet(True):
+        narration.tell("no")
+    narration.tell("yes")
+    assert capsys.readouterr().out == "yes\n"
+
+
+def test_the_first_epoch_is_forecast_by_those_of_earlier_sessions():
+    assert first_epoch(Pace(4, 120.0)) == "first epoch in about 0:40"
+    assert first_epoch(Pace()) == "first epoch in about 0:10, more where an epoch takes long"
+
+
+def test_the_judging_of_finalists_is_longer_and_their_training_is_not():
+    pace = as_finalists(Pace(9, 9.0, 3, 9.0))
+    assert pace.needed(4) == 3 * 1.0 + 1.0 + FINALIST * 2.0
+
+
+def test_a_race_is_forecast_from_what_the_search_stored(tmp_path):
+    controller = controller_at(tmp_path, trials=2)
+    for robust in (0.5, 0.6):
+        finish(controller, controller.ask(), robust, seconds=15.0)
+    both = controller.record.trials()
+    assert race_in_words(both, 3, at_once=2) == (
+        "at most 6 trainings of 2 finalists with 3 seeds each, about 3:00"
+    )
+    assert race_in_words(both, 3, 4, at_once=2).startswith("at most 2 trainings")
+    assert race_in_words(both, 1000, at_once=2, most=8) == (
+        "at most 8 trainings of 2 finalists, about 4:00"
+    )
+    assert race_in_words(both, 1000, at_once=2, seconds=30.0).endswith("about 0:30")
+
+
+def test_an_evaluation_is_forecast_by_its_first_long_attack():
+    assert left_in_words(10.0, with_autoattack=False) == "about 1:30 left"
+    assert "for AutoAttack" in left_in_words(10.0, with_autoattack=True)
