@@ -171,9 +171,7 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
     report = written(Studies(view.runs, view.storage), study, running=tracker.shared)
     files = {
         mlflow_page.BOARD: leaderboard.everything(summarize(study)),
-        mlflow_page.REPORT: written(
-            Studies(view.runs, view.storage), study, running=tracker.shared
-        ),
+        mlflow_page.REPORT: report,
     }
     summary: dict[str, Any] = {f"trials_{s}": n for s, n in count_states(study).items()}
     best = candidates(study)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.commands import command, given, near
+from pipeline.base.narration import tell
 from pipeline.base.paths import RUNS, writable_folder
 from pipeline.problem import judgement
 from pipeline.problem.problem import SearchProblem
@@ -18,10 +19,11 @@ from pipeline.report.html.page import page, page_of_several
 from pipeline.study.ranking import candidates
 from pipeline.study.records import StudyRecord
 from pipeline.study.studies import RACE, OpenStudy, Studies
+from pipeline.tracking import mlflow_page
 from regmix import atomic
 from regmix.errors import InputError, first_line
 
-NAME = "report.html"
+NAME = mlflow_page.REPORT
 _EXPORTED = Path("exported")
 
 
@@ -100,8 +102,7 @@ def material(opened: OpenStudy, exported: Path = _EXPORTED) -> Material:
         exported: folder in which exported configurations may lie, with their evaluations.
     """
     study, name = opened.study, opened.study.name
-    winner = exported / f"{name}-confirmed.yaml"
-    first = winner if winner.is_file() else exported / f"{name}-1.yaml"
+    first = exported / f"{name}-{'1' if opened.race is None else 'confirmed'}.yaml"
     words = _study_words(opened)
     return Material(
         study=study,
@@ -207,3 +208,21 @@ def written(studies: Studies, study: StudyRecord, *, running: bool) -> str:
         print(f"no report of {name} ({said}); its study is whole: {again}", file=sys.stderr)
         return ""
     return text
+
+
+def write_comparison(studies: Studies, names: Sequence[str], path: Path, exported: Path) -> None:
+    """Write the report of several studies at the end of their comparison, and say where it is.
+
+    Args:
+        studies: where they are.
+        names: their names.
+        path: the file.
+        exported: folder of the winners and their judgements.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, _text([material(studies.open(name), exported) for name in names]))
+    except Exception as error:
+        print(f"no report ({type(error).__name__}: {first_line(error)[:150]})", file=sys.stderr)
+        return
+    tell(f"report: {near(path)}")

@@ -38,6 +38,8 @@ from pipeline.study.ranking import candidates, count_states
 from pipeline.study.records import StudyRecord
 from pipeline.study.result_order import Arrival, Lockstep
 from pipeline.study.retention import Retention
+from pipeline.study.storage import study_folder
+from pipeline.tracking.mlflow_page import REPORT
 from pipeline.tracking.tracker import Tracker
 from regmix.images import Split
 from regmix.plugins import Plugins
@@ -212,6 +214,8 @@ def run(
         say(_times(controller, session.places))
     if session.places.measured is not None:
         say(session.places.measured.in_words())
+    if not request.confirm or status != "FINISHED":
+        say_report(request)
     if status == "KILLED":
         say(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
         return INTERRUPTED
@@ -282,6 +286,13 @@ def _show(request: SearchRequest, controller: StudyController, *, raced: bool) -
     ahead = study.pointless or ((known := outlook(study)) and known.in_words())
     if ahead:
         say(f"outlook: {ahead}")
+
+
+def say_report(request: SearchRequest) -> None:
+    """Say where the report is, which `publish` wrote."""
+    path = study_folder(request.runs, request.study) / REPORT
+    if path.is_file():
+        say(f"\nreport: {near(path)}")
 
 
 def next_commands(
