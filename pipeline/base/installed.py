@@ -14,7 +14,6 @@ PACKAGES = {  # what pyproject.toml asks for -> the name that is imported
     "numpy": "numpy",
     "optuna": "optuna",
     "pillow": "PIL",
-    "plotly": "plotly",
     "pyarrow": "pyarrow",
     "pyautoattack": "pyautoattack",
     "pyyaml": "yaml",

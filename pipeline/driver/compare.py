@@ -24,6 +24,7 @@ from pipeline.report import comparison_table
 from pipeline.report.layout import page_width
 from pipeline.study.records import StudyRecord
 from pipeline.study.storage import find_study
+from pipeline.study.studies import Studies
 from regmix import atomic, yaml_file
 
 
@@ -93,7 +94,13 @@ def run_comparison(request: ComparisonRequest) -> tuple[int, dict[str, Any]]:
             return INTERRUPTED, {}
         print(f"compare: {ended}; once that is mended, the same command goes on", file=sys.stderr)
         return 2 if ended.status == 2 else 1, {}
-    return 0, _tell(request, studies, found)
+    told = _tell(request, studies, found)
+    from pipeline.driver.report import NAME, write_comparison  # of what draws, nothing before
+
+    path = request.runs / "comparisons" / request.name / NAME
+    names = [study.name for study in studies.values()]
+    write_comparison(Studies(request.runs), names, path, request.out)
+    return 0, told
 
 
 def _searched(request: ComparisonRequest) -> dict[str, str]:

@@ -11,7 +11,6 @@ from pipeline.base import paths
 from pipeline.base.address import same_database
 from pipeline.base.commands import command, given
 from pipeline.report import leaderboard
-from pipeline.report.figures import page
 from pipeline.report.summary import Summary, summarize
 from pipeline.study.ranking import candidates, count_states
 from pipeline.study.records import StudyRecord, TrialRecord
@@ -22,6 +21,7 @@ from pipeline.study.storage import (
     is_database,
     study_folder,
 )
+from pipeline.study.studies import Studies
 from pipeline.tracking import artifacts, mlflow_page
 from pipeline.tracking.run_view import BEST
 from pipeline.tracking.told import Standing, Told
@@ -165,10 +165,13 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
         status: FINISHED, KILLED or FAILED.
         view: where the view and the study are, for the message.
     """
+    from pipeline.driver.report import written  # of what draws, nothing is loaded before the end
+
     tracker.tell(_told(study, view))
+    report = written(Studies(view.runs, view.storage), study, running=tracker.shared)
     files = {
         mlflow_page.BOARD: leaderboard.everything(summarize(study)),
-        mlflow_page.REPORT: page(study),
+        mlflow_page.REPORT: report,
     }
     summary: dict[str, Any] = {f"trials_{s}": n for s, n in count_states(study).items()}
     best = candidates(study)

@@ -26,7 +26,6 @@ from pipeline.execution.room import Demand
 from pipeline.forecast.outlook import outlook
 from pipeline.problem.plugin_folder import plugin_words
 from pipeline.report import leaderboard
-from pipeline.report.figures import Ahead
 from pipeline.report.formatting import console, duration
 from pipeline.report.layout import say
 from pipeline.report.live import LiveView
@@ -39,6 +38,8 @@ from pipeline.study.ranking import candidates, count_states
 from pipeline.study.records import StudyRecord
 from pipeline.study.result_order import Arrival, Lockstep
 from pipeline.study.retention import Retention
+from pipeline.study.storage import study_folder
+from pipeline.tracking.mlflow_page import REPORT
 from pipeline.tracking.tracker import Tracker
 from regmix.images import Split
 from regmix.plugins import Plugins
@@ -196,7 +197,6 @@ def _tuned(
             tracker,
             live,
             Headlines(tracker, controller.record, plan.view),
-            Ahead(controller.queue.empty),
         ),
         watchers=(live,),
         most=workers or sys.maxsize,
@@ -214,6 +214,8 @@ def run(
         say(_times(controller, session.places))
     if session.places.measured is not None:
         say(session.places.measured.in_words())
+    if not request.confirm or status != "FINISHED":
+        say_report(request)
     if status == "KILLED":
         say(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
         return INTERRUPTED
@@ -284,6 +286,13 @@ def _show(request: SearchRequest, controller: StudyController, *, raced: bool) -
     ahead = study.pointless or ((known := outlook(study)) and known.in_words())
     if ahead:
         say(f"outlook: {ahead}")
+
+
+def say_report(request: SearchRequest) -> None:
+    """Say where the report is, which `publish` wrote."""
+    path = study_folder(request.runs, request.study) / REPORT
+    if path.is_file():
+        say(f"\nreport: {near(path)}")
 
 
 def next_commands(

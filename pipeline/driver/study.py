@@ -111,7 +111,9 @@ def run_study(request: SearchRequest) -> int:
             code = session.run(request, begun.controller, begun.retention, running)
         if code or not request.confirm:
             return code
-        return finals.race_best(request, begun.controller, ray, begun=raced)
+        code = finals.race_best(request, begun.controller, ray, begun=raced)
+        session.say_report(request)
+        return code
 
 
 @contextlib.contextmanager

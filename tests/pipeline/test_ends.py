@@ -61,7 +61,7 @@ def test_a_signal_while_mlflow_or_the_table_is_written_loses_nothing_but_the_vie
     tmp_path, cluster
 ):
     typed = search_arguments(tmp_path, *cluster, "--pruner", "none", trials=2, epochs=2)
-    _, err = interrupted("search", "plotly.offline.offline", "SIGINT", *typed)
+    _, err = interrupted("search", "pipeline.report.html.page", "SIGINT", *typed)
     assert err == "interrupted at once; nothing is lost: the same command continues\n"
     assert [trial.state for trial in states(tmp_path).values()] == ["COMPLETE"] * 2
     assert call("search", *typed).code == 0

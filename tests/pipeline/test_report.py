@@ -7,7 +7,6 @@ from rich.console import Console
 
 from pipeline.driver.session import _budget_in_words
 from pipeline.report import leaderboard
-from pipeline.report.figures import Ahead
 from pipeline.report.formatting import duration
 from pipeline.report.live import LiveView
 from pipeline.report.summary import summarize
@@ -163,30 +162,6 @@ def test_saved_epochs_are_counted_from_what_pruning_left_out(tmp_path):
 )
 def test_durations_read_as_a_clock(seconds, text):
     assert duration(seconds) == text
-
-
-def test_what_draws_the_page_is_loaded_when_a_slot_is_idle_at_the_end(tmp_path, monkeypatch):
-    loaded = []
-    monkeypatch.setattr("pipeline.report.figures.import_module", loaded.append)
-    controller = controller_at(tmp_path, trials=2)
-    ahead = Ahead(controller.queue.empty)
-
-    def show():
-        for trial in controller.drain_changes():
-            ahead.trial_changed(trial)
-
-    first = controller.ask()
-    finish(controller, first)
-    show()
-    assert loaded == []  # another one takes its place
-    second = controller.ask()
-    controller.report(second.number, epoch_result(1, 0.4))
-    show()
-    assert loaded == []
-    finish(controller, second)
-    show(), show()
-    ahead._thread.join()
-    assert loaded == ["optuna.visualization"]
 
 
 def test_a_rest_of_the_budget_that_is_too_short_for_a_trial_is_said(tmp_path, monkeypatch):

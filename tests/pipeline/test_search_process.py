@@ -62,7 +62,7 @@ def test_every_epoch_of_every_trial_is_in_mlflow_once(finished):
         assert len(history) == len(trial.values)
 
 
-def test_the_summary_run_carries_leaderboard_and_figures(finished):
+def test_the_summary_run_carries_leaderboard_and_report(finished):
     from pipeline.tracking.uri import connect
 
     runs, _ = finished
