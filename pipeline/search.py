@@ -21,9 +21,10 @@ installed.prove(__file__)
 
 from pipeline import pruners, samplers
 from pipeline.base import cli, document, paths
-from pipeline.base.narration import quiet, tell
+from pipeline.base.narration import quiet
 from pipeline.driver.documents import Told
 from pipeline.driver.finals import after_search
+from pipeline.driver.plan import say_lines
 from pipeline.driver.publish import View, sync
 from pipeline.driver.request import (
     OBJECTIVES,
@@ -233,7 +234,7 @@ def _rules(args: argparse.Namespace) -> Rules:
 
 def _recipe() -> str:
     recipe, reason = choose_recipe()
-    tell(f"recipe {recipe}, since {reason} available here; choose another by --recipe")
+    say_lines(f"recipe {recipe}, since {reason} available here; choose another by --recipe")
     return recipe
 
 

@@ -98,8 +98,9 @@ def run_comparison(request: ComparisonRequest) -> tuple[int, dict[str, Any]]:
     from pipeline.driver.report import NAME, write_comparison  # of what draws, nothing before
 
     path = request.runs / "comparisons" / request.name / NAME
-    searched = [study.name for study in studies.values()]
-    write_comparison(Studies(request.runs), searched, path, request.out)
+    write_comparison(
+        Studies(request.runs), [study.name for study in studies.values()], path, request.out
+    )
     return 0, told
 
 

@@ -98,7 +98,7 @@ def run_study(request: SearchRequest) -> int:
         if begun is not None and _done(begun):
             code, ray = session.complete(request, begun.controller), partial(session.started, plan)
         else:
-            _say_plan(request, study, place)
+            _say_plan(request, begun.study if begun else None, place)
             running = stack.enter_context(_started(request, plan, rehearse=begun is None))
             ray = partial(_running, running)
             if begun is None:

@@ -24,7 +24,7 @@ from tests.support.controllers import (
 )
 
 WIDTHS = (60, 61, 67, 80, 100, 113, 120, 160, 220)
-REASON = "at epoch 3 1 of 200 new configurations are likelier to beat 0.537 within 12 epochs"
+REASON = "at epoch 3, 1 of 200 new configurations are likelier to beat 0.537 within 12 epochs"
 LOST = "its worker process died while the machine had no memory left for another training (3 times)"
 
 
