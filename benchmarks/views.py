@@ -16,8 +16,8 @@ sys.path[0] = str(ROOT)
 
 from benchmarks.driver import NAME, build  # noqa: E402
 from pipeline.driver.report import material  # noqa: E402
-from pipeline.report.html.page import page  # noqa: E402
 from pipeline.study.studies import Studies  # noqa: E402
+from pipeline.views.html.page import page  # noqa: E402
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
     out = _target(args.out)
     files = _read(args.files, args.data_dir, args.plugins)
     picture = attack(files, count=count, rows=rows, epsilons=radii, seed=seed)
-    from pipeline.report.attack_figure import draw
+    from pipeline.views.attack_figure import draw
 
     content = draw(picture)
     atomic.write(out, lambda file: file.write_bytes(content))

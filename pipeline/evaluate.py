@@ -25,7 +25,7 @@ from pipeline.driver.evaluation import evaluate_on_test, evaluate_on_validation
 from pipeline.problem import judgement
 from pipeline.problem.exported import with_data_dir
 from pipeline.problem.plugin_folder import load_plugins
-from pipeline.report import evaluation_table
+from pipeline.views import evaluation_table
 from regmix import atomic, yaml_file
 from regmix.errors import InputError
 from regmix.exported.file import Exported, digest

@@ -20,12 +20,12 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, paths
-from pipeline.report import study_list, study_page
-from pipeline.report.layout import page_width, plus_minus
-from pipeline.report.study_list import summary_of
-from pipeline.report.summary import RUNNING
 from pipeline.study.studies import Studies
 from pipeline.study.watched import Watched
+from pipeline.views import study_list, study_page
+from pipeline.views.layout import page_width, plus_minus
+from pipeline.views.study_list import summary_of
+from pipeline.views.summary import RUNNING
 from regmix.errors import InputError, masked
 from regmix.user_files import absolute
 

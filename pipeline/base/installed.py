@@ -13,6 +13,7 @@ PACKAGES = {  # what pyproject.toml asks for -> the name that is imported
     "mlflow": "mlflow",
     "numpy": "numpy",
     "optuna": "optuna",
+    "pandas": "pandas",
     "pillow": "PIL",
     "pyarrow": "pyarrow",
     "pyautoattack": "pyautoattack",

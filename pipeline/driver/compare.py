@@ -20,11 +20,11 @@ from pipeline.problem import judgement
 from pipeline.problem.levelling import levelled
 from pipeline.race.comparable import prove_alike, prove_judged_alike, searched_by_some
 from pipeline.race.comparison import Confirmed, compared, confirmed, prove_raced_alike
-from pipeline.report import comparison_table
-from pipeline.report.layout import page_width
 from pipeline.study.records import StudyRecord
 from pipeline.study.storage import find_study
 from pipeline.study.studies import Studies
+from pipeline.views import comparison_table
+from pipeline.views.layout import page_width
 from regmix import atomic, yaml_file
 
 

@@ -8,10 +8,10 @@ from typing import TextIO
 from pipeline.base import document
 from pipeline.base.early import INTERRUPTED as WAS_INTERRUPTED
 from pipeline.driver.publish import View
-from pipeline.report.summary import DONE, INTERRUPTED, RaceSummary, Summary, summarize
 from pipeline.study.ranking import count_states
 from pipeline.study.records import StudyRecord
 from pipeline.study.storage import find_study, is_database, study_folder
+from pipeline.views.summary import DONE, INTERRUPTED, RaceSummary, Summary, summarize
 from regmix.errors import InputError
 
 After = Callable[[StudyRecord, RaceSummary | None, Path | None], Sequence[str]]

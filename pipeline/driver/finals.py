@@ -19,16 +19,16 @@ from pipeline.driver.race import (
 from pipeline.driver.request import SearchRequest
 from pipeline.driver.session import Session, next_commands
 from pipeline.race import share
-from pipeline.report import answer
-from pipeline.report.formatting import duration
-from pipeline.report.layout import page_width, say
-from pipeline.report.summary import RaceSummary, Summary
 from pipeline.study.budget import Pace
 from pipeline.study.controller import StudyController
 from pipeline.study.effort import effort_of
 from pipeline.study.ranking import candidates
 from pipeline.study.records import StudyRecord, TrialRecord
 from pipeline.study.storage import exclusive, existing_study, is_database, study_folder
+from pipeline.views import answer
+from pipeline.views.formatting import duration
+from pipeline.views.layout import page_width, say
+from pipeline.views.summary import RaceSummary, Summary
 from regmix.cores import usable_cores
 from regmix.errors import InputError
 

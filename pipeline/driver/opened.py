@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.report import study_page
-from pipeline.report.layout import page_width
-from pipeline.report.study_list import summary_of
-from pipeline.report.summary import Summary, TrialSummary
 from pipeline.study.records import TrialRecord
 from pipeline.study.studies import OpenStudy, Studies
+from pipeline.views import study_page
+from pipeline.views.layout import page_width
+from pipeline.views.study_list import summary_of
+from pipeline.views.summary import Summary, TrialSummary
 from regmix.errors import InputError
 from regmix.user_files import absolute
 

@@ -10,8 +10,6 @@ from typing import Any, Self
 from pipeline.base import paths
 from pipeline.base.address import same_database
 from pipeline.base.commands import command, given
-from pipeline.report import leaderboard
-from pipeline.report.summary import Summary, summarize
 from pipeline.study.ranking import candidates, count_states
 from pipeline.study.records import StudyRecord, TrialRecord
 from pipeline.study.storage import (
@@ -27,6 +25,8 @@ from pipeline.tracking.run_view import BEST
 from pipeline.tracking.told import Standing, Told
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.uri import check_uri, default_uri, is_server
+from pipeline.views import leaderboard
+from pipeline.views.summary import Summary, summarize
 from regmix.errors import InputError, masked
 from regmix.user_files import absolute
 

@@ -27,9 +27,6 @@ from pipeline.race.rounds import (
     median_run,
 )
 from pipeline.race.share import RoundLimit, as_finalists
-from pipeline.report import answer, race_table
-from pipeline.report.layout import page_width, say
-from pipeline.report.summary import RaceSummary, Summary, summarize
 from pipeline.study import failures
 from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.controller import StudyController
@@ -47,6 +44,9 @@ from pipeline.study.storage import (
     open_study,
     study_folder,
 )
+from pipeline.views import answer, race_table
+from pipeline.views.layout import page_width, say
+from pipeline.views.summary import RaceSummary, Summary, summarize
 from regmix.config import TrainConfig
 from regmix.cores import usable_cores
 from regmix.errors import InputError

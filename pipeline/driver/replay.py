@@ -8,9 +8,9 @@ from typing import Any
 from pipeline.base.narration import Waiting
 from pipeline.driver.request import warn_of_bf16
 from pipeline.problem.environment import CODE, versions
-from pipeline.report.formatting import duration
-from pipeline.report.layout import say
 from pipeline.study.budget import Pace
+from pipeline.views.formatting import duration
+from pipeline.views.layout import say
 from regmix.cores import compute_on
 from regmix.exported.file import Exported
 from regmix.images import Split

@@ -14,12 +14,12 @@ from pipeline.problem import judgement
 from pipeline.problem.problem import SearchProblem
 from pipeline.race.comparable import prove_alike
 from pipeline.race.comparison import Comparison, compared, confirmed, prove_raced_alike
-from pipeline.report.html.material import TAKE, Material
-from pipeline.report.html.page import page, page_of_several
 from pipeline.study.ranking import candidates
 from pipeline.study.records import StudyRecord
 from pipeline.study.studies import RACE, OpenStudy, Studies
 from pipeline.tracking import mlflow_page
+from pipeline.views.html.material import TAKE, Material
+from pipeline.views.html.page import page, page_of_several
 from regmix import atomic
 from regmix.errors import InputError, first_line
 

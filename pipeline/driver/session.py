@@ -25,11 +25,6 @@ from pipeline.execution.ray_cluster import (
 from pipeline.execution.room import Demand
 from pipeline.forecast.outlook import outlook
 from pipeline.problem.plugin_folder import plugin_words
-from pipeline.report import leaderboard
-from pipeline.report.formatting import console, duration
-from pipeline.report.layout import say
-from pipeline.report.live import LiveView
-from pipeline.report.summary import summarize
 from pipeline.study import failures
 from pipeline.study.budget import Pace
 from pipeline.study.controller import OUT_OF_TIME, StudyController
@@ -41,6 +36,11 @@ from pipeline.study.retention import Retention
 from pipeline.study.storage import study_folder
 from pipeline.tracking.mlflow_page import REPORT
 from pipeline.tracking.tracker import Tracker
+from pipeline.views import leaderboard
+from pipeline.views.formatting import console, duration
+from pipeline.views.layout import say
+from pipeline.views.live import LiveView
+from pipeline.views.summary import summarize
 from regmix.images import Split
 from regmix.plugins import Plugins
 

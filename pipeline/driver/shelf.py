@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pipeline.base import paths
 from pipeline.base.commands import command, given
 from pipeline.problem.environment import versions
-from pipeline.report.study_list import megabytes
 from pipeline.study import archive, shelving
 from pipeline.study.studies import Studies
 from pipeline.tracking import artifacts, experiments
 from pipeline.tracking.uri import default_uri, is_server
+from pipeline.views.study_list import megabytes
 from regmix.errors import InputError, masked
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.problem import judgement
-from pipeline.report.model_card import model_card
-from pipeline.report.robustbench import model_info
+from pipeline.views.model_card import model_card
+from pipeline.views.robustbench import model_info
 from regmix import atomic
 from regmix.cores import compute_on
 from regmix.exported.file import Exported, digest

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.race.comparison import Confirmed, compared, holm, hypervolume, prove_raced_alike
 from pipeline.race.statistics import difference
-from pipeline.report import comparison_table
+from pipeline.views import comparison_table
 from regmix.errors import InputError
 from tests.support.controllers import no_masking
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from pipeline.report.leaderboard import best_in_words, pruning_in_words
-from pipeline.report.summary import summarize
 from pipeline.study.events import TrialOutcome
 from pipeline.study.ranking import candidates, ranked
 from pipeline.study.result_order import settle
+from pipeline.views.leaderboard import best_in_words, pruning_in_words
+from pipeline.views.summary import summarize
 from tests.support.controllers import controller_at, epoch_result, finish
 
 

@@ -8,9 +8,9 @@ import pytest
 from pipeline.problem.problem import SearchProblem
 from pipeline.race.result import RaceResult
 from pipeline.race.statistics import standings
-from pipeline.report import leaderboard, race_table
-from pipeline.report.summary import RaceSummary, _finalist, summarize
 from pipeline.study.ranking import ranked
+from pipeline.views import leaderboard, race_table
+from pipeline.views.summary import RaceSummary, _finalist, summarize
 from tests.support.controllers import EPOCHS, controller_of, finish, study_at
 
 CASES = {

@@ -13,7 +13,7 @@ from pipeline.base import document
 from pipeline.base.signals import Interrupt
 from pipeline.driver.documents import Told
 from pipeline.driver.publish import View
-from pipeline.report.summary import summarize
+from pipeline.views.summary import summarize
 from tests.support.controllers import controller_of, finish, problem_of, study_at
 from tests.support.processes import call
 from tests.support.studies import search_arguments, study_of

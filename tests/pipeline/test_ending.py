@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.problem.problem import SearchProblem
-from pipeline.report import answer, evaluation_table, layout, leaderboard, race_table
-from pipeline.report.layout import Column, Table, abbreviated
-from pipeline.report.summary import Finalist, Gain, RaceSummary, Stopped, summarize
 from pipeline.study.events import TrialOutcome
+from pipeline.views import answer, evaluation_table, layout, leaderboard, race_table
+from pipeline.views.layout import Column, Table, abbreviated
+from pipeline.views.summary import Finalist, Gain, RaceSummary, Stopped, summarize
 from tests.support.controllers import (
     EPOCHS,
     controller_of,

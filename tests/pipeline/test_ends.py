@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.base import early, streams, variables
 from pipeline.base.early import COMMANDS
-from pipeline.report import leaderboard
-from pipeline.report.layout import page_width
-from pipeline.report.summary import summarize
+from pipeline.views import leaderboard
+from pipeline.views.layout import page_width
+from pipeline.views.summary import summarize
 from tests.support import interrupting
 from tests.support.processes import ROOT, call, start
 from tests.support.studies import search_arguments, states, study_of
@@ -30,6 +30,7 @@ EARLY = [  # modules, at whose import the signal comes: from the first line on
     ("export", "pipeline.base.cli", "SIGTERM"),
     ("train", "pipeline.problem.exported", "SIGINT"),
     ("evaluate", "yaml", "SIGINT"),
+    ("report", "numpy", "SIGTERM"),
     ("ui", "urllib.request", "SIGINT"),
 ]
 
@@ -61,7 +62,7 @@ def test_a_signal_while_mlflow_or_the_table_is_written_loses_nothing_but_the_vie
     tmp_path, cluster
 ):
     typed = search_arguments(tmp_path, *cluster, "--pruner", "none", trials=2, epochs=2)
-    _, err = interrupted("search", "pipeline.report.html.page", "SIGINT", *typed)
+    _, err = interrupted("search", "pipeline.views.html.page", "SIGINT", *typed)
     assert err == "interrupted at once; nothing is lost: the same command continues\n"
     assert [trial.state for trial in states(tmp_path).values()] == ["COMPLETE"] * 2
     assert call("search", *typed).code == 0

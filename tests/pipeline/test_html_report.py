@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.driver.report import NAME, ReportRequest, run_report, written
-from pipeline.report.html.markup import Markup, element
-from pipeline.report.html.material import Material
-from pipeline.report.html.page import page
-from pipeline.report.html.svg import Frame, Scale, apart, nice_step, shade, tick_text
-from pipeline.report.html.timeline import Bar, Clock, packed
 from pipeline.study.studies import Studies
+from pipeline.views.html.markup import Markup, element
+from pipeline.views.html.material import Material
+from pipeline.views.html.page import page
+from pipeline.views.html.svg import Frame, Scale, apart, nice_step, shade, tick_text
+from pipeline.views.html.timeline import Bar, Clock, packed
 from regmix.errors import InputError
 from tests.support.browser import browsing
 from tests.support.controllers import controller_at, finish

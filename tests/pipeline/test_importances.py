@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.forecast.gaussian_process import Hyperparameters, Looks, Process
-from pipeline.report.importances import (
+from pipeline.views.importances import (
     FEWEST,
     MUCH,
     Importance,

@@ -20,7 +20,10 @@ from tests.support.processes import ROOT, call, run
 from tests.support.studies import search_arguments, states
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
-SCRIPTS = ("search", "confirm", "compare", "export", "train", "evaluate", "attack", "ui")
+SCRIPTS = (
+    *("search", "confirm", "compare", "export", "train", "evaluate"),
+    *("attack", "status", "report", "ui"),
+)
 RACE = "wamr-digits-confirm"
 
 

@@ -6,13 +6,13 @@ import pytest
 from rich.console import Console
 
 from pipeline.driver.session import _budget_in_words
-from pipeline.report import leaderboard
-from pipeline.report.formatting import duration
-from pipeline.report.live import LiveView
-from pipeline.report.summary import summarize
 from pipeline.study.budget import TimeBudget
 from pipeline.study.events import EpochResult, TrialOutcome
 from pipeline.study.ranking import pruned_epochs
+from pipeline.views import leaderboard
+from pipeline.views.formatting import duration
+from pipeline.views.live import LiveView
+from pipeline.views.summary import summarize
 from tests.support.controllers import (
     MACHINE,
     VERSIONS,

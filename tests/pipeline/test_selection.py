@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from pipeline.race.selection import expected_luck, selection
-from pipeline.report import leaderboard
-from pipeline.report.summary import summarize
 from pipeline.study.events import TrialOutcome
 from pipeline.study.judge_noise import SEED_ALONE, noise_between, noise_of_difference
 from pipeline.study.result_order import settle
+from pipeline.views import leaderboard
+from pipeline.views.summary import summarize
 from regmix.evaluation.paired import paired
 from regmix.evaluation.results import FinalEvaluation, pack
 from tests.support.controllers import EPOCHS, controller_at, epoch_result, no_masking

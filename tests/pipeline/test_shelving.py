@@ -12,11 +12,11 @@ import optuna
 import pytest
 
 from pipeline.driver.shelf import Shelf
-from pipeline.report.study_list import summary_of
 from pipeline.study import archive, shelving
 from pipeline.study.optuna_private import renamed
 from pipeline.study.storage import exclusive, open_storage
 from pipeline.study.studies import Studies
+from pipeline.views.study_list import summary_of
 from regmix.errors import InputError
 from tests.support.controllers import VERSIONS, controller_at, finish, study_at
 from tests.support.processes import call

@@ -6,10 +6,10 @@ import signal
 
 import pytest
 
-from pipeline.report import study_list
 from pipeline.study.result_order import settle
 from pipeline.study.storage import exclusive, holder
 from pipeline.study.studies import Studies
+from pipeline.views import study_list
 from tests.support.controllers import controller_at, epoch_result, finish
 from tests.support.processes import call, line_of, start
 

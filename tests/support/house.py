@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "execution": {"study", "problem", "trial_files", "base"},
     "race": {"study", "problem"},
     "tracking": {"study", "problem", "base"},
-    "report": {"study", "problem", "race", "forecast"},
+    "views": {"study", "problem", "race", "forecast"},
 }
 ALLOWED["driver"] = set(ALLOWED)
 ALLOWED[COMMANDS] = set(ALLOWED) - {"execution"}
@@ -36,9 +36,9 @@ ALLOWED[COMMANDS] = set(ALLOWED) - {"execution"}
 OUTSIDE: dict[str, set[str]] = {
     "ray": {"execution"},
     "mlflow": {"tracking"},
-    "rich": {"report"},
-    "matplotlib": {"report"},
-    "optuna": {"study", "forecast", "samplers", "pruners", "race", "report"},
+    "rich": {"views"},
+    "matplotlib": {"views"},
+    "optuna": {"study", "forecast", "samplers", "pruners", "race", "views"},
     "filelock": {"study", "tracking"},
     "sqlalchemy": {"base", "study"},
 }

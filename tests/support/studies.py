@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.report import leaderboard
-from pipeline.report.layout import page_width
-from pipeline.report.summary import summarize
 from pipeline.study.records import StudyRecord
+from pipeline.views import leaderboard
+from pipeline.views.layout import page_width
+from pipeline.views.summary import summarize
 
 STATES = ("COMPLETE", "PRUNED", "FAIL", "WAITING", "RUNNING")
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "WAITING": "KILLED"}

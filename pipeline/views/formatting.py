@@ -1,0 +1,83 @@
+"""Numbers, durations and parameters as text, and the console that they are printed on."""
+
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+
+from pipeline.study.records import TrialRecord
+from pipeline.views.layout import page_width
+from regmix.ranges import Value
+
+
+def console() -> Console:
+    """Return a console on standard output, as wide as the page.
+
+    What is printed is text as it stands: brackets in a reason are no markup.
+    """
+    return Console(
+        width=page_width(), highlight=False, markup=False, emoji=False, force_jupyter=False
+    )
+
+
+def is_redrawn(console: Console) -> bool:
+    """Tell whether a console can show a table that changes, whatever FORCE_COLOR says.
+
+    A notebook calls itself a terminal, also for a command of its own (`!make`), and can't go back
+    by a line.
+    """
+    notebook = console.is_jupyter or "JPY_PARENT_PID" in os.environ
+    terminal = console.is_terminal and not console.is_dumb_terminal
+    return console.file.isatty() and terminal and not notebook
+
+
+def wrapped(words: str, width: int, most: int | None = None) -> list[str]:
+    """Return a sentence in lines, broken at words; the later ones are indented.
+
+    Args:
+        words: the sentence.
+        width: columns of a line.
+        most: number of lines, at most; '...' stands for what is left out then. None for no limit.
+    """
+    return textwrap.wrap(
+        words,
+        width,
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+        max_lines=most,
+        placeholder=" ...",
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return '0:41', '12:05' or '3:02:10'."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def radius(epsilon: float) -> str:
+    """Return a radius as the field writes it: '0.1' where that is short, else '8/255'."""
+    levels = round(epsilon * 255)
+    if float(f"{epsilon:.2g}") != epsilon and levels and abs(epsilon - levels / 255) < 1e-9:
+        return f"{levels}/255"
+    return f"{epsilon:.6g}"
+
+
+def short(value: object) -> str:
+    """Return a number in three significant digits, anything else as it is."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def named(params: Mapping[str, Value], names: Sequence[str]) -> str:
+    """Return 'alpha 1.65, beta 0.173'."""
+    return ", ".join(f"{name} {short(params[name])}" for name in names)
+
+
+def trial_cells(trial: TrialRecord, names: Sequence[str]) -> list[str]:
+    """Return number, epoch, robust and clean accuracy, and the parameters `names` as text."""
+    total = str(trial.total_epochs) if trial.begun else "?"
+    found = ("-" if one is None else f"{one:.3f}" for one in (trial.value, trial.clean))
+    params = [short(trial.params.get(name, "-")) for name in names]
+    return [str(trial.number), f"{trial.last_epoch}/{total}", *found, *params]

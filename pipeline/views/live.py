@@ -1,0 +1,157 @@
+"""What a running search shows: a live table in a terminal, plain lines elsewhere."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from pipeline.study.budget import Pace, TimeBudget
+from pipeline.study.effort import Trainings
+from pipeline.study.records import StudyRecord, TrialRecord
+from pipeline.views.formatting import is_redrawn
+from pipeline.views.live_table import Size, lines, phase_in_words
+from pipeline.views.running import RunningSearch
+from regmix.progress import Phase
+
+NO_ROOM = "no node of the cluster has room for a trial now: waiting for one"
+_MINUTE = 60.0  # s between two heartbeats where nothing is redrawn
+_SHOWN = 8  # running trials that a heartbeat names
+
+
+class LiveView:
+    """Follows the trials of a study, a `TrialListener`, and what room the cluster has for them."""
+
+    def __init__(
+        self,
+        study: StudyRecord,
+        names: tuple[str, ...],
+        total: int | None,
+        budget: TimeBudget,
+        console: Console,
+        trainings: Trainings | None = None,
+        at_once: int = 1,
+        *,
+        expected: Pace | None = None,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Prepare; nothing is shown before the context is entered.
+
+        Args:
+            study: the study.
+            names: names of the searched parameters.
+            total: number of trials that the study shall have at most; None for no limit.
+            budget: the time that the study may take.
+            console: the console that it is shown on.
+            trainings: the effort that the study may take; None for no limit.
+            at_once: number of trials that run at once.
+            expected: pace of its trials, until one of them is complete; None where nobody knows.
+            quiet: whether nothing is shown.
+            clock: what tells the time, s.
+        """
+        self._console, self._names, self._quiet, self._clock = console, names, quiet, clock
+        self._search = RunningSearch(study, total, budget, trainings, at_once, expected, clock)
+        self._redrawn, self._lock = is_redrawn(console) and not quiet, threading.Lock()
+        self._beat = clock()
+        self._paced = False  # whether one has ended here
+        self._warned = False  # that the budget is too short
+        self._room = ""  # what to say of the cluster
+        self._live = Live(
+            get_renderable=self.table,
+            console=console,
+            refresh_per_second=2,
+            transient=True,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._search.begin()
+        self._beat = self._clock()
+        if self._redrawn:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._redrawn:
+            self._live.stop()
+
+    def trial_changed(self, trial: TrialRecord) -> None:
+        """Take over a trial's new state."""
+        with self._lock:
+            self._search.take(trial)
+            warning = "" if self._warned else self._search.too_short()
+            first = not self._paced and self._search.trained_here > 0
+            self._paced = self._paced or first
+        if trial.ended and not self._redrawn:
+            self._say(self._line(trial))
+        elif first and not self._redrawn:
+            self._beat = self._clock()
+            self._say(self._heartbeat())  # from now on there is a forecast
+        if warning:
+            self._warned = True
+            self._say(warning)
+
+    def places_changed(self, now: int) -> None:
+        """Take over how many trials may run at once."""
+        self._room = NO_ROOM if not now else ""
+        self._search.at_once = now
+        if not self._redrawn:
+            self._say(self._room or f"the cluster has room for {now} trials at once now")
+
+    def phases_changed(self, phases: Mapping[int, Phase]) -> None:
+        """Take over how far running trials are; where nothing is redrawn, say so each minute."""
+        with self._lock:
+            self._search.phases = phases
+        if not self._redrawn and self._clock() >= self._beat + _MINUTE:
+            self._beat = self._clock()
+            self._say(self._heartbeat())
+
+    def _say(self, words: str) -> None:
+        if self._redrawn:
+            self._console.print(words)
+        elif not self._quiet:
+            print(words, flush=True)
+
+    def _line(self, trial: TrialRecord) -> str:
+        last = trial.last_epoch
+        value = "no epoch" if trial.value is None else f"robust {trial.value:.3f}"
+        if trial.final_robust is not None:
+            value = f"final_robust {trial.final_robust:.3f}"
+        head = f"trial {trial.number:3d} {trial.state:8s} epoch {last:2d} {value}"
+        return f"{head}  {self._headline()}{f'  ({trial.reason})' if trial.reason else ''}"
+
+    def _headline(self) -> str:
+        """Return counts, the best and the time left, for one line."""
+        with self._lock:
+            search = self._search
+            counts, best = search.counts_in_words(), search.best_in_words()
+            return ", ".join([*counts[:-1], best, search.left_in_words()])
+
+    def _heartbeat(self) -> str:
+        """Return what runs, in which phase, the best, and the time left, in one line."""
+        with self._lock:
+            search, running = self._search, self._search.running
+            phases = [f"trial {t.number} {phase_in_words(search, t)}" for t in running[:_SHOWN]]
+            more = [f"{len(running) - _SHOWN} more"] if len(running) > _SHOWN else []
+            spent = search.counts_in_words()[-1]
+        what = "; ".join(phases + more) or "nothing runs"
+        return f"{spent}: {what}; {self._headline()}"
+
+    def table(self) -> Text:
+        """Return what is known, a row for each running trial, and who ended last."""
+        size = self._console.size
+        with self._lock:
+            found = lines(self._search, self._names, Size(size.width, size.height - 1), self._room)
+        text = Text("\n".join(found), no_wrap=True, overflow="crop")
+        text.stylize("bold", 0, len(found[0]))
+        return text
