@@ -4,8 +4,11 @@ import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.base.paths import RUNS
+from pipeline.driver.report import ReportRequest, write_report
 from pipeline.study.records import TrialRecord
 from pipeline.study.studies import OpenStudy, Studies
 from pipeline.views import study_page
@@ -59,6 +62,7 @@ class OpenedStudy:
 
     name: str
     _opened: OpenStudy
+    _studies: Studies
 
     def summary(self) -> Summary:
         """Return what it says, as every view shows it."""
@@ -103,11 +107,23 @@ class OpenedStudy:
         found = pd.DataFrame(rows, columns=list(_CURVES))
         return found.astype(_CURVES).set_index(["trial", "epoch"])
 
+    def report(self, out: str | PathLike[str] | None = None) -> Path:
+        """Write the study's report, one HTML file that needs no network; return the file.
+
+        Args:
+            out: file to write; None for report.html in the study's folder.
+
+        Raises:
+            InputError: where the file can't be written.
+        """
+        file = None if out is None else absolute(fspath(out), "out")
+        return write_report(ReportRequest(self._studies, (self.name,), file))
+
     def __str__(self) -> str:
         """Return what `status.py --study` shows."""
         opened = self._opened
         summary, changed = self.summary(), opened.changed
-        size = Studies(opened.place.parents[1]).size(self.name)
+        size = self._studies.size(self.name)
         return "\n".join(study_page.page(summary, changed, size, page_width()))
 
     def __repr__(self) -> str:
@@ -122,20 +138,20 @@ class OpenedStudy:
 
 
 def open_study(
-    name: str, runs: str | PathLike[str] = "mlruns", storage: str | None = None
+    name: str, runs: str | PathLike[str] = RUNS, storage: str | None = None
 ) -> OpenedStudy:
     """Open a study to read it; who runs it is not disturbed.
 
     Args:
         name: the study's name, such as 'regmix-digits'.
-        runs: folder of studies, as of --runs.
+        runs: folder of studies, as of --runs: that of the project where none is named.
         storage: database URL or journal file, as of --storage; None for the journal in `runs`.
 
     Raises:
         InputError: where there is none of this name, or it can't be read.
     """
     studies = Studies.checked(absolute(fspath(runs), "runs"), storage)
-    return OpenedStudy(name, studies.open(name, "study"))
+    return OpenedStudy(name, studies.open(name, "study"), studies)
 
 
 def _row(trial: TrialSummary) -> dict[str, Any]:

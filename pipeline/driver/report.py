@@ -52,13 +52,19 @@ def run_report(request: ReportRequest) -> int:
     Raises:
         InputError: where a study can't be read, or the file can't be written.
     """
+    path = write_report(request)
+    print(f"{near(path)}: {path.stat().st_size / 1e6:.2f} MB, opens in any browser")
+    return 0
+
+
+def write_report(request: ReportRequest) -> Path:
+    """Write the report of one or several studies, and return its file; errors as `run_report`."""
     opened = [request.studies.open(name) for name in request.names]
     text = _text([material(one, request.exported) for one in opened])
     path = request.out or _place(opened, request.studies.runs)
     writable_folder(path.parent, "--out")
     _write(path, text)
-    print(f"{near(path)}: {len(text.encode()) / 1e6:.2f} MB, opens in any browser")
-    return 0
+    return path
 
 
 def _place(opened: Sequence[OpenStudy], runs: Path) -> Path:
