@@ -38,13 +38,13 @@ from pipeline import pruners, samplers  # noqa: E402
 from pipeline.driver.publish import sync  # noqa: E402
 from pipeline.problem.problem import SearchProblem  # noqa: E402
 from pipeline.pruners.freeze import freeze  # noqa: E402
-from pipeline.report.live import LiveView  # noqa: E402
 from pipeline.study.controller import StudyController  # noqa: E402
 from pipeline.study.events import EpochResult, TrialRequest  # noqa: E402
 from pipeline.study.queue import SampledQueue  # noqa: E402
 from pipeline.study.records import StudyRecord  # noqa: E402
 from pipeline.study.retention import Retention, files_of  # noqa: E402
 from pipeline.study.storage import find_study, open_storage  # noqa: E402
+from pipeline.views.live import LiveView  # noqa: E402
 from regmix.evaluation.results import FinalEvaluation, Masking  # noqa: E402
 from regmix.training.metrics import EpochMetrics  # noqa: E402
 

@@ -18,8 +18,9 @@ from pipeline.base import installed
 
 installed.prove(__file__)
 
-from pipeline.base import cli, paths
+from pipeline.base import cli, document, paths
 from pipeline.base.commands import given
+from pipeline.base.early import INTERRUPTED
 from pipeline.base.narration import quiet
 from pipeline.driver.compare import ComparisonRequest, run_comparison
 from pipeline.driver.request import choose_recipe
@@ -66,6 +67,7 @@ def parser() -> cli.Parser:
         metavar="KEY=VALUE",
         help="any value of the recipe, such as epochs=20 width=32",
     )
+    cli.add_json(result)
     cli.add_quiet(result)
     result.set_defaults(top=2, seeds=3, runs=paths.RUNS, out="exported")
     return result
@@ -132,8 +134,12 @@ def main(argv: Sequence[str]) -> int:
         mistake in what was typed, and methods that were measured otherwise, are 2.
     """
     args = parser().parse_args(argv)
-    with quiet(args.quiet):
-        return run_comparison(read(args))
+    with quiet(args.quiet), document.alone(wanted=args.json) as output:
+        status, content = run_comparison(read(args))
+        if args.json and status != 2:
+            state = {0: "done", INTERRUPTED: "interrupted"}.get(status, "failed")
+            document.write(output, "compare", {"exit_status": status, "state": state, **content})
+    return status
 
 
 def run() -> int:

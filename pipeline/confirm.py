@@ -12,16 +12,24 @@ early.begin()  # before what follows, which takes half a second
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 from pipeline.base import installed
 
 installed.prove(__file__)
 
-from pipeline.base import cli, paths
+from pipeline.base import cli, document, paths
 from pipeline.base.narration import quiet
+from pipeline.driver.documents import Told
 from pipeline.driver.publish import View
-from pipeline.driver.race import MOST_SEEDS, ConfirmRequest, RaceRequest, run_race
+from pipeline.driver.race import (
+    MOST_SEEDS,
+    ConfirmRequest,
+    RaceRequest,
+    after_race,
+    run_race,
+)
 from pipeline.problem.plugin_folder import load_plugins
 from pipeline.study.storage import find_study
 from regmix.ranges import Bounds, Count
@@ -53,6 +61,7 @@ def parser() -> cli.Parser:
         action="store_true",
         help="try the failed trainings of earlier sessions again, once their cause is mended",
     )
+    cli.add_json(result)
     cli.add_quiet(result)
     result.set_defaults(top=5, seeds=3, runs=paths.RUNS, out="exported")
     return result
@@ -93,8 +102,13 @@ def main(argv: Sequence[str]) -> int:
         mistake in what was typed is 2, see `pipeline.base.cli.run`.
     """
     args = parser().parse_args(argv)
-    with quiet(args.quiet):
-        return run_race(read(args))
+    with quiet(args.quiet), document.alone(wanted=args.json) as output:
+        request = read(args)
+        if not args.json:
+            return run_race(request)
+        race = request.race
+        told = Told("confirm", race.view, race.study, race.out)
+        return told.run(partial(run_race, request), partial(after_race, race), output)
 
 
 def run() -> int:

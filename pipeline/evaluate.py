@@ -10,20 +10,22 @@ from pipeline.base import early
 
 early.begin()  # before what follows, which takes half a second
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pipeline.base import installed
 
 installed.prove(__file__)
 
-from pipeline.base import cli
+from pipeline.base import cli, document
 from pipeline.base.narration import quiet
 from pipeline.driver.evaluation import evaluate_on_test, evaluate_on_validation
 from pipeline.problem import judgement
 from pipeline.problem.exported import with_data_dir
 from pipeline.problem.plugin_folder import load_plugins
-from pipeline.report import evaluation_table
+from pipeline.views import evaluation_table
 from regmix import atomic, yaml_file
 from regmix.errors import InputError
 from regmix.exported.file import Exported, digest
@@ -48,12 +50,22 @@ def parser() -> cli.Parser:
     result.add_argument("--data-dir", help="where the images are, if not where the file says")
     cli.add_quiet(result)
     result.add_argument("--plugins", help="folder of the plug-ins that the search used")
+    cli.add_json(result)
     return result
 
 
 def main(argv: Sequence[str]) -> int:
     """Return 0 when the evaluation is printed and, on test data, written beside the file."""
     args = parser().parse_args(argv)
+    with document.alone(wanted=args.json) as output:
+        content = _evaluate(args)
+        if args.json:
+            document.write(output, "evaluate", content)
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
+    """Evaluate the weights, or find that they were, and print that; return it as a document."""
     path = Path(args.file)
     exported = Exported.read(path, load_plugins(args.plugins))
     exported = with_data_dir(exported, args.data_dir)
@@ -71,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
         with quiet(args.quiet):
             found = evaluate_on_validation(exported, path, weights)
         evaluation_table.show(path, found)
-        return 0
+        return evaluation_table.content(path, found)
     kept = path.with_suffix(".best.judgement.yaml" if args.best else ".judgement.yaml")
     if kept.exists() and not args.again:
         before = judgement.read(kept)
@@ -82,7 +94,7 @@ def main(argv: Sequence[str]) -> int:
                 "anew)"
             )
             evaluation_table.show(path, before)
-            return 0
+            return evaluation_table.content(path, before, kept, before=True)
         print(f"{kept} is of other weights and is replaced: {path.name} was written anew")
     with quiet(args.quiet):
         evaluation = evaluate_on_test(
@@ -91,7 +103,7 @@ def main(argv: Sequence[str]) -> int:
     atomic.write(kept, lambda file: file.write_text(yaml_file.dump(evaluation)))
     evaluation_table.show(path, evaluation)
     print(f"wrote {kept}")
-    return 0
+    return evaluation_table.content(path, evaluation, kept)
 
 
 def run() -> int:

@@ -12,14 +12,17 @@ early.begin()  # before what follows, which takes half a second
 
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from pipeline.base import installed
 
 installed.prove(__file__)
 
-from pipeline.base import cli, paths
+from pipeline.base import cli, document, paths
 from pipeline.base.commands import command, near
 from pipeline.driver import take_away
+from pipeline.driver.documents import files_written
 from pipeline.driver.export import export
 from pipeline.problem.plugin_folder import check_plugins, load_plugins, plugin_words
 from pipeline.study.ranking import candidates
@@ -38,7 +41,7 @@ _MEANINGS = {
     "--file": "an exported YAML file to be written in other forms, in place of --study",
     "--format": f"forms to write, some of {','.join(FORMS)} (default: yaml)",
     "--top": "number of configurations of the study (default: 3)",
-    "--out": "folder to write to (default: exported)",
+    "--out": "folder to write to (default: exported; with --file beside it)",
     "--runs": "folder of studies (default: mlruns)",
     "--storage": "the study's database URL or journal, if not in --runs",
     "--plugins": "folder of the plug-ins that the search used",
@@ -50,6 +53,7 @@ def parser() -> cli.Parser:
     """Return the command line's options."""
     result = cli.Parser("export.py", __doc__)
     result.add_values(_MEANINGS)
+    cli.add_json(result)
     return result
 
 
@@ -58,11 +62,14 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     if (args.study is None) == (args.file is None):
         raise InputError(f"{cli.PLACE}: give either --study or --file; see --help")
-    forms, plugins = _forms(args.format), load_plugins(args.plugins)
-    take_away.check_forms(forms)
-    if args.file is not None:
-        return _convert(args, forms, plugins)
-    return _export(args, forms, plugins)
+    with document.alone(wanted=args.json) as output:
+        forms, plugins = _forms(args.format), load_plugins(args.plugins)
+        take_away.check_forms(forms)
+        write = _export if args.file is None else _convert
+        content = write(args, forms, plugins)
+        if args.json:
+            document.write(output, "export", content)
+    return 0
 
 
 def _forms(text: str | None) -> list[str]:
@@ -74,8 +81,8 @@ def _forms(text: str | None) -> list[str]:
     return forms
 
 
-def _convert(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> int:
-    """Write one file's network in other forms."""
+def _convert(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> dict[str, Any]:
+    """Write one file's network in other forms; return what was written."""
     path = absolute(args.file, "--file")
     for name in _OF_A_STUDY:
         if getattr(args, name) is not None:
@@ -89,11 +96,11 @@ def _convert(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> 
     exported = Exported.read(path, plugins)
     out = paths.writable_folder(args.out or path.parent, "--out")
     take_away.take_away(path, exported, others, out)
-    return 0
+    return {"study": None, "configurations": [_written(path, others, out)], "next": []}
 
 
-def _export(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> int:
-    """Write the best of a study as YAML files, and in other forms from there."""
+def _export(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> dict[str, Any]:
+    """Write the best of a study as YAML files, in other forms from there; return what it was."""
     top = cli.number("--top", args.top or 3, Count)
     runs = absolute(args.runs or paths.RUNS, "--runs")
     place = runs / "studies" / args.study
@@ -105,6 +112,7 @@ def _export(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> i
     out = paths.writable_folder(args.out or "exported", "--out")
     if len(complete) < top:
         print(f"only {len(complete)} trials of {args.study} are complete")
+    written = list[dict[str, Any]]()
     for rank, trial in enumerate(complete[:top], start=1):
         path = out / f"{args.study}-{rank}.yaml"
         export(study, trial, files_of(study, place), path, {"rank": rank})
@@ -112,9 +120,18 @@ def _export(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> i
         others = [form for form in forms if form != "yaml"]
         if others:
             take_away.take_away(path, Exported.read(path, plugins), others, out)
+        found = {"rank": rank, "trial": trial.number, "final_robust": trial.final_robust}
+        written.append({**found, **_written(path, others, out)})
     first = near(out / f"{args.study}-1.yaml")
-    print(f"next: {command('train.py', first, *plugin_words(plugins))}")
-    return 0
+    then = command("train.py", first, *plugin_words(plugins))
+    print(f"next: {then}")
+    return {"study": args.study, "configurations": written, "next": [then]}
+
+
+def _written(path: Path, forms: Sequence[str], out: Path) -> dict[str, Any]:
+    """Return the files of a configuration, and the forms that were made of it."""
+    made = {form: str(take_away.place(path, form, out)) for form in forms}
+    return {**files_written(path), "forms": made}
 
 
 def run() -> int:

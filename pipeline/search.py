@@ -12,6 +12,7 @@ early.begin()  # before what follows, which takes half a second
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pipeline.base import installed
@@ -19,8 +20,11 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline import pruners, samplers
-from pipeline.base import cli, paths
-from pipeline.base.narration import quiet, tell
+from pipeline.base import cli, document, paths
+from pipeline.base.narration import quiet
+from pipeline.driver.documents import Told
+from pipeline.driver.finals import after_search
+from pipeline.driver.plan import say_lines
 from pipeline.driver.publish import View, sync
 from pipeline.driver.request import (
     OBJECTIVES,
@@ -112,6 +116,7 @@ def parser() -> cli.Parser:
         metavar="KEY=VALUE",
         help="any value of the recipe, such as epochs=20 width=32 eval_epsilon=4/255",
     )
+    cli.add_json(result)
     return result
 
 
@@ -229,7 +234,7 @@ def _rules(args: argparse.Namespace) -> Rules:
 
 def _recipe() -> str:
     recipe, reason = choose_recipe()
-    tell(f"recipe {recipe}, since {reason} available here; choose another by --recipe")
+    say_lines(f"recipe {recipe}, since {reason} available here; choose another by --recipe")
     return recipe
 
 
@@ -241,10 +246,15 @@ def main(argv: Sequence[str]) -> int:
         interrupted. A mistake in what was typed is 2, see `pipeline.base.cli.run`.
     """
     args = parser().parse_args(argv)
-    if args.sync:
-        return sync(args.study, args.runs, args.storage, args.tracking_uri)
-    with quiet(args.quiet):
-        return run_study(read(args))
+    with document.alone(wanted=args.json) as output:
+        if args.sync:
+            return sync(args.study, args.runs, args.storage, args.tracking_uri)
+        with quiet(args.quiet):
+            request = read(args)
+            if not args.json:
+                return run_study(request)
+            told = Told("search", request.view, request.study, request.out)
+            return told.run(partial(run_study, request), partial(after_search, request), output)
 
 
 def run() -> int:

@@ -10,17 +10,20 @@ from pipeline.base import early
 
 early.begin()  # before what follows, which takes half a second
 
+import argparse
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.base import installed
 
 installed.prove(__file__)
 
-from pipeline.base import cli, paths
-from pipeline.driver.replay import compare, prove, replay
+from pipeline.base import cli, document, paths
+from pipeline.driver.documents import files_written
+from pipeline.driver.replay import compare, prove, replay, told
 from pipeline.problem.exported import load_split, with_data_dir
 from pipeline.problem.plugin_folder import load_plugins
 from regmix.errors import InputError
@@ -41,12 +44,22 @@ def parser() -> cli.Parser:
     result.add_argument("--data-dir", help="where the images are, if not where the file says")
     result.add_argument("--out", help="folder for weights and files (default: beside FILE)")
     result.add_argument("--plugins", help="folder of the plug-ins that the search used")
+    cli.add_json(result)
     return result
 
 
 def main(argv: Sequence[str]) -> int:
     """Return 0, or 1 where the file's own numbers should have come out and did not."""
     args = parser().parse_args(argv)
+    with document.alone(wanted=args.json) as output:
+        content = _train(args)
+        if args.json:
+            document.write(output, "train", content)
+    return 1 if content["same"] is False else 0
+
+
+def _train(args: argparse.Namespace) -> dict[str, Any]:
+    """Train with each seed, and return what came out."""
     path = Path(args.file)
     exported = Exported.read(path, load_plugins(args.plugins))
     exported = with_data_dir(exported, args.data_dir)
@@ -60,19 +73,19 @@ def main(argv: Sequence[str]) -> int:
     out = paths.writable_folder(args.out or path.parent, "--out")
     data = load_split(exported, path)
     prove(exported, data)
-    results, same = [], True
+    runs, same = list[dict[str, Any]](), None
     for seed in seeds or [exported.config.seed]:
-        config = replace(exported.config, seed=seed)
-        again = replay(replace(exported, config=config), data, out / f"{path.stem}-seed{seed}.yaml")
-        results.append(again)
+        config, file = replace(exported.config, seed=seed), out / f"{path.stem}-seed{seed}.yaml"
+        again = replay(replace(exported, config=config), data, file)
+        runs.append({"seed": seed, **told(again), **files_written(file)})
         if config.seed == exported.config.seed:
             same = compare(exported, again)
-    if len(results) > 1:
-        values = [r.metrics.final.robust for r in results if r.metrics.final]
-        spread = statistics.stdev(values)
-        mean = statistics.mean(values)
+    values = [one["final_robust"] for one in runs]
+    mean = statistics.mean(values)
+    spread = statistics.stdev(values) if len(values) > 1 else None
+    if spread is not None:
         print(f"final_robust over {len(values)} seeds: mean {mean:.4f}, sd {spread:.4f}")
-    return 0 if same else 1
+    return {"file": str(path), "runs": runs, "mean": mean, "sd": spread, "same": same}
 
 
 def run() -> int:

@@ -29,7 +29,7 @@ installed.prove(__file__)
 
 from pipeline.base import cli, paths
 from pipeline.base.narration import Waiting
-from pipeline.tracking import artifacts, mlflow_page
+from pipeline.tracking import artifacts, mlflow_page, page_server
 from pipeline.tracking.uri import DATABASE, mlflow_url
 from regmix.errors import InputError
 from regmix.ranges import Bounds, check
@@ -157,7 +157,7 @@ def _answers(address: str, over: Callable[[], bool]) -> bool:
 
 def _start(path: Path, args: argparse.Namespace, said: IO[bytes]) -> "subprocess.Popen[bytes]":
     """Start MLflow's server in a process group of its own."""
-    words = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", mlflow_url(path)]
+    words = [sys.executable, "-m", page_server.__name__, "--backend-store-uri", mlflow_url(path)]
     words += ["--host", args.host, "--port", str(args.port), "--workers", "1"]
     words += ["--uvicorn-opts", "--log-level warning"]
     return subprocess.Popen(
@@ -174,7 +174,8 @@ def _start(path: Path, args: argparse.Namespace, said: IO[bytes]) -> "subprocess
 def _environment() -> dict[str, str]:
     """Return the variables of MLflow's server."""
     ours = {k: v for k, v in os.environ.items() if "MLFLOW_" not in k or k.startswith(_KEPT)}
-    return ours | _QUIET
+    found = [str(paths.ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]  # for its first page
+    return ours | _QUIET | {"PYTHONPATH": os.pathsep.join(found)}
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

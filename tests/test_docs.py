@@ -25,7 +25,10 @@ PAGES = sorted(
     page for folder in (ROOT, ROOT / "docs", ROOT / "benchmarks") for page in folder.glob("*.md")
 )
 ROOMS = "pipeline|regmix|tests|docs|benchmarks|search_spaces"
-TYPED = ("search", "confirm", "compare", "export", "train", "evaluate", "ui")
+TYPED = (
+    *("search", "confirm", "compare", "export", "train", "evaluate"),
+    *("attack", "status", "report", "ui"),
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 

@@ -9,12 +9,13 @@ from types import FrameType
 
 from pipeline.base.paths import ROOT
 from pipeline.base.signals import hearing
+from pipeline.base.streams import printed_to
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
 def run_command(script: str, words: Sequence[object], *, silent: bool = False) -> int:
-    """Run a command to its end, and return its exit status.
+    """Run a command to its end, and return its exit status. It prints where this process prints.
 
     A signal is passed on, so that the command answers it as if it had been typed: it ends in
     order, and at once where a second one comes. Where this process is killed, so is the command,
@@ -45,7 +46,7 @@ def run_command(script: str, words: Sequence[object], *, silent: bool = False) -
     with hearing(hear):
         process = subprocess.Popen(
             typed,
-            stdout=subprocess.DEVNULL if silent else None,
+            stdout=subprocess.DEVNULL if silent else printed_to(),
             start_new_session=True,  # a terminal's Ctrl-C comes by way of this process alone
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )

@@ -135,6 +135,15 @@ def _interrupted(error: BaseException | None) -> bool:
     return error is not None
 
 
+def add_json(parser: Parser) -> None:
+    """Add the option that prints one document, see `pipeline.base.document`."""
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON document on standard output at the end; all else on standard error",
+    )
+
+
 def add_quiet(parser: Parser) -> None:
     """Add the option that leaves out what is said on the way, see `pipeline.base.narration`."""
     parser.add_argument("--quiet", action="store_true", help="print the end alone; errors as ever")

@@ -12,7 +12,10 @@ import sys
 
 INTERRUPTED = 128 + signal.SIGINT
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-COMMANDS = ("search", "confirm", "compare", "export", "train", "evaluate", "ui")
+COMMANDS = (
+    *("search", "confirm", "compare", "export", "train", "evaluate"),
+    *("attack", "status", "report", "ui"),
+)
 
 
 def begin() -> None:

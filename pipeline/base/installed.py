@@ -9,11 +9,12 @@ OLDEST = (3, 11)
 PACKAGES = {  # what pyproject.toml asks for -> the name that is imported
     "cmaes": "cmaes",
     "filelock": "filelock",
+    "matplotlib": "matplotlib",
     "mlflow": "mlflow",
     "numpy": "numpy",
     "optuna": "optuna",
+    "pandas": "pandas",
     "pillow": "PIL",
-    "plotly": "plotly",
     "pyarrow": "pyarrow",
     "pyautoattack": "pyautoattack",
     "pyyaml": "yaml",

@@ -9,6 +9,7 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
 from pipeline.base.early import INTERRUPTED, SIGNALS, hear
+from pipeline.base.streams import printed_to
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -96,7 +97,7 @@ class Interrupt:
             _leave()
         self.requested.set()
         if self._begun:
-            _say(1, "\nstopping; nothing is lost\n")
+            _say(printed_to() or 1, "\nstopping; nothing is lost\n")
 
 
 def _leave() -> NoReturn:

@@ -33,6 +33,14 @@ def prepare() -> None:
         sys.stderr = _patient(sys.stderr, 2)
 
 
+def printed_to() -> int | None:
+    """Return the number of the stream that this process prints to; None for a text in memory."""
+    try:
+        return sys.stdout.fileno()
+    except OSError:
+        return None
+
+
 def _patient(stream: TextIO | None, number: int) -> TextIO:
     """Return a text stream on a file descriptor, in the encoding of the one that it replaces."""
     if stream is not None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline.base.children import run_command
 from pipeline.base.commands import near
@@ -19,10 +20,11 @@ from pipeline.problem import judgement
 from pipeline.problem.levelling import levelled
 from pipeline.race.comparable import prove_alike, prove_judged_alike, searched_by_some
 from pipeline.race.comparison import Confirmed, compared, confirmed, prove_raced_alike
-from pipeline.report import comparison_table
-from pipeline.report.formatting import console
 from pipeline.study.records import StudyRecord
 from pipeline.study.storage import find_study
+from pipeline.study.studies import Studies
+from pipeline.views import comparison_table
+from pipeline.views.layout import page_width
 from regmix import atomic, yaml_file
 
 
@@ -61,12 +63,13 @@ class Ended(Exception):  # noqa: N818  (a command has ended, which is not this o
         self.status = status
 
 
-def run_comparison(request: ComparisonRequest) -> int:
+def run_comparison(request: ComparisonRequest) -> tuple[int, dict[str, Any]]:
     """Do what is not done yet, and print the comparison.
 
     Returns:
-        0 when the methods are compared, 1 when one of them has no answer, 2 for a mistake that a
-        command of it has told, 130 when interrupted.
+        status, and what was found as JSON holds it, {} where the status is not 0. It is 0 when the
+        methods are compared, 1 when one of them has no answer, 2 for a mistake that a command of
+        it has told, 130 when interrupted.
 
     Raises:
         InputError: where methods were measured otherwise.
@@ -88,11 +91,17 @@ def run_comparison(request: ComparisonRequest) -> int:
     except Ended as ended:
         if ended.status == INTERRUPTED:
             print("interrupted; nothing is lost: the same command goes on", file=sys.stderr)
-            return INTERRUPTED
+            return INTERRUPTED, {}
         print(f"compare: {ended}; once that is mended, the same command goes on", file=sys.stderr)
-        return 2 if ended.status == 2 else 1
-    _tell(request, studies, found)
-    return 0
+        return 2 if ended.status == 2 else 1, {}
+    told = _tell(request, studies, found)
+    from pipeline.driver.report import NAME, write_comparison  # of what draws, nothing before
+
+    path = request.runs / "comparisons" / request.name / NAME
+    write_comparison(
+        Studies(request.runs), [study.name for study in studies.values()], path, request.out
+    )
+    return 0, told
 
 
 def _searched(request: ComparisonRequest) -> dict[str, str]:
@@ -137,22 +146,19 @@ def _tell(
     request: ComparisonRequest,
     studies: Mapping[str, StudyRecord],
     found: Mapping[str, Confirmed],
-) -> None:
-    """Print the table, the differences, and what they don't show."""
+) -> dict[str, Any]:
+    """Print what the comparison shows, and its tables; return it as JSON holds it."""
     judged = {
         method: judgement.read(_file(request, study).with_suffix(".judgement.yaml"))
         for method, study in studies.items()
     }
     prove_judged_alike(judged)
-    known = compared(found)
-    for table in (
-        comparison_table.methods(found, known, judged),
-        comparison_table.pairs(known),
-        comparison_table.fronts(found, known),
-    ):
-        print()
-        console().print(table)
-    print()
-    told = comparison_table.remarks(found, known, searched_by_some(studies))
-    for line in (*told, *comparison_table.doubts(judged)):
-        print(line)
+    known, by_some = compared(found), searched_by_some(studies)
+    page = comparison_table.page(found, known, judged, by_some, page_width())
+    print("\n".join(("", *page)))
+    names = {method: study.name for method, study in studies.items()}
+    files = {method: str(_file(request, study)) for method, study in studies.items()}
+    return {
+        "name": request.name,
+        **comparison_table.content(found, known, judged, by_some, names, files),
+    }

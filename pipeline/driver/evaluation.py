@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.base.narration import Waiting
 from pipeline.problem.exported import load_split, load_test
-from pipeline.report.formatting import duration
+from pipeline.views.formatting import duration
 from regmix.config import TrainConfig
 from regmix.cores import compute_on
 from regmix.evaluation.results import Masking, Proportion, apgd_name

@@ -1,7 +1,7 @@
 """The race at the end of a search: its best against trial 0, with fresh seeds."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.base.narration import tell
@@ -13,21 +13,22 @@ from pipeline.driver.race import (
     RaceRequest,
     opened,
     say_end,
-    show,
+    summary_of,
     write_winner,
 )
 from pipeline.driver.request import SearchRequest
 from pipeline.driver.session import Session, next_commands
 from pipeline.race import share
-from pipeline.race.result import RaceResult
-from pipeline.report import answer
-from pipeline.report.formatting import duration
 from pipeline.study.budget import Pace
 from pipeline.study.controller import StudyController
 from pipeline.study.effort import effort_of
 from pipeline.study.ranking import candidates
 from pipeline.study.records import StudyRecord, TrialRecord
 from pipeline.study.storage import exclusive, existing_study, is_database, study_folder
+from pipeline.views import answer
+from pipeline.views.formatting import duration
+from pipeline.views.layout import page_width, say
+from pipeline.views.summary import RaceSummary, Summary
 from regmix.cores import usable_cores
 from regmix.errors import InputError
 
@@ -82,13 +83,16 @@ def race_best(
     study, allowance = controller.record, _allowance(request, controller)
     best = _finalists(request, study, allowance)
     if isinstance(best, str):
-        _say_next(request, study, f"No race: {best}.")
+        _say_next(next_commands(request, study), f"No race: {best}.")
         return 0
     with opened(_race_request(request, allowance), study, best) as race:
         status = "FINISHED"
         if not race.over:
             if _is_others(race, begun):
-                _say_next(request, study, "Another driver races the best; type this again later.")
+                _say_next(
+                    next_commands(request, study),
+                    "Another driver races the best; type this again later.",
+                )
                 return 0
             numbers = ", ".join(str(trial.number) for trial in best)
             words = race_in_words(
@@ -103,12 +107,11 @@ def race_best(
             say_lines(f"race of trials {numbers} with fresh seeds: {words}")
             with ray() as session:
                 status = race.run(session)
-        print()
-        result = show(race)
-        code = say_end(race, status, result)
-        if code or result is None:
+        found = summary_of(race)
+        code = say_end(race, status, found)
+        if code or found.race is None:
             return code if status == "KILLED" else 0  # the search has its answer
-        _say_answer(request, race, result)
+        _say_answer(request, race, found, found.race)
         return 0
 
 
@@ -182,22 +185,35 @@ def _race_request(request: SearchRequest, allowance: Allowance) -> RaceRequest:
     )
 
 
-def _say_answer(request: SearchRequest, race: Race, result: RaceResult) -> None:
-    """Write the winner, and print the answer and what comes next."""
-    path = write_winner(race, result.winner)
-    said = answer.answer(race.source, result)
-    more = ("--top", max(1, len(result.order) - 1), "--seeds", 2 * result.seeds)
-    _say_next(request, race.source, said, path, more)
+def _say_answer(request: SearchRequest, race: Race, found: Summary, raced: RaceSummary) -> None:
+    """Print the answer, write the winner, and say what comes next."""
+    print("\n".join(("", *answer.page(found, page_width()), "")))
+    path = write_winner(race, raced.winner.trial)
+    _say_next(after_search(request, race.source, raced, path))
 
 
-def _say_next(
-    request: SearchRequest,
-    study: StudyRecord,
-    said: str,
-    file: Path | None = None,
-    more: tuple[object, ...] = ("--top", 5, "--seeds", 3),
-) -> None:
-    """Print what was found, and the commands that come next."""
-    print(f"\n{said}\n\nnext:")
-    for line in next_commands(request, study, file, more):
+def after_search(
+    request: SearchRequest, study: StudyRecord, raced: RaceSummary | None, file: Path | None
+) -> list[str]:
+    """Return the commands that come after a search.
+
+    Args:
+        request: the search.
+        study: its study.
+        raced: what its race says; None where there was none.
+        file: the winner's file; None where there is none.
+    """
+    if raced is None or file is None:
+        return next_commands(request, study)
+    seeds = max(one.seeds for one in raced.finalists)
+    more = ("--top", max(1, len(raced.finalists) - 1), "--seeds", 2 * seeds)
+    return next_commands(request, study, file, more)
+
+
+def _say_next(commands: Sequence[str], said: str = "") -> None:
+    """Print why nothing is raced, if nothing is, and the commands that come next."""
+    if said:
+        say(f"\n{said}")
+    print("\nnext:")
+    for line in commands:
         print(f"  {line}")

@@ -9,10 +9,10 @@ from pipeline.base.narration import tell
 from pipeline.driver.publish import View
 from pipeline.driver.request import SearchRequest, has_driver_of_a_card
 from pipeline.race.share import as_finalists
-from pipeline.report.formatting import console, duration, wrapped
 from pipeline.study.budget import Pace
 from pipeline.study.records import TrialRecord
 from pipeline.tracking.uri import default_uri
+from pipeline.views.formatting import console, duration, wrapped
 from regmix.cores import usable_cores
 from regmix.errors import masked
 

@@ -1,25 +1,37 @@
 """MLflow brought up to date with a study: at the end of a search, and by `--sync`."""
 
+import contextlib
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from pipeline.base import paths
 from pipeline.base.address import same_database
 from pipeline.base.commands import command, given
-from pipeline.report import leaderboard
-from pipeline.report.figures import page
-from pipeline.report.formatting import plain
 from pipeline.study.ranking import candidates, count_states
-from pipeline.study.records import StudyRecord
-from pipeline.study.storage import check_storage, exclusive, find_study, is_database
-from pipeline.tracking import artifacts
+from pipeline.study.records import StudyRecord, TrialRecord
+from pipeline.study.storage import (
+    check_storage,
+    exclusive,
+    find_study,
+    is_database,
+    study_folder,
+)
+from pipeline.study.studies import Studies
+from pipeline.tracking import artifacts, mlflow_page
 from pipeline.tracking.run_view import BEST
+from pipeline.tracking.told import Standing, Told
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.uri import check_uri, default_uri, is_server
+from pipeline.views import leaderboard
+from pipeline.views.summary import Summary, summarize
 from regmix.errors import InputError, masked
 from regmix.user_files import absolute
+
+_RACE = "-confirm"  # what a race's name adds to that of its search
+_SPARING = 100
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,12 @@ class View:
         options = {"--study": study, "--runs": self.runs_option, "--storage": self.storage}
         return given(options)
 
+    def beside(self, name: str) -> StudyRecord | None:
+        """Return another study of this place; None where there is none that can be read."""
+        with contextlib.suppress(InputError):
+            return find_study(name, self.storage, study_folder(self.runs, name))
+        return None
+
     def tracker(self, study: StudyRecord, *, shared: bool, thorough: bool = False) -> Tracker:
         """Return a view of a study.
 
@@ -110,13 +128,23 @@ def sync(name: str | None, runs: str, storage: str | None, uri: str | None) -> i
     view = View.checked(runs, storage, uri, new=False)
     with exclusive(place, view.storage):
         study = find_study(name, view.storage, place)
-        shared = is_database(view.storage) and count_states(study)["RUNNING"] > 0
-        tracker = view.tracker(study, shared=shared, thorough=True)
+        tracker = view.tracker(study, shared=_is_shared(study, view), thorough=True)
         publish(tracker, study, _status(study), view)
         if tracker.error:
             return 1
     print(f"{masked(view.uri)} shows all {len(study.trials())} trials of {name}")
     return 0
+
+
+def publish_again(search: StudyRecord, view: View) -> None:
+    """Let MLflow's page of a search say what its race has found, which ran since."""
+    tracker = view.tracker(search, shared=_is_shared(search, view))
+    publish(tracker, search, _status(search), view)
+
+
+def _is_shared(study: StudyRecord, view: View) -> bool:
+    """Tell whether other drivers may run trials of a study that this one doesn't."""
+    return is_database(view.storage) and count_states(study)["RUNNING"] > 0
 
 
 def _status(study: StudyRecord) -> str:
@@ -137,11 +165,18 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
         status: FINISHED, KILLED or FAILED.
         view: where the view and the study are, for the message.
     """
-    board = plain(leaderboard.table(study), leaderboard.best_in_words(study))
+    from pipeline.driver.report import written  # of what draws, nothing is loaded before the end
+
+    tracker.tell(_told(study, view))
+    report = written(Studies(view.runs, view.storage), study, running=tracker.shared)
+    files = {
+        mlflow_page.BOARD: leaderboard.everything(summarize(study)),
+        mlflow_page.REPORT: report,
+    }
     summary: dict[str, Any] = {f"trials_{s}": n for s, n in count_states(study).items()}
-    found = candidates(study)
-    if found:
-        summary[BEST] = found[0].final_robust
+    best = candidates(study)
+    if best:
+        summary[BEST] = best[0].final_robust
     trials = study.trials()
     for trial in trials:
         if trial.state != "RUNNING":
@@ -149,7 +184,7 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
         elif not tracker.shared:  # else its own driver shows it
             tracker.update(trial.as_waiting())
     begun = None if tracker.shared else {trial.number for trial in trials if trial.begun}
-    tracker.close(status, summary, board, page(study), begun)
+    tracker.close(status, summary, {name: text for name, text in files.items() if text}, begun)
     if tracker.error:
         again = command("search.py", "--sync", *view.study_words(study.name), *view.uri_words)
         print(
@@ -157,3 +192,128 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
             f"session, or --study {study.name} --sync, brings MLflow up to date: {again}",
             file=sys.stderr,
         )
+
+
+@dataclass
+class Headlines:
+    """Keeps the first line of MLflow's description current while trials run.
+
+    It is written anew when a trial has ended. At a thousand trials that takes a tenth of a second,
+    so it waits a hundred times as long as it took: the driver never works for it noticeably.
+
+    tracker: MLflow's view of the study.
+    study: the study that runs.
+    view: where MLflow and the study are.
+    """
+
+    tracker: Tracker
+    study: StudyRecord
+    view: View
+    _due: float = 0.0
+    _search: StudyRecord | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._search = _search_of(self.study, self.view)
+
+    def trial_changed(self, trial: TrialRecord) -> None:
+        """Tell how the study stands, if that is due."""
+        begun = time.monotonic()
+        if begun < self._due or (self._due and not trial.ended):
+            return
+        if self._search is None:
+            found = summarize(self.study, running=True)
+        else:
+            found = summarize(self._search, self.study, running=True)
+        self.tracker.tell(Told(found.headline, _details(found, self.view)))
+        now = time.monotonic()
+        self._due = now + _SPARING * (now - begun)
+
+
+def _search_of(study: StudyRecord, view: View) -> StudyRecord | None:
+    """Return the search that a study is the race of; None for one that is no race."""
+    if "finalist" not in study.searched:
+        return None
+    return _paired(view.beside(study.name.removesuffix(_RACE)), study)
+
+
+def _paired(search: StudyRecord | None, race: StudyRecord) -> StudyRecord | None:
+    """Return the search if the race is its own."""
+    with contextlib.suppress(InputError):
+        if search is not None:
+            race.compare("source", {"birth": search.birth})
+            return search
+    return None
+
+
+def _told(study: StudyRecord, view: View) -> Told:
+    """Return what MLflow's page says of a study that nobody runs now."""
+    search = _search_of(study, view)
+    if search is not None:
+        found = summarize(search, study)
+        return Told(found.headline, _details(found, view), _places(found, study))
+    race = view.beside(f"{study.name}{_RACE}")
+    if race is not None and ("finalist" not in race.searched or _paired(study, race) is None):
+        race = None
+    found = summarize(study, race)
+    return Told(found.headline, _details(found, view), _standings(found))
+
+
+def _standings(found: Summary) -> dict[int, Standing]:
+    """Return how the trials of a search stand."""
+    return {
+        one.trial: Standing(
+            one.rank,
+            (gain.value, round(gain.low, 4), round(gain.high, 4))
+            if (gain := one.over_default)
+            else None,
+        )
+        for one in found.trials
+    }
+
+
+def _places(found: Summary, race: StudyRecord) -> dict[int, Standing]:
+    """Return the trainings of a race with the places of their finalists."""
+    finalists = found.race.finalists if found.race else ()
+    ranks = {one.trial: rank for rank, one in enumerate(finalists, start=1)}
+    return {
+        trial.number: Standing(ranks.get(trial.params.get("finalist", -1)))
+        for trial in race.trials()
+        if trial.begun
+    }
+
+
+def _details(found: Summary, view: View) -> str:
+    """Return what follows the headline, as Markdown."""
+    lines = [found.question, _cost(found), _stops(found)]
+    if found.best is None:
+        return "\n\n".join(filter(None, lines))
+    where = view.study_words(found.study)
+    commands = (
+        command("export.py", *where, "--top", 3),
+        command("confirm.py", *where, *view.uri_words),
+    )
+    lines += ["To get the best as files, and to prove them with more seeds:"]
+    return "\n\n".join(filter(None, (*lines, "\n".join(f"    {line}" for line in commands))))
+
+
+def _cost(found: Summary) -> str:
+    """Say what the best costs in clean accuracy."""
+    best, default = found.best, found.default
+    if best is None or best.clean is None:
+        return ""
+    said = f"Clean accuracy of trial {best.trial}: {best.clean:.3f}"
+    if default is None or default.clean is None or default.trial == best.trial:
+        return f"{said}."
+    return f"{said}, of the start {default.clean:.3f}."
+
+
+def _stops(found: Summary) -> str:
+    """Say how many trials were stopped or failed; each one's reason is in the table."""
+    stopped, failed = found.counts["PRUNED"], found.counts["FAIL"]
+    left, full = found.pruned
+    said = []
+    if stopped:
+        said.append(f"{stopped} trials were stopped, which left out {left} of {full} epochs")
+    if failed:
+        said.append(f"{failed} failed")
+    return f"{' and '.join(said)}: the table says why." if said else ""

@@ -13,14 +13,13 @@ from pipeline.base.early import INTERRUPTED
 from pipeline.base.narration import tell
 from pipeline.driver.export import export
 from pipeline.driver.plan import race_in_words, say_lines
-from pipeline.driver.publish import View
+from pipeline.driver.publish import View, publish_again
 from pipeline.driver.session import Session, SessionPlan, execute, started
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
 from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
 from pipeline.problem.plugin_folder import check_plugins, plugin_words
 from pipeline.race import share
-from pipeline.race.result import RaceResult, race_result
 from pipeline.race.rounds import (
     RaceProblem,
     RoundQueue,
@@ -28,8 +27,6 @@ from pipeline.race.rounds import (
     median_run,
 )
 from pipeline.race.share import RoundLimit, as_finalists
-from pipeline.report import answer, race_table
-from pipeline.report.formatting import console
 from pipeline.study import failures
 from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.controller import StudyController
@@ -47,6 +44,9 @@ from pipeline.study.storage import (
     open_study,
     study_folder,
 )
+from pipeline.views import answer, race_table
+from pipeline.views.layout import page_width, say
+from pipeline.views.summary import RaceSummary, Summary, summarize
 from regmix.config import TrainConfig
 from regmix.cores import usable_cores
 from regmix.errors import InputError
@@ -216,7 +216,9 @@ class Race:
             controller.record, files_of(controller.record, self.request.place), EVERY_RUN
         )
         known = Pace.of(one for trial in self.best for one in trial.epochs.values())
-        return execute(controller, retention, tracker, session, as_finalists(known))
+        status = execute(controller, retention, tracker, session, as_finalists(known))
+        publish_again(self.source, self.request.view)
+        return status
 
     def begin(self, race: StudyRecord, at_once: int | None = None) -> None:
         """Store what the race holds to, and make ready what is left of it.
@@ -345,36 +347,31 @@ def _controller(
     )
 
 
-def show(race: Race) -> RaceResult | None:
-    """Print the table of a race, and return what it has found; None where no training ended well.
-
-    Args:
-        race: the race, which has begun.
-    """
-    assert race.controller is not None and isinstance(race.controller.problem, RaceProblem)
-    found = race_result(race.source, race.controller.record, race.controller.problem.finalists)
-    if found is not None:
-        console().print(race_table.table(race.source, found))
-    return found
+def summary_of(race: Race) -> Summary:
+    """Return what the study and its race say, which has begun."""
+    assert race.controller is not None, "it has begun"
+    return summarize(race.source, race.controller.record, running=race.controller.shared)
 
 
-def say_end(race: Race, status: str, result: RaceResult | None) -> int:
-    """Say why a race has no winner; return 0 where it has one.
+def say_end(race: Race, status: str, found: Summary) -> int:
+    """Say why a race has no winner, with its table as far as it got; return 0 where it has one.
 
     Args:
         race: the race, which has begun.
         status: FINISHED, FAILED or KILLED.
-        result: what it has found.
+        found: what the study and its race say.
 
     Returns:
         exit status of `confirm.py`.
     """
     assert race.controller is not None, "it has begun"
     study = race.controller.record
+    if status != "FINISHED" and found.race is not None:
+        print("\n".join(("", *race_table.page(found, page_width()))))
     if status == "KILLED":
-        print(f"interrupted; nothing is lost: the same command continues {study.name}")
+        say(f"\ninterrupted; nothing is lost: the same command continues {study.name}")
         return INTERRUPTED
-    if status == "FAILED" or result is None:
+    if status == "FAILED" or found.race is None:
         lost = failures.failed(study)
         said = f"{failures.in_words(lost)}, so no training ended well" if lost else "none is done"
         print(
@@ -402,13 +399,31 @@ def write_winner(race: Race, winner: int) -> Path:
 
 
 def _verdict(race: Race, status: str) -> int:
-    """Print the table and the verdict of `confirm.py`, and write the winner."""
-    result = show(race)
-    code = say_end(race, status, result)
-    if code or result is None:
+    """Print answer and table of `confirm.py`, and write the winner."""
+    found = summary_of(race)
+    code = say_end(race, status, found)
+    if code or found.race is None:
         return code
-    print(f"\n{answer.answer(race.source, result)}")
-    path = write_winner(race, result.winner)
-    again = command("evaluate.py", near(path), *plugin_words(race.request.plugins))
-    print(f"next, once, on test data:\n  {again}")
+    print("\n".join(("", *answer.page(found, page_width()), "")))
+    path = write_winner(race, found.race.winner.trial)
+    print("next, once, on test data:")
+    for line in after_race(race.request, race.source, found.race, path):
+        print(f"  {line}")
     return 0
+
+
+def after_race(
+    request: RaceRequest, study: StudyRecord, raced: RaceSummary | None, file: Path | None
+) -> list[str]:
+    """Return the commands that come after `confirm.py`.
+
+    Args:
+        request: the race.
+        study: the study that found the finalists.
+        raced: what the race says; None where no training ended well.
+        file: the winner's file; None where there is none.
+    """
+    assert study.name == request.study, "the race is of this study"
+    if raced is None or file is None:
+        return []
+    return [command("evaluate.py", near(file), *plugin_words(request.plugins))]

@@ -3,12 +3,14 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pipeline.base.narration import Waiting
 from pipeline.driver.request import warn_of_bf16
 from pipeline.problem.environment import CODE, versions
-from pipeline.report.formatting import duration
 from pipeline.study.budget import Pace
+from pipeline.views.formatting import duration
+from pipeline.views.layout import say
 from regmix.cores import compute_on
 from regmix.exported.file import Exported
 from regmix.images import Split
@@ -108,12 +110,26 @@ def _print_final(metrics: EpochMetrics, steps: int) -> None:
     """
     assert metrics.final is not None, "the last epoch is evaluated"
     low, high = metrics.final.share.interval
-    print(
+    say(
         f"final_robust: {metrics.final.robust:.4f} of {metrics.final.count} validation images "
         f"(95 % interval {low:.4f} to {high:.4f})"
     )
     for flag in metrics.final.flags(steps):
-        print(f"gradient masking? {flag}")
+        say(f"gradient masking? {flag}")
+
+
+def told(again: Exported) -> dict[str, Any]:
+    """Return what a training came to, as JSON holds it."""
+    metrics, final = again.metrics, again.metrics.final
+    assert final is not None, "the last epoch is evaluated"
+    return {
+        "final_robust": final.robust,
+        "interval": final.share.interval,
+        "judged": final.count,
+        "robust": metrics.valid_robust,
+        "clean": metrics.valid_clean,
+        "doubts": list(final.flags(again.config.eval_steps)),
+    }
 
 
 def compare(recorded: Exported, again: Exported) -> bool:
@@ -126,7 +142,7 @@ def compare(recorded: Exported, again: Exported) -> bool:
     old, new = asdict(recorded.metrics), asdict(again.metrics)
     differ = [name for name in old if name != "seconds" and old[name] != new[name]]
     if not differ:
-        print("every metric of the last epoch is exactly the recorded one")
+        say("every metric of the last epoch is exactly the recorded one")
         return True
     for name in differ:
         print(f"{name} was {old[name]!r} and is {new[name]!r}")
@@ -141,7 +157,7 @@ def compare(recorded: Exported, again: Exported) -> bool:
     elif again.machine["device"] != "cpu":
         reasons.append("a GPU sums in another order each time")
     if reasons:
-        print(f"the numbers may differ, since {'; '.join(reasons)}")
+        say(f"the numbers may differ, since {'; '.join(reasons)}")
         return True
     print("train: the same machine and versions gave other numbers", file=sys.stderr)
     return False

@@ -13,7 +13,7 @@ from pipeline.base.commands import command, given, near
 from pipeline.base.early import INTERRUPTED
 from pipeline.base.narration import Waiting, is_quiet
 from pipeline.base.signals import Interrupt
-from pipeline.driver.publish import View, publish
+from pipeline.driver.publish import Headlines, View, publish
 from pipeline.driver.request import SearchRequest
 from pipeline.execution.places import Places
 from pipeline.execution.ray_cluster import (
@@ -25,10 +25,6 @@ from pipeline.execution.ray_cluster import (
 from pipeline.execution.room import Demand
 from pipeline.forecast.outlook import outlook
 from pipeline.problem.plugin_folder import plugin_words
-from pipeline.report import leaderboard
-from pipeline.report.figures import Ahead
-from pipeline.report.formatting import console, duration
-from pipeline.report.live import LiveView
 from pipeline.study import failures
 from pipeline.study.budget import Pace
 from pipeline.study.controller import OUT_OF_TIME, StudyController
@@ -37,7 +33,14 @@ from pipeline.study.ranking import candidates, count_states
 from pipeline.study.records import StudyRecord
 from pipeline.study.result_order import Arrival, Lockstep
 from pipeline.study.retention import Retention
+from pipeline.study.storage import study_folder
+from pipeline.tracking.mlflow_page import REPORT
 from pipeline.tracking.tracker import Tracker
+from pipeline.views import leaderboard
+from pipeline.views.formatting import console, duration
+from pipeline.views.layout import say
+from pipeline.views.live import LiveView
+from pipeline.views.summary import summarize
 from regmix.images import Split
 from regmix.plugins import Plugins
 
@@ -190,7 +193,11 @@ def _tuned(
         places=session.places,
         stop=session.interrupt.requested,
         stopping=OrderlyStop(plan.checkpoint_seconds),
-        listeners=(tracker, live, Ahead(controller.queue.empty)),
+        listeners=(
+            tracker,
+            live,
+            Headlines(tracker, controller.record, plan.view),
+        ),
         watchers=(live,),
         most=workers or sys.maxsize,
     )
@@ -204,11 +211,13 @@ def run(
     status = execute(controller, retention, tracker, session)
     _show(request, controller, raced=request.confirm and status == "FINISHED")
     if controller.budget.first_epoch:
-        print(_times(controller, session.places))
+        say(_times(controller, session.places))
     if session.places.measured is not None:
-        print(session.places.measured.in_words())
+        say(session.places.measured.in_words())
+    if not request.confirm or status != "FINISHED":
+        say_report(request)
     if status == "KILLED":
-        print(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
+        say(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
         return INTERRUPTED
     return _end(controller)
 
@@ -220,10 +229,7 @@ def complete(request: SearchRequest, controller: StudyController) -> int:
     _show(request, controller, raced=request.confirm and not controller.hopeless)
     study = controller.record
     if not controller.hopeless:
-        print(
-            f"\n{request.study} is complete; to extend it, add {_more(controller)} to the command",
-            flush=True,
-        )
+        say(f"\n{request.study} is complete; to extend it, add {_more(controller)} to the command")
     status = "FAILED" if controller.failing else "FINISHED"
     tracker = request.view.tracker(study, shared=controller.heartbeat is not None, thorough=True)
     publish(tracker, study, status, request.view)
@@ -263,22 +269,30 @@ def _end(controller: StudyController) -> int:
     if count_states(study)["COMPLETE"] or cut:
         return 0
     said = "the first trials all failed" if controller.failing else "no trial ended well"
-    print(f"search: {said}, see `why` above", file=sys.stderr)
+    print(f"search: {said}, see the reasons above", file=sys.stderr)
     return 1
 
 
 def _show(request: SearchRequest, controller: StudyController, *, raced: bool) -> None:
     """Print the end of the study, and, where no race follows, the commands that come next."""
     study = controller.record
-    leaderboard.show(console(), study, () if raced else next_commands(request, study))
+    found = summarize(study, running=controller.shared)
+    leaderboard.show(found, () if raced else next_commands(request, study))
     if controller.trainings is not None:
         trained = effort_of(controller.study).trained
-        print(f"\neffort: {controller.trainings.in_words(trained)}")
+        say(f"\neffort: {controller.trainings.in_words(trained)}")
     if controller.budget.limited:
-        print(_budget_in_words(controller))
-    ahead = study.pointless or ((found := outlook(study)) and found.in_words())
+        say(_budget_in_words(controller))
+    ahead = study.pointless or ((known := outlook(study)) and known.in_words())
     if ahead:
-        print(f"outlook: {ahead}")
+        say(f"outlook: {ahead}")
+
+
+def say_report(request: SearchRequest) -> None:
+    """Say where the report is, which `publish` wrote."""
+    path = study_folder(request.runs, request.study) / REPORT
+    if path.is_file():
+        say(f"\nreport: {near(path)}")
 
 
 def next_commands(

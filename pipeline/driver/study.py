@@ -98,7 +98,7 @@ def run_study(request: SearchRequest) -> int:
         if begun is not None and _done(begun):
             code, ray = session.complete(request, begun.controller), partial(session.started, plan)
         else:
-            _say_plan(request, study, place)
+            _say_plan(request, begun.study if begun else None, place)
             running = stack.enter_context(_started(request, plan, rehearse=begun is None))
             ray = partial(_running, running)
             if begun is None:
@@ -111,7 +111,9 @@ def run_study(request: SearchRequest) -> int:
             code = session.run(request, begun.controller, begun.retention, running)
         if code or not request.confirm:
             return code
-        return finals.race_best(request, begun.controller, ray, begun=raced)
+        code = finals.race_best(request, begun.controller, ray, begun=raced)
+        session.say_report(request)
+        return code
 
 
 @contextlib.contextmanager

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.problem import judgement
-from pipeline.report.model_card import model_card
-from pipeline.report.robustbench import model_info
+from pipeline.views.model_card import model_card
+from pipeline.views.robustbench import model_info
 from regmix import atomic
 from regmix.cores import compute_on
 from regmix.exported.file import Exported, digest
@@ -27,6 +27,11 @@ def check_forms(forms: Sequence[str]) -> None:
         from regmix.exported.graphs import check_onnx
 
         check_onnx()
+
+
+def place(path: Path, form: str, out: Path) -> Path:
+    """Return where a form of an exported file is written."""
+    return out / f"{path.stem}{'-' if form == 'hub' else '.'}{form}"
 
 
 def take_away(path: Path, exported: Exported, forms: Sequence[str], out: Path) -> None:
@@ -49,7 +54,7 @@ def take_away(path: Path, exported: Exported, forms: Sequence[str], out: Path) -
     weights = chosen(exported, path, "final")
     model, shape = network(exported, weights), tuple(exported.images["shape"])
     if "hub" in forms:
-        folder, kept = out / f"{path.stem}-hub", _kept(path, weights)
+        folder, kept = place(path, "hub", out), _kept(path, weights)
         texts = {
             "README.md": model_card(path.stem, exported, kept),
             "robustbench.json": json.dumps(model_info(exported, kept), indent=2) + "\n",
@@ -58,7 +63,7 @@ def take_away(path: Path, exported: Exported, forms: Sequence[str], out: Path) -
         print(f"{folder}: the same logits by torch alone, see its README.md", flush=True)
     for form, graph in (("onnx", graphs.onnx), ("pt2", graphs.pt2)):
         if form in forms:
-            target = out / f"{path.stem}.{form}"
+            target = place(path, form, out)
             print(f"{target}: ", end="", flush=True)  # torch's compiler takes seconds to load
             made = graph(model, shape)
             atomic.write(target, partial(_write, made.content))

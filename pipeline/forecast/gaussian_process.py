@@ -194,6 +194,30 @@ class Process:
         left = 1.0 + variance - (solved**2).sum(axis=0)
         return mean, np.sqrt(np.maximum(left, 1e-10))
 
+    def draw(self, points: Numbers, count: int, generator: np.random.Generator) -> Numbers:
+        """Return what configurations share, drawn from the posterior at the looks' first epoch.
+
+        Args:
+            points: (m, coordinates) of configurations.
+            count: number of draws.
+            generator: source of chance.
+
+        Returns:
+            (count, m) draws.
+        """
+        from scipy.linalg import cholesky, solve_triangular
+
+        epochs = np.full(len(points), self._looks.epoch.min())
+        across = self._shared(points, epochs)
+        solved = solve_triangular(self._root, across.T, lower=True, check_finite=False)
+        left = _matern(points, points, self._hyper.lengths[self._looks.owners]) - solved.T @ solved
+        left[np.diag_indices_from(left)] += 1e-6
+        root = cholesky(left, lower=True, check_finite=False)
+        drawn: Numbers = (
+            across @ self._weights + generator.standard_normal((count, len(points))) @ root.T
+        )
+        return drawn
+
     def _shared(self, points: Numbers, epochs: Numbers, trial: Whole | None = None) -> Numbers:
         """Return (m, n) the covariance that configurations share.
 

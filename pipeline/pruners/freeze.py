@@ -50,7 +50,7 @@ class Freeze:
             return None
         within = f"{rivals.goal.horizon} epoch{'s' * (rivals.goal.horizon > 1)}"
         return Stop(
-            f"at epoch {epoch} {rivals.likelier} of {RANDOM + NEAR} new configurations are "
+            f"at epoch {epoch}, {rivals.likelier} of {RANDOM + NEAR} new configurations are "
             f"likelier to beat {rivals.goal.target:.3f} within {within}"
         )
 

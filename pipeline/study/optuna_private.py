@@ -7,7 +7,7 @@ that breaks one of these fails `tests/pipeline/test_controller.py`, `test_heartb
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,8 +18,9 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._storage import JournalOperation
-from optuna.study import Study
+from optuna.study import Study, copy_study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from regmix import atomic
@@ -154,6 +155,73 @@ def silent(study: Study) -> set[int]:
     stale = set(_inmost(study)._get_stale_trial_ids(study._study_id))
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     return {trial.number for trial in running if trial._trial_id in stale}
+
+
+def beating(study: Study) -> set[int]:
+    """Return the numbers of RUNNING trials of a database whose drivers have beaten lately."""
+    import sqlalchemy
+
+    query = sqlalchemy.text(
+        "SELECT trials.number FROM trials JOIN trial_heartbeats USING (trial_id) "
+        "WHERE study_id = :study AND state = 'RUNNING'"
+    )
+    with _inmost(study)._backend.engine.connect() as connection:
+        beaten = {row[0] for row in connection.execute(query, {"study": study._study_id})}
+    return beaten - silent(study)
+
+
+def study_names(storage: BaseStorage) -> list[str]:
+    """Return the names of all studies of a storage, in the order in which they were begun."""
+    return [one.study_name for one in storage.get_all_studies()]
+
+
+def renamed(lines: Iterable[bytes], names: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield a journal's whole lines with other names of studies; Optuna itself can't rename.
+
+    The record that creates a study holds its name, every other one its number.
+
+    Args:
+        lines: the journal's lines, as they are read.
+        names: names as they were -> as they shall be.
+    """
+    for line in lines:
+        if not line.endswith(b"\n"):  # half a line, of a driver that was killed
+            return
+        record = _beginning(line)
+        if record is None or record["study_name"] not in names:
+            yield line
+        else:
+            record["study_name"] = names[record["study_name"]]
+            yield json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+def names_ever(lines: Iterable[bytes]) -> set[str]:
+    """Return the names of all studies that a journal ever had, those that are deleted too."""
+    return {record["study_name"] for record in map(_beginning, lines) if record is not None}
+
+
+def _beginning(line: bytes) -> dict[str, Any] | None:
+    """Return a journal's record that creates a study; None for any other line."""
+    if b'"study_name"' not in line or not line.endswith(b"\n"):
+        return None
+    record: dict[str, Any] = json.loads(line)
+    return record if record["op_code"] == JournalOperation.CREATE_STUDY.value else None
+
+
+def copied_study(study: Study, journal: Path) -> None:
+    """Copy a study, with trials that have not ended too, into a journal file of its own."""
+    to = JournalStorage(JournalFileBackend(str(journal)))
+    copy_study(from_study_name=study.study_name, from_storage=study._storage, to_storage=to)
+
+
+def rename_rows(storage: BaseStorage, names: Mapping[str, str]) -> None:
+    """Give studies of a database other names, all of them at once."""
+    import sqlalchemy
+
+    change = sqlalchemy.text("UPDATE studies SET study_name = :new WHERE study_name = :old")
+    inner = cast(Any, getattr(storage, "inner", storage))
+    with inner._backend.engine.begin() as connection:
+        connection.execute(change, [{"old": old, "new": new} for old, new in names.items()])
 
 
 def enqueued_params(trial: FrozenTrial) -> dict[str, Any]:

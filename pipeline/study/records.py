@@ -69,9 +69,22 @@ DEFAULT = "default"
 BY_HAND = "by --retry-failed after: "
 """Beginning of a reason in `retries`: a session put the failed trial back since it was told to."""
 
+_MEASURED = frozenset({bool, int, float, FinalEvaluation, type(None)})  # what metrics are
 _ELIMINATED = "eliminated_"
 _EPOCH = "epoch_"
 _SOURCE = "source_"
+
+
+class EmptyStudyError(InputError):
+    """A study that was killed as it began: there is nothing in it to read."""
+
+    @classmethod
+    def of(cls, name: str, option: str) -> "EmptyStudyError":
+        """Return the error for a study that was named by an option."""
+        return cls(
+            f"{option} {name}: is empty: its first search was killed as it began; run that search "
+            "again"
+        )
 
 
 @dataclass(frozen=True)
@@ -132,11 +145,11 @@ class TrialRecord:
         assert isinstance(epochs, int), "a configuration has its number of epochs"
         return epochs
 
-    @property
+    @cached_property
     def known(self) -> list[int]:
         """Epochs that were reported, in their order: those whose metrics are stored."""
-        found = (name.partition(_EPOCH)[2] for name in self.frozen.user_attrs)
-        return sorted(int(number) for number in found if number)
+        names, begin = self.frozen.user_attrs, len(_EPOCH)
+        return sorted([int(name[begin:]) for name in names if name.startswith(_EPOCH)])
 
     @property
     def last_epoch(self) -> int:
@@ -272,10 +285,8 @@ class TrialRecord:
         for epoch, value in self.values.items():
             assert isinstance(epoch, int) and isinstance(value, float), "no epoch with its value"
         for epoch in {*self.known, *self.values}:
-            assert all(
-                isinstance(one, bool | int | float | FinalEvaluation | None)
-                for one in vars(self.metrics(epoch)).values()
-            ), "metrics are numbers"
+            kinds = set(map(type, vars(self.metrics(epoch)).values()))
+            assert kinds <= _MEASURED, "metrics are numbers"
         assert isinstance(self.frozen.user_attrs.get("config", {}), Mapping), "no configuration"
         if self.state == "COMPLETE":
             assert self.final.count >= self.final.hits >= 0, "no evaluation"
@@ -382,6 +393,11 @@ class StudyRecord:
     def birth(self) -> str:
         """What tells it from others of its name, by which MLflow's view of it is known."""
         return str(self.study.user_attrs.get("birth", ""))
+
+    @property
+    def source(self) -> str:
+        """Of a race the birth of the search that it is of, '' for a search."""
+        return str(self._mapping("source").get("birth", ""))
 
     @property
     def problem(self) -> Mapping[str, Any]:
@@ -495,10 +511,7 @@ class StudyRecord:
         """
         instead = "begin a new study by --study" if option == "--study" else "leave it out"
         if not self.study.user_attrs:
-            raise InputError(
-                f"{option} {self.name}: is empty: its first search was killed as it began; run "
-                "that search again"
-            )
+            raise EmptyStudyError.of(self.name, option)
         found = self.study.user_attrs.get("format")
         if found != FORMAT:
             raise InputError(

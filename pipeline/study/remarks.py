@@ -7,6 +7,24 @@ _VIOLATIONS = {
     "clean": "clean accuracy is {:.3f} too low, so it is no candidate",
 }
 
+_STOPS = {
+    "rank ": "by rank",
+    "at epoch ": "as less promising than new ones",
+    "best ": "below the median",
+    "catastrophic overfitting": "by catastrophic overfitting",
+    "the budget ": "as the budget ended",
+}
+"""How a reason begins -> the kind that it is of, as words that follow 'stopped'."""
+
+
+def stopped_by(trial: TrialRecord) -> str:
+    """Return the kind of reason for which a trial was stopped; '' where it wasn't."""
+    if trial.state != "PRUNED":
+        return ""
+    known = (kind for start, kind in _STOPS.items() if trial.reason.startswith(start))
+    name, says, _ = trial.reason.partition(" stops it at epoch")
+    return next(known, f"by {name}" if says else "for other reasons")
+
 
 def warnings(trial: TrialRecord) -> list[str]:
     """Return why a trial's robust accuracy may not mean what it says: [] for most."""

@@ -1,6 +1,7 @@
 """Where a study lives: its folder, its lock, and the storage that remembers it."""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from pipeline.base.address import check_database, is_new, sqlite_file, writable_
 from pipeline.base.paths import writable_folder
 from pipeline.study import optuna_private
 from pipeline.study.followed_storage import FollowedStorage
-from pipeline.study.records import StudyRecord
+from pipeline.study.records import EmptyStudyError, StudyRecord
 from regmix.errors import InputError, cut, first_line, masked, shown, unknown
 from regmix.user_files import absolute, followed, regular_file
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+"""Form of a study's name, which is that of its folder too."""
+
+_PATIENCE = 0.2  # seconds to ask for a lock, which a mere reader holds for microseconds
 _RESTORE = "restore it, or choose another name by --study"
 # what Optuna raises depends on which record of a journal is wrong
 _DAMAGED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
@@ -41,7 +46,7 @@ def study_folder(runs: Path, study: str, option: str = "--study") -> Path:
     Raises:
         InputError: for a name that is no file name.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", study):
+    if not re.fullmatch(NAME, study):
         raise InputError(
             f"{option}: must be letters, digits, '.', '_' and '-' (at most 100), but is "
             f"{shown(study)}"
@@ -104,10 +109,7 @@ def exclusive(place: Path, storage: str | None) -> Iterator[Claim]:
     Raises:
         InputError: where another process holds one of them, or the folder can't be written to.
     """
-    locks = [place / "lock"]
-    if storage and not is_database(storage):
-        journal = followed(storage, "--storage")
-        locks.append(journal.with_name(f"{journal.name}.driver"))
+    locks = _locks(place, storage)
     claim, new = Claim(), [path for path in locks if not path.exists()]
     with contextlib.ExitStack() as stack:
         for path in locks:
@@ -120,13 +122,60 @@ def exclusive(place: Path, storage: str | None) -> Iterator[Claim]:
             raise
 
 
+def _locks(place: Path, storage: str | None) -> list[Path]:
+    """Return the locks of a study: its folder's, and that of a journal which lies elsewhere."""
+    locks = [place / "lock"]
+    if storage and not is_database(storage):
+        journal = followed(storage, "--storage")
+        locks.append(journal.with_name(f"{journal.name}.driver"))
+    return locks
+
+
+def holder(place: Path) -> str:
+    """Return which process holds a study's folder, '' for none: the kernel says so.
+
+    Nothing is taken that a driver would miss: a shared lock, for as long as it takes to ask.
+    """
+    try:
+        lock = os.open(place / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:  # never held, or no file of this tool
+        return ""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(lock, 200).decode(errors="replace").strip() or "another process"
+    except OSError:  # a file system without locks, on which nobody can hold one
+        return ""
+    finally:
+        os.close(lock)
+    return ""
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the lock of whoever deletes, renames or restores studies of a folder.
+
+    Raises:
+        InputError: where another process holds it.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(path, timeout=_PATIENCE))
+        except Timeout:
+            raise InputError(
+                f"{path}: another process deletes, renames or restores a study now; wait for its "
+                "end"
+            ) from None
+        yield
+
+
 def _take(path: Path, place: Path, stack: contextlib.ExitStack, *, wait: bool) -> None:
     """Lock a file until the stack is closed."""
     while True:
         writable_folder(place, "--runs")
         try:
             # as a timeout, -1 waits for as long as it takes
-            stack.enter_context(FileLock(path, timeout=-1 if wait else 0))
+            stack.enter_context(FileLock(path, timeout=-1 if wait else _PATIENCE))
             path.write_text(f"process {os.getpid()} on {socket.gethostname()}")
             return
         except FileNotFoundError:  # who held it was refused, and took the folder away
@@ -246,7 +295,13 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message="Heartbeat of storage")
 
 
-def find_study(name: str, storage: str | None, place: Path, option: str = "--study") -> StudyRecord:
+def find_study(
+    name: str,
+    storage: str | None,
+    place: Path,
+    option: str = "--study",
+    beat: int | None = None,
+) -> StudyRecord:
     """Load a study to read it.
 
     Args:
@@ -254,6 +309,7 @@ def find_study(name: str, storage: str | None, place: Path, option: str = "--stu
         storage: database URL or journal file; None for the journal in the study's folder.
         place: the study's folder.
         option: option that it was named by.
+        beat: seconds between the heartbeats of its drivers, for who asks which of them live.
 
     Raises:
         InputError: where there is none of this name, or one of another format.
@@ -263,11 +319,14 @@ def find_study(name: str, storage: str | None, place: Path, option: str = "--stu
     storage = check_storage(storage, create=False)
     _quiet()
     if storage is None and not os.path.exists(place / "journal.log"):
-        known = [path.parent.name for path in place.parent.glob("*/journal.log")]
+        known = [path.parent.name for path in place.parent.glob("[!.]*/journal.log")]
         raise unknown(option, "study", name, known or ["(none yet: make search)"])
     try:
-        found = optuna.load_study(study_name=name, storage=open_storage(storage, place, mend=False))
+        opened = open_storage(storage, place, mend=False, beat=beat)
+        found = optuna.load_study(study_name=name, storage=opened)
     except KeyError:
+        if storage is None and not opened.get_all_studies():
+            raise EmptyStudyError.of(name, option) from None
         raise InputError(f"{option} {name}: is not in this storage; check --storage") from None
     study = StudyRecord(found)
     study.check_format(option)

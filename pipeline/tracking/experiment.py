@@ -6,6 +6,8 @@ calls, and a person may delete or edit any of it. Whatever the experiment holds,
 what the study says.
 """
 
+import hashlib
+import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from pipeline.study.records import TrialRecord
 from pipeline.tracking import artifacts as places
 from pipeline.tracking import bulk, mlflow_page, run_view
 from pipeline.tracking.run_view import NAME_TAG, SUMMARY_TAG, RunView, Shown
+from pipeline.tracking.told import NOTHING, Told
 from pipeline.tracking.uri import connect
 from regmix import yaml_file
 
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 STUDY_TAG = "regmix.study"  # the study's birth, by which its experiment is known under any name
+_WRITTEN_TAG = "mlflow.regmix.written"
+"""Digests of what a search wrote to experiment tags that a person may edit; the page hides tags
+that begin with `mlflow.`."""
 _BATCH = 900  # MLflow takes 1000 metrics at once
 _MANY = 8  # new runs that are worth a transaction of their own
 _CONFIG = "config.yaml"
@@ -41,6 +47,7 @@ class Experiment:
     problem: identity of the problem in flat names.
     shared: whether other drivers may show trials of the study now.
     thorough: whether the history of each metric is compared, not the latest values alone.
+    told: what the study says of itself as a whole.
     """
 
     client: "MlflowClient"
@@ -49,6 +56,7 @@ class Experiment:
     problem: Mapping[str, Any]
     shared: bool = False
     thorough: bool = False
+    told: Told = NOTHING
     _runs: dict[int, Shown] = field(default_factory=dict)
     _summary: str = ""
 
@@ -63,6 +71,7 @@ class Experiment:
         birth: str = "",
         shared: bool = False,
         thorough: bool = False,
+        told: Told = NOTHING,
     ) -> Self:
         """Find the study's experiment, or create it; one that was deleted comes back.
 
@@ -72,7 +81,7 @@ class Experiment:
             artifacts: folder for files; None lets a server decide.
             problem: identity of the problem in flat names.
             birth: what tells the study from others of its name; "" for nothing.
-            shared, thorough: see the class.
+            shared, thorough, told: see the class.
         """
         client = connect(uri)
         place = (artifacts / study).as_uri() if artifacts else None
@@ -83,22 +92,40 @@ class Experiment:
             identity = str(found.experiment_id)
             if place and (thorough or found.artifact_location != place):
                 places.move(uri, identity, place)
-        known = {} if found is None else found.tags
-        tags = mlflow_page.study_tags(problem) | ({STUDY_TAG: birth} if birth else {})
-        for key, value in tags.items():
-            if key not in known:  # a person may have changed it
-                client.set_experiment_tag(identity, key, value)
-        opened = cls(client, uri, identity, problem, shared, thorough)
+        if birth and (found is None or STUDY_TAG not in found.tags):
+            client.set_experiment_tag(identity, STUDY_TAG, birth)
+        opened = cls(client, uri, identity, problem, shared, thorough, told)
         opened.find()
-        if mlflow_page.NOTE_TAG not in known:
-            client.set_experiment_tag(identity, mlflow_page.NOTE_TAG, opened.note)
+        opened.describe(told)
         return opened
+
+    def describe(self, told: Told) -> None:
+        """Let the page say what the study says now; what a person wrote there stays.
+
+        Args:
+            told: the study's words; without a headline those stay that are there.
+        """
+        self.told = told
+        known = dict(self.client.get_experiment(self.identity).tags)
+        due = mlflow_page.study_tags(self.problem)
+        if told.headline or mlflow_page.NOTE_TAG not in known:
+            due[mlflow_page.NOTE_TAG] = self.note
+        written = json.loads(known.get(_WRITTEN_TAG, "{}"))
+        for key, text in due.items():
+            before = known.get(key, "")
+            if text != before and (not before or _digest(before) in written.get(key, ())):
+                # first, and beside the digest of what is there: a kill may come between the two
+                written[key] = [_digest(before), _digest(text)]
+                self.client.set_experiment_tag(self.identity, _WRITTEN_TAG, json.dumps(written))
+                self.client.set_experiment_tag(self.identity, key, text)
 
     @property
     def note(self) -> str:
         """What the page says of the study."""
-        space, recipe = str(self.problem["space"]), str(self.problem["recipe"])
-        return mlflow_page.study_note(space, recipe, self.identity, self._summary)
+        return mlflow_page.study_note(self.told, self.identity, self._summary, self._files())
+
+    def _files(self) -> set[str]:
+        return {str(file.path) for file in self.client.list_artifacts(self._summary)}
 
     def find(self) -> None:
         """Learn what is shown; what is shown twice or belongs to no trial goes.
@@ -121,7 +148,7 @@ class Experiment:
         """Bring a trial's run up to date with this state of it."""
         if not trial.begun:
             return
-        due, run = run_view.trial_view(trial, self.problem), self._run(trial)
+        due, run = self._view(trial), self._run(trial)
         if run is not None and run.points is None:
             if not self.thorough and run.looks_like(due):
                 run.points = dict(due.points)
@@ -131,6 +158,9 @@ class Experiment:
             self.client.delete_run(run.run_id)
             run = None
         self._write(run or self._create(trial), due, trial)
+
+    def _view(self, trial: TrialRecord) -> RunView:
+        return run_view.trial_view(trial, self.problem, self.told.standings.get(trial.number))
 
     def show_all(self, trials: Sequence[TrialRecord]) -> None:
         """Bring the runs of several trials up to date, those that are new at once if possible."""
@@ -147,7 +177,7 @@ class Experiment:
             return set()
         runs = {
             trial.number: bulk.NewRun(
-                run_view.trial_view(trial, self.problem),
+                self._view(trial),
                 {_CONFIG: yaml_file.dump(dict(trial.config))},
             )
             for trial in trials
@@ -164,16 +194,16 @@ class Experiment:
         for number in [number for number in self._runs if number not in numbers]:
             self.client.delete_run(self._runs.pop(number).run_id)
 
-    def end(self, status: str, summary: Mapping[str, Any], board: str, figures: str) -> None:
+    def end(self, status: str, summary: Mapping[str, Any], files: Mapping[str, str]) -> None:
         """End the summary run, see `pipeline.tracking.tracker.Tracker.close`."""
         due = {name: run_view.kept(float(value)) for name, value in summary.items()}
         if not self._count(due):  # somebody wrote to it what can't be taken back
             self.client.delete_run(self._summary)
             self._begin_summary([])
             self._count(due)
-        self.client.log_text(self._summary, board, "leaderboard.txt")
-        if figures:
-            self.client.log_text(self._summary, figures, "figures.html")
+        for name, text in files.items():
+            self.client.log_text(self._summary, text, name)
+        self.describe(self.told)  # with links to these files
         self.client.set_terminated(self._summary, status)
 
     def _count(self, due: Mapping[str, float]) -> bool:
@@ -214,7 +244,7 @@ class Experiment:
         run.damaged = doubled or run.latest != run_view.latest(run.points)
 
     def _create(self, trial: TrialRecord) -> Shown:
-        due = run_view.trial_view(trial, self.problem)
+        due = self._view(trial)
         tags = {key: text for key, text in due.tags.items() if key in _FIRST_TAGS}
         run = self.client.create_run(self.identity, start_time=due.times[0] or None, tags=tags)
         self._runs[trial.number] = _shown(run)
@@ -267,11 +297,9 @@ class Experiment:
         self.client.update_run(self._summary, status="RUNNING", name="summary")
 
     def _describe_summary(self, run: "Run", params: Mapping[str, str]) -> None:
-        due = run_view.summary_tags(self.problem, self.note)
+        due = run_view.summary_tags(self.problem)
         tags = {key: text for key, text in due.items() if run.data.tags.get(key, "") != text}
         left = {name: text for name, text in params.items() if name not in run.data.params}
-        if mlflow_page.NOTE_TAG in tags or left:
-            self.client.set_experiment_tag(self.identity, mlflow_page.NOTE_TAG, self.note)
         if tags or left:
             self._log(self._summary, left, {}, {}, tags)
         if run_view.TRIAL_TAG in run.data.tags:
@@ -312,7 +340,7 @@ def _experiment_of(client: "MlflowClient", study: str, birth: str) -> "Found | N
     """
     named, own = client.get_experiment_by_name(study), None
     if birth:
-        own = _born(client, birth)
+        own = born(client, birth)
     if own is None and named is not None and named.tags.get(STUDY_TAG, birth) in ("", birth):
         own = named
     if named is not None and (own is None or own.experiment_id != named.experiment_id):
@@ -326,7 +354,7 @@ def _experiment_of(client: "MlflowClient", study: str, birth: str) -> "Found | N
     return client.get_experiment(own.experiment_id)
 
 
-def _born(client: "MlflowClient", birth: str) -> "Found | None":
+def born(client: "MlflowClient", birth: str) -> "Found | None":
     """Return the oldest experiment of a study, whatever its name is now."""
     from mlflow.entities import ViewType
 
@@ -344,6 +372,10 @@ def _make_room(client: "MlflowClient", other: "Found") -> None:
     client.rename_experiment(other.experiment_id, f"{other.name} (before, {other.experiment_id})")
     if deleted:
         client.delete_experiment(other.experiment_id)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _age(run: "Run") -> tuple[int, str]:

@@ -1,5 +1,9 @@
 """What a person sees of a study in MLflow's page: columns and their order, charts, and words.
 
+Each question has its place: the first line of the description says whether the search is done,
+which trial is best and whether that is more than chance; the table who was stopped and why; the
+charts what matters and what it costs in clean accuracy; the description how the best is got.
+
 MLflow keeps a saved view in an experiment tag `mlflow.sharedViewState.KEY`. An address that ends in
 `viewStateShareKey=KEY` opens it, and the page's menu "Views" lists it. This tag is not documented;
 its format here is that of MLflow 3.17. Should another version no longer read it, the page says so
@@ -7,14 +11,20 @@ and shows its plain table: no number is lost, but columns, order and charts are 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from pipeline.study.records import TrialRecord, searched_names
 from pipeline.study.remarks import remarks, warnings
+from pipeline.tracking.told import DIFFERENCES, RANK, Told
 
 OBJECTIVE = "final_robust"  # only complete trials have it, so it ranks like with like
+CLEAN = "valid_clean"
+INTERVAL = ("final_robust_low", "final_robust_high")  # at 95 %, of the images alone
+LOG = "log10_"  # before the name of a parameter that is searched on a logarithmic scale
 METRICS = (
     "valid_robust",
     "valid_clean",
@@ -33,16 +43,30 @@ METRICS = (
     "lr",
     "seconds",
 )
+_LOGARITHMIC = re.compile(r"\blog=True\b")  # in the text of a range
+_SCATTERED = 12  # parameters with a chart each: MLflow keeps 20,000 characters of a view
 _CURVES = 3  # so many of them are drawn in sight, the others in a folded section
 _VIEW = "trials"
 VIEW_TAG = f"mlflow.sharedViewState.{_VIEW}"
 NOTE_TAG = "mlflow.note.content"  # what MLflow calls description
+REPORT, BOARD = "report.html", "leaderboard.txt"
+_FILES = {REPORT: "report", BOARD: "leaderboard"}  # of the summary, and what their links are called
+_LEGEND = (
+    f"`{OBJECTIVE}` is the share of the validation images that survive, after the last epoch, "
+    "every attack of `valid_robust` and then APGD; `_low` and `_high` are the ends of its interval "
+    "at 95 %. Trials that were stopped have none; MLflow calls them killed, and the column "
+    "Description says why. `over_default` is the difference to the default's, on the same images. "
+    f"`{LOG}NAME` is the logarithm of a parameter that is searched on a logarithmic scale. "
+    "`masking_*` are signs of gradient masking, `co_detected` means catastrophic overfitting."
+)
 _WIDTHS = {
-    "attributes.`Run Name`": 130,
-    "runDateAndNestInfo": 140,  # the column "Created"
+    "attributes.`Run Name`": 110,
+    "runDateAndNestInfo": 130,  # the column "Created"
+    f"tags.`{RANK}`": 60,
     "tags.`state`": 100,
     "tags.`epochs`": 75,
-    f"metrics.`{OBJECTIVE}`": 115,
+    **{f"metrics.`{name}`": 115 for name in (OBJECTIVE, DIFFERENCES[0], CLEAN)},
+    **{f"metrics.`{name}`": 140 for name in (*INTERVAL, DIFFERENCES[1])},
     "attributes.`Description`": 420,
 }
 
@@ -54,22 +78,32 @@ def address(experiment: str, *, charts: bool = False) -> str:
     return f"#/experiments/{experiment}/runs?{view}{mode}"
 
 
-def study_note(space: str, recipe: str, experiment: str, summary: str) -> str:
-    """Return the description of a study's experiment; its first line is always in sight.
+def artifact(experiment: str, run: str, file: str = "") -> str:
+    """Return what follows a server's address, for a file of a run, or for all of them."""
+    return f"#/experiments/{experiment}/runs/{run}/artifacts{'/' if file else ''}{file}"
+
+
+def study_note(told: Told, experiment: str, summary: str, files: Collection[str]) -> str:
+    """Return the description of a study's experiment.
+
+    Its first line is always in sight, and in the list of experiments as plain text.
 
     Args:
-        space, recipe: names of the problem's files.
+        told: what the study says of itself.
         experiment, summary: MLflow's ids of the experiment and of its summary run.
+        files: names of the files that the summary has.
     """
-    files = f"#/experiments/{experiment}/runs/{summary}/artifacts"
-    return (
-        f"Space {space} on recipe {recipe}: [trials, the best first]({address(experiment)}), "
-        f"[charts]({address(experiment, charts=True)}), [leaderboard and figures]({files})\n\n"
-        f"`{OBJECTIVE}` is the share of the validation images that survive, after the last epoch, "
-        "every attack of `valid_robust` and then APGD. Pruned trials have none; MLflow calls them "
-        "killed. `masking_*` are signs of gradient masking, `co_detected` means catastrophic "
-        "overfitting."
-    )
+    links = {
+        "trials, the best first": address(experiment),
+        "charts": address(experiment, charts=True),
+        **{
+            words: artifact(experiment, summary, name)
+            for name, words in _FILES.items()
+            if name in files
+        },
+    }
+    listed = " · ".join(f"[{words}]({link})" for words, link in links.items())
+    return "\n\n".join(filter(None, (told.headline, listed, told.more, _LEGEND)))
 
 
 def trial_tags(trial: TrialRecord) -> dict[str, str]:
@@ -82,6 +116,15 @@ def trial_tags(trial: TrialRecord) -> dict[str, str]:
     epochs = f"{trial.last_epoch}/{trial.total_epochs}"
     tags = {"state": state, "epochs": epochs, "reason": reason}
     return {**tags, "warnings": "; ".join(warnings(trial)), NOTE_TAG: note}
+
+
+def trial_params(trial: TrialRecord) -> dict[str, str]:
+    """Return the parameters, and the logarithms of those that are searched on such a scale."""
+    found = {name: str(value) for name, value in trial.params.items()}
+    for name, value in trial.params.items():
+        if getattr(trial.frozen.distributions[name], "log", False):
+            found[LOG + name] = f"{math.log10(value):.4f}"
+    return found
 
 
 def trial_metrics(trial: TrialRecord, epochs: Iterable[int]) -> list[tuple[str, float, int]]:
@@ -97,6 +140,8 @@ def trial_metrics(trial: TrialRecord, epochs: Iterable[int]) -> list[tuple[str, 
         for name, value in asdict(trial.final.masking).items():
             if value is not None:  # Square runs for finalists alone
                 once[f"masking_{name}"] = float(value)
+        ends = (round(end, 4) for end in trial.final.share.interval)
+        once |= dict(zip(INTERVAL, ends, strict=True))
         # at a later step the page would draw a curve
         result += [(name, value, 0) for name, value in once.items()]
     return result
@@ -108,18 +153,29 @@ def study_tags(problem: Mapping[str, Any]) -> dict[str, str]:
     Args:
         problem: identity of the problem in flat names.
     """
-    searched = searched_names(problem)
-    view = {"name": "Trials, the best first", "createdAt": 0, "state": json.dumps(_state(searched))}
-    return {VIEW_TAG: json.dumps(view)}
+    state = json.dumps(_state(searched_names(problem), _axes(problem)))
+    return {
+        VIEW_TAG: json.dumps({"name": "Trials, the best first", "createdAt": 0, "state": state})
+    }
 
 
-def _state(searched: tuple[str, ...]) -> dict[str, Any]:
+def _axes(problem: Mapping[str, Any]) -> list[str]:
+    """Return the names under which charts show the searched parameters."""
+    return [
+        LOG + name if _LOGARITHMIC.search(str(problem[f"search.{name}"])) else name
+        for name in searched_names(problem)
+    ]
+
+
+def _state(searched: Sequence[str], axes: Sequence[str]) -> dict[str, Any]:
     """Return all that the page would otherwise keep in the browser; it needs every field."""
     columns = [
-        *("tags.`state`", "tags.`epochs`"),
-        *(f"metrics.`{name}`" for name in (OBJECTIVE, "valid_robust", "valid_clean")),
-        *(f"params.`{name}`" for name in searched),
+        *(f"metrics.`{name}`" for name in (OBJECTIVE, *DIFFERENCES[:2], CLEAN)),
+        *(f"tags.`{name}`" for name in (RANK, "state")),
         "attributes.`Description`",
+        "tags.`epochs`",
+        *(f"metrics.`{name}`" for name in INTERVAL),
+        *(f"params.`{name}`" for name in searched),
     ]
     return {
         "searchFilter": "tags.trial != ''",  # all but the summary run
@@ -139,28 +195,38 @@ def _state(searched: tuple[str, ...]) -> dict[str, Any]:
         "groupBy": None,
         "useGroupedValuesInCharts": True,
         "autoRefreshEnabled": True,
-        **_charts(searched),
+        **_charts(axes),
     }
 
 
-def _charts(searched: tuple[str, ...]) -> dict[str, Any]:
-    parallel = {
-        "selectedParams": list(searched),
-        "selectedMetrics": [OBJECTIVE],
-        "showAllRuns": True,
-    }
+def _charts(axes: Sequence[str]) -> dict[str, Any]:
+    parallel = {"selectedParams": list(axes), "selectedMetrics": [OBJECTIVE], "showAllRuns": True}
     cards = [
-        _card("parallel", "PARALLEL", "search", parallel),
-        *(_curve(name, "search") for name in METRICS[:_CURVES]),
-        _card("ranking", "BAR", "search", {"metricKey": OBJECTIVE}),
+        _card("ranking", "BAR", "answer", {"metricKey": OBJECTIVE}),
+        _scatter("METRIC", CLEAN, "answer"),
+        *(_scatter("PARAM", name, "matters") for name in axes[:_SCATTERED]),
+        _card("parallel", "PARALLEL", "together", parallel),
+        *(_curve(name, "curves") for name in METRICS[:_CURVES]),
         *(_curve(name, "details") for name in METRICS[_CURVES:]),
     ]
-    sections = [("search", "Search", True), ("details", "Model metrics", False)]
+    sections = [  # key, name, whether it is unfolded, charts beside each other
+        ("answer", "Which is best, and what it costs in clean accuracy", True, 2),
+        ("matters", "What matters", True, 3),
+        ("together", "All parameters together", True, 1),
+        ("curves", "Learning curves", True, 3),
+        ("details", "Model metrics", False, 3),
+    ]
     return {
         "compareRunCharts": cards,
         "compareRunSections": [
-            {"uuid": uuid, "name": name, "display": unfolded, "isReordered": True}
-            for uuid, name, unfolded in sections
+            {
+                "uuid": uuid,
+                "name": name,
+                "display": unfolded,
+                "isReordered": True,
+                "columns": columns,
+            }
+            for uuid, name, unfolded, columns in sections
         ],
         "isAccordionReordered": True,
         "hideEmptyCharts": True,
@@ -171,6 +237,11 @@ def _charts(searched: tuple[str, ...]) -> dict[str, Any]:
             "selectedXAxisMetricKey": "",
         },
     }
+
+
+def _scatter(kind: str, key: str, section: str) -> dict[str, Any]:
+    axes = {"xaxis": {"type": kind, "key": key}, "yaxis": {"type": "METRIC", "key": OBJECTIVE}}
+    return _card(f"over {key}", "SCATTER", section, axes)
 
 
 def _curve(metric: str, section: str) -> dict[str, Any]:

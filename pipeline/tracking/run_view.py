@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.study.records import TrialRecord
-from pipeline.tracking.mlflow_page import METRICS, NOTE_TAG, OBJECTIVE, trial_metrics, trial_tags
+from pipeline.tracking.mlflow_page import (
+    INTERVAL,
+    METRICS,
+    NOTE_TAG,
+    OBJECTIVE,
+    trial_metrics,
+    trial_params,
+    trial_tags,
+)
+from pipeline.tracking.told import DIFFERENCES, Standing
 from regmix.evaluation.results import Masking
 
 BEST = "best_final_robust"
@@ -26,7 +35,12 @@ _STATUS = {
     "FAIL": "FAILED",
 }
 _OURS = {"state", "epochs", "origin", "space", "recipe"}  # tags; a person may use one of them
-_NAMES = {*METRICS, OBJECTIVE, *(f"masking_{name}" for name in Masking.__dataclass_fields__)}
+_NAMES = {*METRICS, OBJECTIVE, *INTERVAL, *DIFFERENCES}
+_NAMES |= {f"masking_{name}" for name in Masking.__dataclass_fields__}
+_SUMMARY = (
+    "The study as a whole. What it found is in the experiment's description; its report and its "
+    "table are among the artifacts."
+)
 _TEXT = 1000  # characters of a tag
 Point = tuple[str, int]  # metric and step
 
@@ -115,12 +129,15 @@ class Shown:
         return {key: text for key, text in due.tags.items() if self.tags.get(key) != text}
 
 
-def trial_view(trial: TrialRecord, problem: Mapping[str, Any]) -> RunView:
+def trial_view(
+    trial: TrialRecord, problem: Mapping[str, Any], standing: Standing | None = None
+) -> RunView:
     """Return what the run of a trial must show.
 
     Args:
         trial: the trial, which was begun.
         problem: identity of the problem in flat names.
+        standing: how it stands among the others, where that is known.
     """
     frozen, state = trial.frozen, trial.state
     begun = int(frozen.datetime_start.timestamp() * 1000) if frozen.datetime_start else 0
@@ -135,22 +152,23 @@ def trial_view(trial: TrialRecord, problem: Mapping[str, Any]) -> RunView:
         **problem_tags(problem),
         "origin": trial.origin,
         **trial_tags(trial),
+        **(standing.tags if standing else {}),
     }
+    points = trial_metrics(trial, trial.epochs)
+    points += [(name, value, 0) for name, value in (standing.points if standing else {}).items()]
     return RunView(
         status=_STATUS[state],
         ended=int(ended.timestamp() * 1000) if ended else None,
-        params={name: str(value) for name, value in trial.params.items()},
+        params=trial_params(trial),
         tags={key: text[:_TEXT] for key, text in tags.items()},
-        points={
-            (name, step): kept(value) for name, value, step in trial_metrics(trial, trial.epochs)
-        },
+        points={(name, step): kept(value) for name, value, step in points},
         times=times,
     )
 
 
-def summary_tags(problem: Mapping[str, Any], note: str) -> dict[str, str]:
+def summary_tags(problem: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of the run that stands for the study as a whole."""
-    tags = {SUMMARY_TAG: "true", NAME_TAG: "summary", **problem_tags(problem), NOTE_TAG: note}
+    tags = {SUMMARY_TAG: "true", NAME_TAG: "summary", **problem_tags(problem), NOTE_TAG: _SUMMARY}
     return {key: text[:_TEXT] for key, text in tags.items()}
 
 

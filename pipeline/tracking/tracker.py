@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.study.records import TrialRecord
 from pipeline.tracking.experiment import Experiment
+from pipeline.tracking.told import NOTHING, Told
 from regmix.errors import first_line
 
 _FLUSH_SECONDS = 2.0
@@ -42,6 +43,7 @@ class Tracker:
     thorough: bool = False
     error: str = ""
     _pending: dict[int, TrialRecord] = field(default_factory=dict)
+    _told: Told = NOTHING
     _wake: threading.Condition = field(default_factory=threading.Condition)
     _closing: bool = False
     _thread: threading.Thread | None = None
@@ -69,12 +71,16 @@ class Tracker:
         with self._wake:
             self._pending[trial.number] = copied
 
+    def tell(self, told: Told) -> None:
+        """Show soon what the study says as a whole."""
+        with self._wake:
+            self._told = told
+
     def close(
         self,
         status: str,
         summary: Mapping[str, Any],
-        board: str,
-        figures: str,
+        files: Mapping[str, str],
         begun: Collection[int] | None = None,
     ) -> None:
         """Write what is left, end the summary run with `status`, and say in `error` what failed.
@@ -82,26 +88,29 @@ class Tracker:
         Args:
             status: FINISHED, KILLED or FAILED.
             summary: metrics of the study as a whole.
-            board: the leaderboard as text.
-            figures: a page with the study's plots.
+            files: name and text of each file of the study as a whole.
             begun: numbers of all trials that the study has begun, and nobody else begins; the
                 runs of others go. None keeps them.
         """
+        self._stop()
+        try:
+            self._flush()
+            experiment = self._opened()
+            if begun is not None:
+                experiment.keep_only(begun)
+            experiment.end(status, summary, files)
+            self.error = ""
+        except Exception as error:  # the view is not worth a search; it is made right next time
+            self.error = _in_words(error)
+
+    def _stop(self) -> None:
+        """End the thread; another driver, or a person, may have changed the view meanwhile."""
         with self._wake:
             self._closing = True
             self._wake.notify()
         if self._thread is not None:
             self._thread.join()
-        try:
-            self._experiment = None  # another driver, or a person, may have changed it meanwhile
-            self._flush()
-            experiment = self._opened()
-            if begun is not None:
-                experiment.keep_only(begun)
-            experiment.end(status, summary, board, figures)
-            self.error = ""
-        except Exception as error:  # the view is not worth a search; it is made right next time
-            self.error = _in_words(error)
+        self._experiment = None
 
     def _work(self) -> None:
         while True:
@@ -118,7 +127,10 @@ class Tracker:
         experiment = self._opened()
         with self._wake:
             pending, self._pending = self._pending, {}
+            told = self._told
         try:
+            if told is not experiment.told:
+                experiment.describe(told)
             while pending:
                 some = sorted(pending)[:_AT_ONCE]
                 experiment.show_all([pending[number] for number in some])
@@ -141,6 +153,7 @@ class Tracker:
                 birth=self.birth,
                 shared=self.shared,
                 thorough=self.thorough,
+                told=self._told,
             )
         return self._experiment
 

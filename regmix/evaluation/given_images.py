@@ -2,21 +2,20 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from regmix.engine import ENGINE, Engine
 from regmix.errors import InputError, first_line, shown
 from regmix.evaluation.apgd_levels import evaluate_finalist
 from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.autoattack import autoattack as run_autoattack
 from regmix.evaluation.autoattack import autoattack_name
 from regmix.evaluation.batching import among
-from regmix.evaluation.judged_network import judged
+from regmix.evaluation.judged_network import engine_for, judged
 from regmix.evaluation.pgd_ensemble import random_start, validate
 from regmix.evaluation.results import Masking, Proportion, apgd_name, unpack
 from regmix.ranges import PositiveUnitInterval, Seed, check
@@ -115,9 +114,9 @@ def evaluate(
     settings = AttackSettings(radius, check(_PLACE, "seed", seed, Seed), batch_size)
     where = _device(model)
     x = _pixels(images).to(where)
-    engine, classes = _asked(model, x)
+    classes = _asked(model, x)
     y = _classes(labels, len(x), classes).to(where)
-    network, start = judged(model, x, engine), random_start(x, radius, settings.seed)
+    network, start = judged(model, x, engine_for(model, x)), random_start(x, radius, settings.seed)
     known = validate(
         network, x, y, start, epsilon=radius, steps=_STEPS, batch_size=settings.batch_size
     )
@@ -213,8 +212,8 @@ def _tensor(name: str, values: object) -> Tensor:
 
 
 @torch.no_grad()
-def _asked(model: nn.Module, images: Tensor) -> tuple[Engine, int]:
-    """Return how the network can be computed, and the number of its logits.
+def _asked(model: nn.Module, images: Tensor) -> int:
+    """Return the number of a network's logits.
 
     Raises:
         InputError: where it can't take such images, or does not answer by logits.
@@ -233,8 +232,4 @@ def _asked(model: nn.Module, images: Tensor) -> tuple[Engine, int]:
             f"{_PLACE}: the network must return logits (N, K), but returns {shape} for {len(some)} "
             "images; wrap it"
         )
-    try:
-        own(some.contiguous(memory_format=torch.channels_last))
-    except RuntimeError:  # it calls `view` on its images
-        return replace(ENGINE, channels_last=False), logits.shape[1]
-    return ENGINE, logits.shape[1]
+    return int(logits.shape[1])

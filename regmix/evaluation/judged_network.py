@@ -6,11 +6,12 @@ from the weights alone is done once; and it asks about ever fewer images, so the
 
 import copy
 from collections import Counter
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from regmix.engine import Engine
+from regmix.engine import ENGINE, Engine
 from regmix.finite import finite
 
 Pairs = tuple[tuple[str, str], ...]
@@ -73,6 +74,22 @@ def judged(
         if _agree(own, folded, some):
             own = folded
     return JudgedNetwork(own, engine)
+
+
+@torch.no_grad()
+def engine_for(network: nn.Module, images: Tensor) -> Engine:
+    """Return how a network of anybody's own can be judged: one may call `view` on its images.
+
+    Args:
+        network: network, on the device of the images.
+        images: (N, C, H, W), pixels in [0, 1], that it takes.
+    """
+    own = _copied(network)
+    try:
+        own(images[:2].contiguous(memory_format=torch.channels_last))
+    except RuntimeError:
+        return replace(ENGINE, channels_last=False)
+    return ENGINE
 
 
 def foldable(network: nn.Module, images: Tensor) -> Pairs:

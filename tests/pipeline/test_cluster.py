@@ -10,7 +10,7 @@ import urllib.request
 import psutil
 import pytest
 
-from pipeline.report.live import NO_ROOM
+from pipeline.views.live import NO_ROOM
 from tests.support.cluster import BIN, end, start_head, start_node, take_token
 from tests.support.killing import arguments, check
 from tests.support.processes import call, free_port, line_of, next_trial, start, wait_for

@@ -8,8 +8,7 @@ import pytest
 
 from pipeline.race.comparison import Confirmed, compared, holm, hypervolume, prove_raced_alike
 from pipeline.race.statistics import difference
-from pipeline.report import comparison_table
-from pipeline.report.formatting import plain
+from pipeline.views import comparison_table
 from regmix.errors import InputError
 from tests.support.controllers import no_masking
 
@@ -90,6 +89,11 @@ def test_of_equal_methods_any_pair_is_told_apart_in_a_twentieth_of_all_compariso
     assert wrong <= 11  # of 100 at 0.05 more come in one of a hundred cases
 
 
+def sound():
+    """What an evaluation says that shows no sign of masking."""
+    return {"eval_steps": 10, "masking": asdict(no_masking())}
+
+
 def test_a_clear_difference_is_told_and_the_rest_is_called_indistinguishable():
     means = {"worse": (0.4, 0.40), "one": (0.45, 0.5), "two": (0.45, 0.5)}
     found = field(np.random.default_rng(12), means, seeds=4, images=1000)
@@ -107,11 +111,12 @@ def test_a_clear_difference_is_told_and_the_rest_is_called_indistinguishable():
                         for line in told) for name in found}  # fmt: skip
     assert gained == {"worse": False, "one": True, "two": True}
     rows = {"worst case": {"hits": 40, "count": 100}, "clean": {"hits": 90, "count": 100}}
-    text = plain(
-        comparison_table.methods(found, known, dict.fromkeys(found, {"rows": rows})),
-        comparison_table.pairs(known),
-        comparison_table.fronts(found, known),
-    )
+    judged = dict.fromkeys(found, {"rows": rows, **sound()})
+    for width in (60, 80, 100, 160):
+        page = comparison_table.page(found, known, judged, {"lr": ["two"]}, width)
+        assert max(map(len, page)) <= width and not [line for line in page if line[-1:] == " "]
+    assert page[0].startswith("Best of 3 methods: ")
+    text = "\n".join(page)
     assert "0.400 (0.309 to 0.498)" in text and "p holds for all pairs" in text
     assert "0.440  0.500/0.800, 0.400/0.900" in text
 
@@ -126,10 +131,10 @@ def test_a_search_that_found_nothing_gains_nothing_and_says_so():
 
 
 def test_a_network_that_shows_a_sign_of_masking_is_named():
-    sound = asdict(no_masking())
     rows = {"clean": {"hits": 380, "count": 400}}
+    masking = sound()["masking"]
     judged = {
-        name: {"rows": rows, "eval_steps": 10, "masking": {**sound, "large_epsilon": share}}
+        name: {"rows": rows, "eval_steps": 10, "masking": {**masking, "large_epsilon": share}}
         for name, share in {"a": 0.0, "b": 0.5}.items()
     }
     (line,) = comparison_table.doubts(judged)

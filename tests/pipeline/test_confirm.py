@@ -21,7 +21,7 @@ def arguments(runs, *more):
 def test_a_search_races_its_best_also_after_a_kill_and_confirm_goes_on_with_more(searched, cluster):
     """A search that was begun without its race has one now; it is killed in it."""
     typed = search_arguments(searched, "--out", searched / "out", *cluster, trials=8, confirm=True)
-    killed = interrupt_after(start("search", *typed), "trial", signal.SIGKILL)
+    killed = interrupt_after(start("search", *typed), "trial   ", signal.SIGKILL)
     assert killed.code == -signal.SIGKILL and "\nrace of trials 0, " in killed.out
     left = {number: t.params for number, t in states(searched, RACE).items() if t.begun}
     result = run("search", *typed)
@@ -66,7 +66,8 @@ def _confirm_with_more(searched, cluster):
         n: np.mean([t.final_robust for t in race.values() if t.params["finalist"] == n])
         for n in finalists
     }
-    rows = [line.split() for line in result.out.splitlines() if line.strip()[:1].isdigit()]
+    table = result.out.partition("\ntrial ")[2].partition("\n\n")[0]
+    rows = [line.split() for line in table.splitlines() if line.strip()[:1].isdigit()]
     assert {int(row[0]): f"{means[int(row[0])]:.3f}" for row in rows} == {
         int(row[0]): row[5] for row in rows
     }

@@ -2,10 +2,11 @@
 
 import pytest
 
-from pipeline.report.leaderboard import best_in_words, pruning_in_words
 from pipeline.study.events import TrialOutcome
 from pipeline.study.ranking import candidates, ranked
 from pipeline.study.result_order import settle
+from pipeline.views.leaderboard import best_in_words, pruning_in_words
+from pipeline.views.summary import summarize
 from tests.support.controllers import controller_at, epoch_result, finish
 
 
@@ -86,7 +87,7 @@ def test_clean_accuracy_below_the_limit_makes_a_complete_trial_no_candidate(tmp_
     assert study.trial(1).constraints == {"clean": pytest.approx(0.1)}
     assert [trial.number for trial in ranked(study)] == [0, 1]
     assert [trial.number for trial in candidates(study)] == [0]
-    assert best_in_words(study).startswith("Best: trial 0")
+    assert best_in_words(summarize(study)).startswith("Best: trial 0")
 
 
 def test_what_pruning_cost_is_told_by_its_control_trials(tmp_path):
@@ -97,7 +98,7 @@ def test_what_pruning_cost_is_told_by_its_control_trials(tmp_path):
             value = 0.2 if number == 2 and epoch < 4 else late
             if settle(controller, number, epoch_result(epoch, value)):
                 break
-    assert pruning_in_words(controller.record) == (
+    assert pruning_in_words(summarize(controller.record)) == (
         "Pruning left out 3 of 12 epochs (25%).\n"
         "Control: 1 trial that the pruner would have stopped ran on; the best, trial 2, ranked 1st "
         "of 2 (0.800)."
@@ -114,7 +115,7 @@ def test_a_control_trial_that_is_pruned_in_the_end_is_no_measure_of_pruning(tmp_
             if settle(controller, number, epoch_result(epoch, early, **more)):
                 break
     assert controller.record.trial(2).would_prune
-    assert pruning_in_words(controller.record) == (
+    assert pruning_in_words(summarize(controller.record)) == (
         "Pruning left out 5 of 12 epochs (42%).\n"
         "Control: the pruner would have stopped no control trial that is complete."
     )

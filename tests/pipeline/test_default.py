@@ -1,16 +1,16 @@
 """Trial 0 is the recipe's default, or is called the nearest to it wherever it is named."""
 
-import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from pipeline.problem.problem import SearchProblem
 from pipeline.race.result import RaceResult
 from pipeline.race.statistics import standings
-from pipeline.report import leaderboard, race_table
 from pipeline.study.ranking import ranked
+from pipeline.views import leaderboard, race_table
+from pipeline.views.summary import RaceSummary, _finalist, summarize
 from tests.support.controllers import EPOCHS, controller_of, finish, study_at
 
 CASES = {
@@ -39,16 +39,20 @@ def searched(tmp_path, ranges):
 
 def told(record):
     """Everything that is printed of it at the end of a search and of a race."""
-    said = io.StringIO()
-    console = Console(file=said, width=300)
-    leaderboard.show(console, record, [])
+    found = summarize(record)
     runs = {0: {1: np.array([True, False] * 9)}, 1: {1: np.array([True, True] * 9)}}
-    found = standings(runs, 0)
-    won, lost = RaceResult(found, [1, 0], 0, {}), RaceResult(found, [0, 1], 0, {})
-    console.print(race_table.table(record, won))
-    print(race_table.verdict(record, won), file=said)
-    print(race_table.verdict(record, lost), file=said)
-    return said.getvalue()
+    known = standings(runs, 0)
+    finalists = [_finalist(RaceResult(known, [1, 0], 0, {}), number) for number in (1, 0)]
+    won = replace(found, race=RaceSummary("done", finalists, 0))
+    lost = replace(found, race=RaceSummary("done", finalists[::-1], 0))
+    return "\n".join(
+        (
+            *leaderboard.page(found, 300),
+            *race_table.page(won, 300),
+            race_table.verdict(won),
+            race_table.verdict(lost),
+        )
+    )
 
 
 @pytest.mark.parametrize(("ranges", "params", "moved"), CASES.values(), ids=CASES)

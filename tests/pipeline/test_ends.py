@@ -1,8 +1,8 @@
 """How commands end: by a signal at any moment, and whatever becomes of what they print."""
 
 import gc
+import io
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +11,12 @@ import pytest
 
 from pipeline.base import early, streams, variables
 from pipeline.base.early import COMMANDS
+from pipeline.views import leaderboard
+from pipeline.views.layout import page_width
+from pipeline.views.summary import summarize
 from tests.support import interrupting
 from tests.support.processes import ROOT, call, start
-from tests.support.studies import search_arguments, states
+from tests.support.studies import search_arguments, states, study_of
 
 HOOK = Path(next(iter(interrupting.__path__)))
 LINES = {"{name}: interrupted", "interrupted at once; nothing is lost: the same command continues"}
@@ -27,6 +30,7 @@ EARLY = [  # modules, at whose import the signal comes: from the first line on
     ("export", "pipeline.base.cli", "SIGTERM"),
     ("train", "pipeline.problem.exported", "SIGINT"),
     ("evaluate", "yaml", "SIGINT"),
+    ("report", "numpy", "SIGTERM"),
     ("ui", "urllib.request", "SIGINT"),
 ]
 
@@ -58,7 +62,7 @@ def test_a_signal_while_mlflow_or_the_table_is_written_loses_nothing_but_the_vie
     tmp_path, cluster
 ):
     typed = search_arguments(tmp_path, *cluster, "--pruner", "none", trials=2, epochs=2)
-    _, err = interrupted("search", "plotly.offline.offline", "SIGINT", *typed)
+    _, err = interrupted("search", "pipeline.views.html.page", "SIGINT", *typed)
     assert err == "interrupted at once; nothing is lost: the same command continues\n"
     assert [trial.state for trial in states(tmp_path).values()] == ["COMPLETE"] * 2
     assert call("search", *typed).code == 0
@@ -113,26 +117,23 @@ def test_no_stream_ends_a_command_or_changes_its_status(searched):
 
 @pytest.mark.parametrize("columns", [1, 10, 60, 200])
 def test_a_terminal_of_any_width_shows_the_end(searched, monkeypatch, columns):
-    from pipeline.report import leaderboard
-    from pipeline.report.formatting import console
-    from pipeline.study.storage import find_study
+    class Terminal(io.StringIO):
+        encoding = "latin-1"
 
-    def size(*_):
-        return os.terminal_size((columns, 20))
+        def isatty(self):
+            return True
 
-    parent, child = pty.openpty()
-    with open(child, "w", encoding="latin-1", errors="backslashreplace") as terminal:
+    with Terminal() as terminal:
         monkeypatch.setattr(sys, "stdout", terminal)
-        monkeypatch.setattr("shutil.get_terminal_size", size)
-        monkeypatch.setattr(os, "get_terminal_size", size)
+        size = os.terminal_size((columns, 20))
+        monkeypatch.setattr(os, "get_terminal_size", lambda *_: size)
         monkeypatch.delenv("COLUMNS", raising=False)
-        screen = console()
-        study = find_study("wamr-digits", None, searched / "studies" / "wamr-digits")
-        with screen.capture() as shown:
-            leaderboard.show(screen, study, ["next"])
-        assert screen.width == max(60, columns)
-    os.close(parent)
-    assert "Best: trial" in shown.get()
+        assert page_width() == max(60, columns)
+        leaderboard.show(summarize(study_of(searched)), ["next"])
+        printed = terminal.getvalue()
+    printed.encode("latin-1")
+    assert "Best: trial" in printed and printed.rstrip().endswith("next")
+    assert max(map(len, printed.splitlines())) <= max(60, columns)
 
 
 def test_a_command_does_not_look_through_all_that_it_loaded_when_it_ends(monkeypatch):

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from optuna.trial import FrozenTrial
 
-from pipeline.report.formatting import console
-from pipeline.report.live import LiveView
 from pipeline.study.budget import TimeBudget
 from pipeline.study.effort import Trainings
 from pipeline.study.progress import progress
 from pipeline.study.retention import Retention
 from pipeline.trial_files.disk import DiskFiles
+from pipeline.views.formatting import console
+from pipeline.views.live import LiveView
 from tests.support.controllers import EPOCHS, epoch_result, finish
 from tests.support.histories import Lines, begin
 

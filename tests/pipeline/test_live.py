@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from pipeline.report.formatting import is_redrawn
-from pipeline.report.live import LiveView
-from pipeline.report.live_table import Size, lines
-from pipeline.report.running import RunningSearch
 from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.effort import Trainings
 from pipeline.study.events import TrialOutcome
 from pipeline.study.result_order import settle
+from pipeline.views.formatting import is_redrawn
+from pipeline.views.live import LiveView
+from pipeline.views.live_table import Size, lines
+from pipeline.views.running import RunningSearch
 from regmix.evaluation.results import pack
 from regmix.progress import Phase
 from tests.support.controllers import EPOCHS, controller_at, epoch_result, finish

@@ -41,7 +41,7 @@ def test_without_a_candidate_no_command_is_printed_that_needs_one(tmp_path, clus
     assert "ui.py" in result.out
     for script in ("confirm", "export", "train", "evaluate"):
         assert f"{script}.py" not in result.out
-    lines = [line for line in result.out.splitlines() if line.startswith("trial ")]
+    lines = [line for line in result.out.splitlines() if line.startswith("trial   ")]
     assert len(lines) == 2 and all("no best yet" in line for line in lines)
     known = ("--study", "wamr-digits", "--runs", tmp_path)
     for script in ("export", "confirm"):

@@ -12,10 +12,10 @@ from pipeline.execution.places import Places
 from pipeline.execution.ray_cluster import ClusterRequest, plan_resources
 from pipeline.execution.room import cores_of_each, room
 from pipeline.execution.tune import StudySearcher, TuneSession
-from pipeline.report.live import NO_ROOM, LiveView
 from pipeline.study.result_order import Arrival
 from pipeline.study.retention import Retention
 from pipeline.trial_files import open_files
+from pipeline.views.live import NO_ROOM, LiveView
 from regmix.errors import InputError
 from tests.support.controllers import controller_at, finish
 

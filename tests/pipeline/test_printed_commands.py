@@ -20,7 +20,10 @@ from tests.support.processes import ROOT, call, run
 from tests.support.studies import search_arguments, states
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
-SCRIPTS = ("search", "confirm", "compare", "export", "train", "evaluate", "ui")
+SCRIPTS = (
+    *("search", "confirm", "compare", "export", "train", "evaluate"),
+    *("attack", "status", "report", "ui"),
+)
 RACE = "wamr-digits-confirm"
 
 
@@ -119,7 +122,7 @@ def test_what_a_search_prints_can_be_pasted_into_a_bare_shell(tmp_path, cluster)
     pairs = {(t.params["finalist"], t.params["seed"]) for t in states(runs, RACE).values()}
     assert pairs == {(finalist, seed) for finalist in (0, 1) for seed in (1, 2, 3)}
     answer, _, printed = found.out.rpartition("\nnext:\n")
-    assert "\nAnswer: trial " in answer and answer.count("\nrank  trial") == 1
+    assert "\nAnswer: trial " in answer and answer.count("\nBest: trial ") == 1
     printed = printed.splitlines()
     commands = [line.strip() for line in printed if ".py" in line]
     assert [_script(line) for line in commands] == ["ui", "confirm", "export", "train", "evaluate"]

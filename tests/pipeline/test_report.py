@@ -6,13 +6,13 @@ import pytest
 from rich.console import Console
 
 from pipeline.driver.session import _budget_in_words
-from pipeline.report import leaderboard
-from pipeline.report.figures import Ahead
-from pipeline.report.formatting import console, duration, plain
-from pipeline.report.live import LiveView
 from pipeline.study.budget import TimeBudget
 from pipeline.study.events import EpochResult, TrialOutcome
 from pipeline.study.ranking import pruned_epochs
+from pipeline.views import leaderboard
+from pipeline.views.formatting import duration
+from pipeline.views.live import LiveView
+from pipeline.views.summary import summarize
 from tests.support.controllers import (
     MACHINE,
     VERSIONS,
@@ -70,11 +70,12 @@ def test_a_reason_with_brackets_or_colons_is_printed_as_it_is(tmp_path):
     request = controller.ask()
     reason = "an error [/] in [bold]x[/bold] :smile: [Errno 5]"
     controller.tell(request.number, TrialOutcome("FAIL", reason))
-    assert reason in plain(leaderboard.table(controller.record))
+    found = summarize(controller.record)
+    assert reason in leaderboard.everything(found)
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdout", said)
-        leaderboard.show(console(), controller.record, ["x '[a]'"])
+        leaderboard.show(found, ["x '[a]'"])
     assert reason in said.getvalue() and "x '[a]'" in said.getvalue()
 
 
@@ -111,7 +112,7 @@ def test_the_best_is_told_with_its_interval_beside_the_default(tmp_path):
     controller = controller_at(tmp_path, trials=2)
     finish(controller, controller.ask(), 0.5)
     finish(controller, controller.ask(), 0.6)
-    words = leaderboard.best_in_words(controller.record)
+    words = leaderboard.best_in_words(summarize(controller.record))
     assert words.startswith("Best: trial 1 with alpha")
     assert "0.600 under APGD on 1000 validation images (95 % interval 0.569 to 0.630)" in words
     assert "The recipe's default, trial 0, has 0.500: a gain of +0.100." in words
@@ -121,26 +122,28 @@ def test_that_the_default_is_the_best_is_told(tmp_path):
     controller = controller_at(tmp_path, trials=2)
     finish(controller, controller.ask(), 0.5)
     finish(controller, controller.ask(), 0.4)
-    words = leaderboard.best_in_words(controller.record)
-    assert words.endswith("It is the recipe's default: the search found nothing better.")
+    words = leaderboard.best_in_words(summarize(controller.record))
+    assert "\n  It is the recipe's default: the search found nothing better.\n" in words
 
 
 def test_that_there_is_no_best_is_told(tmp_path):
     controller = controller_at(tmp_path, trials=2, min_clean=0.95)
-    assert leaderboard.best_in_words(controller.record).startswith("No trial is complete")
+    assert leaderboard.best_in_words(summarize(controller.record)).startswith(
+        "No trial is complete"
+    )
     finish(controller, controller.ask(), 0.5)
-    assert leaderboard.best_in_words(controller.record) == (
-        "Every complete trial violates a constraint, see `why` above."
+    assert leaderboard.best_in_words(summarize(controller.record)) == (
+        "Every complete trial violates a constraint, see the remarks below."
     )
 
 
 def test_trials_that_were_computed_with_other_versions_or_code_are_told(tmp_path):
     controller = controller_at(tmp_path)
     finish(controller, controller.ask(), 0.5)
-    assert leaderboard.changes_in_words(controller.record) == ""
+    assert leaderboard.changes_in_words(summarize(controller.record)) == ""
     number, newer = controller.ask().number, {**VERSIONS, "code": "f0", "optuna": "99"}
     controller.report(number, EpochResult(metrics(1, 0.2), {**MACHINE, "threads": 8}, newer))
-    assert leaderboard.changes_in_words(controller.record).startswith(
+    assert leaderboard.changes_in_words(summarize(controller.record)).startswith(
         f"The trials were not all computed alike: threads (1, 8); code ({VERSIONS['code']}, f0)."
     )
 
@@ -159,30 +162,6 @@ def test_saved_epochs_are_counted_from_what_pruning_left_out(tmp_path):
 )
 def test_durations_read_as_a_clock(seconds, text):
     assert duration(seconds) == text
-
-
-def test_what_draws_the_page_is_loaded_when_a_slot_is_idle_at_the_end(tmp_path, monkeypatch):
-    loaded = []
-    monkeypatch.setattr("pipeline.report.figures.import_module", loaded.append)
-    controller = controller_at(tmp_path, trials=2)
-    ahead = Ahead(controller.queue.empty)
-
-    def show():
-        for trial in controller.drain_changes():
-            ahead.trial_changed(trial)
-
-    first = controller.ask()
-    finish(controller, first)
-    show()
-    assert loaded == []  # another one takes its place
-    second = controller.ask()
-    controller.report(second.number, epoch_result(1, 0.4))
-    show()
-    assert loaded == []
-    finish(controller, second)
-    show(), show()
-    ahead._thread.join()
-    assert loaded == ["optuna.visualization"]
 
 
 def test_a_rest_of_the_budget_that_is_too_short_for_a_trial_is_said(tmp_path, monkeypatch):

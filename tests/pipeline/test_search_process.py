@@ -62,7 +62,7 @@ def test_every_epoch_of_every_trial_is_in_mlflow_once(finished):
         assert len(history) == len(trial.values)
 
 
-def test_the_summary_run_carries_leaderboard_and_figures(finished):
+def test_the_summary_run_carries_leaderboard_and_report(finished):
     from pipeline.tracking.uri import connect
 
     runs, _ = finished
@@ -72,7 +72,7 @@ def test_the_summary_run_carries_leaderboard_and_figures(finished):
     best = max(t.final_robust for t in states(runs).values() if t.state == "COMPLETE")
     assert summary.data.metrics["best_final_robust"] == best
     names = {file.path for file in client.list_artifacts(summary.info.run_id)}
-    assert {"leaderboard.txt", "figures.html"} <= names
+    assert {"leaderboard.txt", "report.html"} <= names
 
 
 def test_only_weights_of_complete_trials_stay_on_the_disk(finished):

@@ -1,17 +1,16 @@
 """What choosing does to a value: known answers, truth in simulation, a real study's words."""
 
-import io
 import itertools
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from pipeline.race.selection import expected_luck, selection
-from pipeline.report import leaderboard
 from pipeline.study.events import TrialOutcome
 from pipeline.study.judge_noise import SEED_ALONE, noise_between, noise_of_difference
 from pipeline.study.result_order import settle
+from pipeline.views import leaderboard
+from pipeline.views.summary import summarize
 from regmix.evaluation.paired import paired
 from regmix.evaluation.results import FinalEvaluation, pack
 from tests.support.controllers import EPOCHS, controller_at, epoch_result, no_masking
@@ -93,7 +92,7 @@ def test_the_best_is_told_with_what_it_loses_and_who_may_be_as_good(tmp_path):
     assert found.best.number == 1 and found.alike == (2, 3, 0)
     assert 0.001 < found.luck < 0.03
     assert found.expected == pytest.approx(0.48 - found.luck)
-    text = leaderboard.best_in_words(record)
+    text = leaderboard.best_in_words(summarize(record))
     assert f"expected after selection {found.expected:.3f} (about {found.luck:.3f} of it" in text
     assert "indistinguishable from trials 2, 3, 0: on the same images" in text
     low, high = paired(CLOSE[1], CLOSE[0]).interval
@@ -103,21 +102,19 @@ def test_the_best_is_told_with_what_it_loses_and_who_may_be_as_good(tmp_path):
 def test_a_large_gap_is_told_from_all_others(tmp_path):
     record = searched(tmp_path, [bits(0.3), bits(0.6), bits(0.35), bits(0.31)])
     assert selection(record).alike == ()
-    assert "indistinguishable" not in leaderboard.best_in_words(record)
+    assert "indistinguishable" not in leaderboard.best_in_words(summarize(record))
 
 
 def test_the_table_has_the_paired_difference_to_the_default_of_each_complete_trial(tmp_path):
     record = searched(tmp_path, CLOSE, stopped=1)
-    said = io.StringIO()
-    Console(file=said, width=200).print(leaderboard.table(record))
-    lines = said.getvalue().splitlines()
+    lines = leaderboard.everything(summarize(record)).splitlines()
     assert "over default" in lines[0]
     low, high = paired(CLOSE[1], CLOSE[0]).interval
     assert f"+0.030 ±{(high - low) / 2:.3f}" in lines[1]
-    by_trial = {line.split()[1]: line for line in lines[1:8]}
+    by_trial = {line.split()[0]: line for line in lines[1:8]}
     assert "±" not in by_trial["0"] and "±" not in by_trial["6"]
     assert sum("±" in line for line in lines[1:8]) == 5
-    assert any("over default: difference" in line for line in lines[8:])
+    assert any("'over default': difference" in line for line in lines[8:])
 
 
 def test_the_noise_of_a_difference_is_disagreement_and_seeds(tmp_path):

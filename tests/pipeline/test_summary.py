@@ -2,7 +2,7 @@
 
 import json
 
-from pipeline.report.summary import DONE, EMPTY, INTERRUPTED, RUNNING, summarize
+from pipeline.views.summary import DONE, EMPTY, INTERRUPTED, RUNNING, summarize
 from tests.support.controllers import controller_at, finish
 
 

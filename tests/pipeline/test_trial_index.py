@@ -8,8 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as drawn
 from optuna.trial import TrialState
 
-from pipeline.report.formatting import console
-from pipeline.report.live import LiveView
 from pipeline.samplers._observations import Observations
 from pipeline.study.budget import TimeBudget
 from pipeline.study.effort import effort_of
@@ -19,6 +17,8 @@ from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.progress import progress
 from pipeline.study.ranking import complete, ranked, violates
 from pipeline.study.records import StudyRecord, TrialRecord
+from pipeline.views.formatting import console
+from pipeline.views.live import LiveView
 from tests.support.controllers import EPOCHS, controller_of, epoch_result, problem_of, study_at
 from tests.support.histories import Lines, begin, go, scanned, steps
 

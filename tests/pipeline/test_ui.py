@@ -16,6 +16,7 @@ from pipeline.base.address import sqlite_file
 from pipeline.study.events import TrialOutcome
 from pipeline.study.records import TrialRecord, TrialWriter
 from pipeline.tracking import mlflow_page
+from pipeline.tracking.told import Standing, Told
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.uri import connect, default_uri, mlflow_url
 from tests.support.controllers import metrics
@@ -32,6 +33,16 @@ ENDS = {  # trial -> state and robust accuracies, as if it had been asked for 3 
     4: ("RUNNING", [0.9]),
     5: ("COMPLETE", [0.6, 0.5, 0.4]),
 }
+STANDINGS = {
+    number: Standing(rank, difference)
+    for number, (rank, difference) in {
+        0: (3, None),
+        1: (None, None),
+        2: (1, (0.2, 0.1, 0.3)),
+        5: (2, (0.1, -0.1, 0.3)),
+    }.items()
+}
+TOLD = Told("done: 3 of 6 trials complete, best trial 2", "", STANDINGS)
 
 
 def trials(ends, epochs):
@@ -66,9 +77,10 @@ def runs(tmp_path_factory):
     """A folder with the database that a search with such trials writes."""
     folder = tmp_path_factory.mktemp("shown")
     writer = tracker(folder)
+    writer.tell(TOLD)
     for trial in trials(ENDS, epochs=3):
         writer.update(trial)
-    writer.close("FINISHED", {"trials_COMPLETE": 3}, "rank  trial", "<title>figures</title>")
+    writer.close("FINISHED", {"trials_COMPLETE": 3}, {"leaderboard.txt": "rank  trial"})
     assert writer.error == ""
     return folder
 
@@ -248,9 +260,9 @@ def test_the_view_is_json_within_mlflows_limits(experiment):
     ((key, value),) = mlflow_page.study_tags({f"search.{name}": "" for name in many}).items()
     assert key == mlflow_page.VIEW_TAG
     assert len(value) < MAX_EXPERIMENT_TAG_VAL_LENGTH
-    assert json.loads(json.loads(value)["state"])["compareRunCharts"][0]["selectedParams"] == [
-        *many
-    ]
+    cards = json.loads(json.loads(value)["state"])["compareRunCharts"]
+    (parallel,) = [card for card in cards if card["type"] == "PARALLEL"]
+    assert parallel["selectedParams"] == [*many]
     assert (
         experiment.tags[mlflow_page.VIEW_TAG]
         == mlflow_page.study_tags(PROBLEM)[mlflow_page.VIEW_TAG]
@@ -287,15 +299,17 @@ def test_only_complete_trials_are_ranked_and_the_others_say_why(client, experime
 def test_the_experiment_says_where_to_look(client, experiment):
     note = experiment.tags[mlflow_page.NOTE_TAG]
     (summary,) = client.search_runs([experiment.experiment_id], "tags.summary = 'true'")
-    assert f"#/experiments/{experiment.experiment_id}/runs/{summary.info.run_id}/artifacts" in note
+    board = mlflow_page.artifact(experiment.experiment_id, summary.info.run_id, "leaderboard.txt")
+    assert note.splitlines()[0] == TOLD.headline
+    assert f"[leaderboard]({board})" in note
+    assert "[report]" not in note  # there is none
     assert mlflow_page.address(experiment.experiment_id) in note
-    assert summary.data.tags[mlflow_page.NOTE_TAG] == note
 
 
 def test_a_view_that_a_person_changed_stays(runs, client, experiment):
     number = experiment.experiment_id
     client.set_experiment_tag(number, mlflow_page.VIEW_TAG, "mine")
-    tracker(runs).close("FINISHED", {}, "", "")
+    tracker(runs).close("FINISHED", {}, {})
     assert client.get_experiment(number).tags[mlflow_page.VIEW_TAG] == "mine"
     client.set_experiment_tag(number, mlflow_page.VIEW_TAG, experiment.tags[mlflow_page.VIEW_TAG])
 
@@ -304,7 +318,7 @@ def test_more_epochs_than_mlflow_takes_at_once_are_all_logged(runs, client):
     writer = tracker(runs, "long")
     (trial,) = trials({0: ("RUNNING", [epoch / 300 for epoch in range(300)])}, epochs=300)
     writer.update(trial)
-    writer.close("KILLED", {}, "", "")
+    writer.close("KILLED", {}, {})
     assert writer.error == ""
     experiment = client.get_experiment_by_name("long")
     (shown,) = client.search_runs([experiment.experiment_id], "tags.trial = '0'")

@@ -32,11 +32,11 @@ class Lines(BaseJournalBackend):
         self.lines += [json.dumps(log) for log in logs]
 
 
-def study_in(journal, *, followed=True):
+def study_in(journal, *, followed=True, name="s"):
     """Open or begin the study of a journal; not followed, as a reader has it who scans."""
     storage = JournalStorage(journal)
     study = optuna.create_study(
-        study_name="s",
+        study_name=name,
         storage=FollowedStorage(storage) if followed else storage,
         direction="maximize",
         load_if_exists=True,

@@ -16,12 +16,22 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def trained(path, **more):
-    """Train a network of these settings, and return its file as train.py writes it."""
+def trained(path, digests=None, **more):
+    """Train a network of these settings, and return its file as train.py writes it.
+
+    `digests` are those of the plug-ins that it uses.
+    """
     config = TrainConfig.from_flat({**SETTINGS, **more})
     images, machine = load_part(config, "train"), {"device": "cpu", "threads": 1}
     wanted = Exported(
-        {"study": "none"}, config, images.identity(), metrics(3, 0.5), machine, versions(), {}, path
+        {"study": "none"},
+        config,
+        images.identity(),
+        metrics(3, 0.5),
+        machine,
+        versions(),
+        digests or {},
+        path,
     )
     return replay(wanted, config.split(images), path)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.problem.judgement import shares
-from pipeline.report.formatting import radius
+from pipeline.views.formatting import radius
 from regmix import yaml_file
 from regmix.config import Component
 from regmix.evaluation.results import Masking, Proportion, apgd_name
@@ -109,7 +109,8 @@ def _metadata(name: str, exported: Exported, kept: Kept | None) -> dict[str, Any
 
 def _result(exported: Exported, part: str, rows: Mapping[str, Proportion]) -> dict[str, Any]:
     data = exported.config.data.name
-    radii = ([], [f"L-inf epsilon {radius(exported.config.eval_epsilon)}"])
+    within = f"L-inf epsilon {radius(exported.config.eval_epsilon)}"
+    names = {one: one if one == "clean" else f"{one}, {within}" for one in rows}
     return {
         "task": {"type": "image-classification", "name": "Image classification under attack"},
         "dataset": {"type": data, "name": f"{data}, {part} images", "split": part},
@@ -117,16 +118,16 @@ def _result(exported: Exported, part: str, rows: Mapping[str, Proportion]) -> di
             {
                 "type": "accuracy",
                 "value": round(share.value, 4),
-                "name": ", ".join([attack, *radii[attack != "clean"], *_interval(share)]),
+                "name": f"{names[attack]}, {_interval(share)}",
             }
             for attack, share in rows.items()
         ],
     }
 
 
-def _interval(share: Proportion) -> list[str]:
+def _interval(share: Proportion) -> str:
     low, high = share.interval
-    return [f"95 % interval {low:.4f} to {high:.4f}", f"n = {share.count}"]
+    return f"95 % interval {low:.4f} to {high:.4f}, n = {share.count}"
 
 
 def _what(exported: Exported) -> str:

@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from math import inf
 
-from pipeline.report.formatting import duration
 from pipeline.study.budget import OVERRUN, Pace, TimeBudget
 from pipeline.study.effort import Trainings
 from pipeline.study.judge_noise import difference
 from pipeline.study.ranking import violates
 from pipeline.study.records import StudyRecord, TrialRecord
+from pipeline.views.formatting import duration
 from regmix.progress import Phase
 
 _LATELY = 8  # ended trials that are kept

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.report.formatting import duration, short, wrapped
-from pipeline.report.running import RunningSearch
 from pipeline.study.records import TrialRecord
+from pipeline.views.formatting import duration, short, wrapped
+from pipeline.views.running import RunningSearch
 from regmix.errors import cut
 
 _GAP = "  "

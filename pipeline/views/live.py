@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pipeline.report.formatting import is_redrawn
-from pipeline.report.live_table import Size, lines, phase_in_words
-from pipeline.report.running import RunningSearch
 from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.effort import Trainings
 from pipeline.study.records import StudyRecord, TrialRecord
+from pipeline.views.formatting import is_redrawn
+from pipeline.views.live_table import Size, lines, phase_in_words
+from pipeline.views.running import RunningSearch
 from regmix.progress import Phase
 
 NO_ROOM = "no node of the cluster has room for a trial now: waiting for one"

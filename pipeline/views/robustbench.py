@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.problem.judgement import shares
-from pipeline.report.formatting import radius
+from pipeline.views.formatting import radius
 from regmix.evaluation.results import Proportion
 from regmix.exported.file import Exported
 

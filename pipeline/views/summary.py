@@ -21,10 +21,12 @@ from pipeline.study.ranking import (
     ranked,
 )
 from pipeline.study.records import StudyRecord, TrialRecord
-from pipeline.study.remarks import remarks, violated_constraints, warnings
+from pipeline.study.remarks import remarks, stopped_by, violated_constraints, warnings
 from regmix.ranges import Value
 
 DONE, RUNNING, INTERRUPTED, EMPTY = "done", "running", "interrupted", "not begun"
+OWN_DEFAULT = "the recipe's default"
+_MATTERS = ("device", "threads", "python", "torch", "numpy", "code")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class TrialSummary:
     reason: why it was stopped, or failed; "" for neither.
     remarks: reason, origin and warnings in a line.
     doubts: why its accuracy may not mean what it says; a trial with one may be no candidate.
+    judged: number of images of `final_robust`; None before it is complete.
+    would_prune: why the pruner would have stopped this control trial; "" for all others.
     """
 
     trial: int
@@ -75,6 +79,22 @@ class TrialSummary:
     reason: str
     remarks: str
     doubts: Sequence[str]
+    judged: int | None
+    would_prune: str
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Trials that were stopped for one kind of reason.
+
+    why: the kind, as words that follow 'stopped'.
+    trials: their numbers, in order.
+    epochs: the first and the last in which one was stopped.
+    """
+
+    why: str
+    trials: Sequence[int]
+    epochs: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -130,6 +150,10 @@ class Summary:
     alike: trials that the best can't be told from.
     front: trials that none beats in both accuracies, the most robust first.
     pruned: epochs that pruning left out, and all that there would have been.
+    default_called: what trial 0 is called: `OWN_DEFAULT`, or the nearest to it; "" before it.
+    stopped: those that pruning or the budget ended, by their reasons, the most frequent first.
+    failed: reason -> numbers of the trials that failed for it.
+    changes: of device, threads, versions and code what differs between epochs -> its values.
     """
 
     study: str
@@ -156,6 +180,21 @@ class Summary:
     problem: Mapping[str, Any]
     methods: Sequence[Mapping[str, Any]]
     versions: Mapping[str, str]
+    default_called: str
+    stopped: Sequence[Stopped]
+    failed: Mapping[str, Sequence[int]]
+    changes: Mapping[str, Sequence[str]]
+
+    @property
+    def luck(self) -> float | None:
+        """How much of the best's value is expected to be luck, at least 0; None for not known."""
+        if self.best is None or self.best.final_robust is None or self.expected is None:
+            return None
+        return self.best.final_robust - self.expected
+
+    def trial(self, number: int) -> TrialSummary:
+        """Return a trial that was begun."""
+        return next(trial for trial in self.trials if trial.trial == number)
 
     @property
     def distinguishable(self) -> bool | None:
@@ -206,7 +245,8 @@ class Summary:
 
     def document(self) -> dict[str, Any]:
         """Return all of it as JSON holds it, with the headline first."""
-        return {"headline": self.headline, "distinguishable": self.distinguishable, **asdict(self)}
+        known = {"distinguishable": self.distinguishable, "luck": self.luck}
+        return {"headline": self.headline, **known, **asdict(self)}
 
 
 def summarize(
@@ -257,7 +297,43 @@ def summarize(
         problem=dict(problem),
         methods=tuple(study.methods),
         versions=dict(study.versions),
+        default_called=next((t.default_in_words for t in trained if t.is_default), ""),
+        stopped=_stopped(trained),
+        failed=_failed(trained),
+        changes=_changes(trained),
     )
+
+
+def _stopped(trials: Sequence[TrialRecord]) -> tuple[Stopped, ...]:
+    """Return the stopped trials by the kinds of their reasons."""
+    found = dict[str, list[TrialRecord]]()
+    for trial in trials:
+        if trial.state == "PRUNED":
+            found.setdefault(stopped_by(trial), []).append(trial)
+    groups = [
+        Stopped(
+            why,
+            tuple(trial.number for trial in some),
+            (min(t.last_epoch for t in some), max(t.last_epoch for t in some)),
+        )
+        for why, some in found.items()
+    ]
+    return tuple(sorted(groups, key=lambda group: -len(group.trials)))
+
+
+def _failed(trials: Sequence[TrialRecord]) -> dict[str, tuple[int, ...]]:
+    found = dict[str, tuple[int, ...]]()
+    for trial in trials:
+        if trial.state == "FAIL":
+            found[trial.reason] = (*found.get(trial.reason, ()), trial.number)
+    return found
+
+
+def _changes(trials: Sequence[TrialRecord]) -> dict[str, tuple[str, ...]]:
+    """Return in what machines and versions of epochs differ."""
+    facts = [{**place.machine, **place.versions} for t in trials for place in t.computed_on]
+    found = {name: sorted({str(fact.get(name)) for fact in facts}) for name in _MATTERS}
+    return {name: tuple(values) for name, values in found.items() if len(values) > 1}
 
 
 def _state(study: StudyRecord, running: bool) -> str:
@@ -273,6 +349,8 @@ def _state(study: StudyRecord, running: bool) -> str:
 def _question(study: StudyRecord) -> str:
     """Return what is asked, as a sentence."""
     problem, names = study.problem, list(study.searched)
+    if "model" not in problem:  # a race, whose finalists have each its own
+        return "Which finalist is hardest to fool, trained with fresh seeds?"
     task = f"{problem['model']} on {problem['data']}"
     judge = f"at an evaluation epsilon of {problem['eval_epsilon']:.4g}"
     if not names:
@@ -299,6 +377,8 @@ def _trial(trial: TrialRecord, rank: int | None, default: TrialRecord | None) ->
         reason=trial.reason,
         remarks=remarks(trial),
         doubts=(*violated_constraints(trial), *warnings(trial)) if final else (),
+        judged=final.count if final else None,
+        would_prune=trial.would_prune,
     )
 
 

@@ -1,31 +1,24 @@
 """Numbers, durations and parameters as text, and the console that they are printed on."""
 
-import io
 import os
-import shutil
-import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from pipeline.study.records import TrialRecord
-
-_WIDTH = 180  # columns where the output is no terminal: a table of seven parameters and its reasons
-_NARROWEST = 60  # columns, below which a terminal breaks lines, which says more than a cut table
+from pipeline.views.layout import page_width
+from regmix.ranges import Value
 
 
 def console() -> Console:
-    """Return a console on standard output, wide enough for its tables where it is no terminal.
+    """Return a console on standard output, as wide as the page.
 
     What is printed is text as it stands: brackets in a reason are no markup.
     """
-    width = None
-    if not sys.stdout.isatty():
-        width = _WIDTH
-    elif shutil.get_terminal_size().columns < _NARROWEST:
-        width = _NARROWEST
-    return Console(width=width, highlight=False, markup=False, emoji=False)
+    return Console(
+        width=page_width(), highlight=False, markup=False, emoji=False, force_jupyter=False
+    )
 
 
 def is_redrawn(console: Console) -> bool:
@@ -37,24 +30,6 @@ def is_redrawn(console: Console) -> bool:
     notebook = console.is_jupyter or "JPY_PARENT_PID" in os.environ
     terminal = console.is_terminal and not console.is_dumb_terminal
     return console.file.isatty() and terminal and not notebook
-
-
-def plain(*parts: RenderableType) -> str:
-    """Return tables and words as a file holds them, whatever terminal or variables say."""
-    file = io.StringIO()
-    page = Console(
-        file=file,
-        width=_WIDTH,
-        color_system=None,
-        force_terminal=False,
-        force_jupyter=False,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
-    for part in parts:
-        page.print(part)
-    return file.getvalue()
 
 
 def wrapped(words: str, width: int, most: int | None = None) -> list[str]:
@@ -83,9 +58,11 @@ def duration(seconds: float) -> str:
 
 
 def radius(epsilon: float) -> str:
-    """Return a radius as the field writes it: '8/255' where it is so, else a decimal number."""
+    """Return a radius as the field writes it: '0.1' where that is short, else '8/255'."""
     levels = round(epsilon * 255)
-    return f"{levels}/255" if levels and abs(epsilon - levels / 255) < 1e-9 else f"{epsilon:.6g}"
+    if float(f"{epsilon:.2g}") != epsilon and levels and abs(epsilon - levels / 255) < 1e-9:
+        return f"{levels}/255"
+    return f"{epsilon:.6g}"
 
 
 def short(value: object) -> str:
@@ -93,9 +70,9 @@ def short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def parameters(trial: TrialRecord, names: Sequence[str]) -> str:
+def named(params: Mapping[str, Value], names: Sequence[str]) -> str:
     """Return 'alpha 1.65, beta 0.173'."""
-    return ", ".join(f"{name} {short(trial.params[name])}" for name in names)
+    return ", ".join(f"{name} {short(params[name])}" for name in names)
 
 
 def trial_cells(trial: TrialRecord, names: Sequence[str]) -> list[str]:

@@ -1,0 +1,154 @@
+"""The head of a report: what was asked, the answer, and seven questions in one look."""
+
+from collections import Counter
+
+from pipeline.views.formatting import duration
+from pipeline.views.html.markup import Markup, element
+from pipeline.views.html.material import STATES, TAKE, Material, between, settings
+from pipeline.views.html.parts import command, facts
+from pipeline.views.importances import importances_in_words
+from pipeline.views.summary import TrialSummary
+
+_NAMED = 6  # trials that are named of those that may be as good
+
+
+def head(material: Material) -> Markup:
+    """Return the study's name, its question, its state and answer."""
+    found = material.summary
+    return Markup.joined(
+        element("p", f"Search {found.study}", class_="over"),
+        element("h1", found.question),
+        element("p", found.headline, class_="lead"),
+    )
+
+
+def glance(material: Material) -> Markup:
+    """Return the questions that people open a report with, each with its answer in words."""
+    rows = (
+        ("Is it done?", "#trials", done(material)),
+        ("Which is best?", "#best", best(material)),
+        ("Is it real?", "#best", real(material)),
+        ("What does it cost in clean accuracy?", "#trade-off", cost(material)),
+        ("What matters?", "#matters", matters(material)),
+        ("What was stopped, and why?", "#trials", stopped(material)),
+        ("How do I get it?", "#next", get(material)),
+    )
+    questions = [(element("a", name, href=where), said) for name, where, said in rows]
+    return element("section", facts(questions), class_="glance", aria_label="At a glance")
+
+
+def done(material: Material) -> str:
+    """Say how far it is, and what it took."""
+    found = material.summary
+    counts = [f"{count:,} {STATES[state]}" for state, count in found.counts.items() if count]
+    said = f"{found.state.capitalize()}: {', '.join(counts) or 'no trial yet'}"
+    if found.state != "done" and found.progress:
+        said += f"; {found.progress:.0%} of its limits used"
+    trained = f"{found.trainings:.1f}".removesuffix(".0")
+    return f"{said}. It took {duration(found.seconds)} and the epochs of {trained} full trainings."
+
+
+def best(material: Material) -> str:
+    """Say which trial is best, and what it is worth."""
+    found = material.summary
+    if found.best is None:
+        return "No trial is a candidate yet."
+    race = found.race
+    if race is not None:
+        one = race.winner
+        return (
+            f"Trial {one.trial}, by the race: {one.mean:.3f} over {one.seeds} fresh "
+            f"seed{'s' * (one.seeds > 1)} (95 %: {between(*one.interval)})"
+            f"{', with ' + settings(material.chosen) if material.chosen else ''}."
+        )
+    return f"Trial {found.best.trial}: {worth(found.best)}, with {settings(found.best)}."
+
+
+def worth(trial: TrialSummary) -> str:
+    """Return a complete trial's robust accuracy with its interval."""
+    reach = f" (95 %: {between(*trial.interval)})" if trial.interval else ""
+    return f"robust accuracy {trial.final_robust:.3f}{reach}"
+
+
+def real(material: Material) -> str:
+    """Say whether the best is better than the start, and what it can't be told from."""
+    found = material.summary
+    if found.best is None:
+        return "There is nothing to ask of yet."
+    race = found.race
+    if race is not None:
+        gain = race.winner.gain
+        if gain is None:
+            return "The race found nothing better than the start."
+        told = "beyond chance" if gain.low > 0 else "not beyond chance"
+        return (
+            f"With fresh seeds {gain.value:+.3f} over trial {race.reference} "
+            f"(95 %: {between(gain.low, gain.high, '+')}), {told}; it is the best of the "
+            f"finalists with probability {race.winner.best:.0%}."
+        )
+    return f"Not confirmed by a race. {alike(material)}"
+
+
+def alike(material: Material) -> str:
+    """Say which trials the best can't be told from."""
+    found = material.summary
+    if found.alike is None:
+        return "From how many others it can't be told isn't known: too few trials are complete."
+    if not found.alike:
+        return "On the same images it stands apart from all others."
+    shown = ", ".join(map(str, found.alike[:_NAMED]))
+    more = len(found.alike) - _NAMED
+    rest = f" and {more} more" if more > 0 else ""
+    return f"It can't be told from trial{'s' * (len(found.alike) > 1)} {shown}{rest}."
+
+
+def cost(material: Material) -> str:
+    """Say what the best loses in clean accuracy against the default."""
+    found = material.summary
+    best, default = material.chosen, found.default
+    if best is None or best.clean is None:
+        return "No candidate is complete yet."
+    said = f"Clean accuracy {best.clean:.3f}"
+    if default is not None and default.clean is not None and default.trial != best.trial:
+        change = best.clean - default.clean
+        said += f", {change:+.3f} against the start's {default.clean:.3f}"
+    others = [number for number in found.front if number != best.trial]
+    if others:
+        said += f"; {len(others)} more on the front of both accuracies"
+    return f"{said}."
+
+
+def matters(material: Material) -> str:
+    """Say which parameters matter."""
+    return importances_in_words(material.importances, material.told)
+
+
+def stopped(material: Material) -> str:
+    """Say how many were stopped or failed, and for which reasons."""
+    found = material.summary
+    ended = [one for one in found.trials if one.state in ("PRUNED", "FAIL")]
+    if not ended:
+        return "Nothing was stopped, and nothing failed."
+    counted = Counter(sort(one) for one in ended).most_common()
+    said = "; ".join(f"{count} {name}" for name, count in counted[:4])
+    left, full = found.pruned
+    saved = f" That left out {left / full:.0%} of the epochs." if left else ""
+    return f"{said}.{saved}"
+
+
+def sort(trial: TrialSummary) -> str:
+    """Return the sort of reason a trial was stopped or failed for."""
+    if "catastrophic" in trial.reason:
+        return "for catastrophic overfitting"
+    if trial.state == "FAIL":
+        return "failed"
+    if "budget" in trial.reason or "time" in trial.reason.split(":")[0]:
+        return "as time was up"
+    return "as unpromising"
+
+
+def get(material: Material) -> Markup | str:
+    """Return the command that writes the best as a file."""
+    if TAKE not in material.commands:
+        return "There is nothing to take away yet."
+    return command(material.commands[TAKE])

@@ -1,0 +1,70 @@
+"""What a race of finalists says: its table, and its end in a line."""
+
+from pipeline.views.layout import Column, Table, lines
+from pipeline.views.summary import OWN_DEFAULT, Finalist, RaceSummary, Summary
+
+
+def page(summary: Summary, width: int) -> list[str]:
+    """Return title and table of a study's race, with a row for each finalist, the best first.
+
+    Args:
+        summary: what the study and its race say.
+        width: columns that a line may have.
+    """
+    race = summary.race
+    if race is None:
+        return []
+    title = f"{summary.study}: robust accuracy of the finalists, fresh seeds, validation images"
+    return [*lines(title, width), "", *_table(summary, race).lines(width)]
+
+
+def _table(summary: Summary, race: RaceSummary) -> Table:
+    rows, default = race.finalists, summary.default
+    trials = [summary.trial(one.trial) for one in rows]
+    own = default is not None and race.reference == default.trial
+    own = own and summary.default_called == OWN_DEFAULT
+    over = "the default" if own else f"trial {race.reference}"
+    columns = [
+        Column("trial", [str(one.trial) for one in rows]),
+        Column("seeds", [str(one.seeds) for one in rows]),
+        Column("mean", [f"{one.mean:.3f}" for one in rows]),
+        Column("95 % interval", ["{:.3f} to {:.3f}".format(*one.interval) for one in rows], "", 1),
+        Column("best", [f"{one.best:.0%}" for one in rows]),
+        Column(f"over {over}", [_gain(one) for one in rows]),
+    ]
+    said = [
+        one.gone or (summary.default_called if trial.is_default else "")
+        for one, trial in zip(rows, trials, strict=True)
+    ]
+    params = {name: [trial.params[name] for trial in trials] for name in summary.searched}
+    return Table(columns, params, said, after=1, elsewhere="MLflow or --json")
+
+
+def _gain(one: Finalist) -> str:
+    if one.gain is None:
+        return "-"
+    return f"{one.gain.value:+.3f} ({one.gain.low:+.3f} to {one.gain.high:+.3f})"
+
+
+def verdict(summary: Summary) -> str:
+    """Say in a sentence whether the winner beats the reference, and how certain that is.
+
+    Args:
+        summary: what the study and its race say.
+    """
+    race = summary.race
+    assert race is not None, "there is a race"
+    winner, known = race.winner, summary.trial(race.reference)
+    name = summary.default_called if known.is_default else f"trial {race.reference}"
+    if winner.gain is None:
+        return f"nothing of the search is better than {name}"
+    gain = (
+        f"{winner.gain.value:+.3f} (95 % interval {winner.gain.low:+.3f} to "
+        f"{winner.gain.high:+.3f}, on the same seeds and images, for all finalists together)"
+    )
+    if winner.gain.low > 0:
+        return f"trial {winner.trial} is better than {name} by {gain}"
+    return (
+        f"trial {winner.trial} leads, but can't be told from {name}: {gain}; more seeds may tell: "
+        f"--seeds {2 * winner.seeds}"
+    )

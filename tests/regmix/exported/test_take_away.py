@@ -1,0 +1,228 @@
+"""A network that is taken away answers as before: by torch alone, as ONNX, as torch.export's."""
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import torch
+import yaml
+
+import regmix
+from tests.support.processes import call, run
+from tests.support.trained import trained
+
+PLUGIN = '''"""A network of one's own, with a helper."""
+from torch import nn
+
+from regmix.ranges import Count
+from regmix_plugins.models._pooled import pooled
+
+
+def own(channels: int, classes: int, *, width: Count = 3) -> nn.Module:
+    """Return a small network."""
+    return nn.Sequential(nn.Conv2d(channels, width, 3), pooled(), nn.Linear(width, classes))
+'''
+HELPER = """from torch import nn
+
+
+def pooled() -> nn.Module:
+    return nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+"""
+ASK = """
+import sys
+assert not {"numpy", "safetensors", "regmix"} & {name.partition(".")[0] for name in sys.modules}
+import torch
+sys.path.insert(0, sys.argv[1])
+from load import load
+images = torch.load(sys.argv[2], weights_only=True)
+torch.set_num_threads(1)
+with torch.no_grad():
+    torch.save(load()(images), sys.argv[3])
+for name in ("numpy", "safetensors", "regmix", "torchvision"):
+    try:
+        __import__(name)
+    except ImportError:
+        continue
+    sys.exit(f"{name} is there")
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A file with normalisation, one after it was judged, and all other forms of the first."""
+    folder = tmp_path_factory.mktemp("taken")
+    settings = {"data": "digits", "train_images": 200, "eval_epsilon": 0.1}
+    trained(folder / "mine.yaml", **settings, normalization="data")
+    assert call("evaluate", folder / "mine.yaml", "--images", 50, "--autoattack").code == 0
+    result = call("export", "--file", folder / "mine.yaml", "--format", "hub,onnx,pt2")
+    assert result.code == 0, result.err
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A folder of packages that holds torch and what torch itself asks for, and nothing else."""
+    folder, site = tmp_path_factory.mktemp("alone"), Path(torch.__file__).parents[1]
+    waiting, known = ["torch"], set()
+    while waiting:
+        name = waiting.pop()
+        if name in known:
+            continue
+        known.add(name)
+        try:
+            found = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        for asked in found.requires or ():
+            if "extra ==" not in asked:
+                waiting.append(re.match(r"[\w.-]+", asked)[0])
+        for file in found.files or ():
+            top = file.parts[0]
+            if top not in ("..", "__pycache__") and (site / top).exists():
+                link = folder / top
+                if not link.exists():
+                    link.symlink_to(site / top)
+    assert "numpy" not in known and (folder / "torch").exists()
+    return folder
+
+
+def images(channels=1, size=8):
+    return torch.rand(5, channels, size, size, generator=torch.Generator().manual_seed(7))
+
+
+def logits(model, some):
+    with torch.no_grad():
+        return model(some)
+
+
+def asked_alone(alone, hub, some, tmp_path):
+    """The logits that a Python without anything but torch gets from a folder."""
+    torch.save(some, tmp_path / "images.pt")
+    code = f"import sys; sys.path.append({str(alone)!r})\n{ASK}"
+    words = (str(hub), str(tmp_path / "images.pt"), str(tmp_path / "logits.pt"))
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, *words], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    return torch.load(tmp_path / "logits.pt", weights_only=True)
+
+
+@pytest.mark.process(seconds=6)
+def test_the_folder_gives_the_same_logits_with_torch_alone(place, alone, tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    wanted = logits(regmix.load(place / "mine.yaml"), images())
+    torch.set_num_threads(threads)
+    found = asked_alone(alone, place / "mine-hub", images(), tmp_path)
+    assert torch.equal(found, wanted)
+
+
+def test_autoattack_finds_the_same_of_the_folder_as_of_the_file(place):
+    from pipeline.problem.exported import load_test
+    from regmix.exported import standalone
+    from regmix.exported.file import Exported
+
+    file = place / "mine.yaml"
+    test = load_test(Exported.read(file), file).first(50)
+    pixels, labels = torch.from_numpy(test.images).float() / 255, torch.from_numpy(test.labels)
+    found = regmix.evaluate(
+        standalone.load(place / "mine-hub"), pixels, labels, 0.1, autoattack=True, seed=3
+    )
+    rows = yaml.safe_load((place / "mine.judgement.yaml").read_text())["rows"]
+    assert sum(found.under_autoattack) == rows["AutoAttack"]["hits"]
+    assert sum(found.correct) == rows["clean"]["hits"]
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_graphs_answer_as_the_network_whatever_the_number_of_images(place, count):
+    some = images()[:count]
+    wanted = logits(regmix.load(place / "mine.yaml"), some)
+    session = onnxruntime.InferenceSession(place / "mine.onnx", providers=["CPUExecutionProvider"])
+    (by_onnx,) = session.run(["logits"], {"images": some.numpy()})
+    torch.testing.assert_close(torch.from_numpy(by_onnx), wanted, rtol=1e-5, atol=1e-5)
+    program = torch.export.load(place / "mine.pt2")
+    torch.testing.assert_close(logits(program.module(), some), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_the_card_holds_what_was_measured_and_robustbench_nothing_else(place):
+    card = (place / "mine-hub" / "README.md").read_text()
+    _, metadata, text = card.split("---\n", 2)
+    (index,) = yaml.safe_load(metadata)["model-index"]
+    content = yaml.safe_load((place / "mine.yaml").read_text())
+    rows = yaml.safe_load((place / "mine.judgement.yaml").read_text())["rows"]
+    by_part = {one["dataset"]["split"]: one["metrics"] for one in index["results"]}
+    assert [one["value"] for one in by_part["test"]] == [
+        round(row["hits"] / row["count"], 4) for row in rows.values()
+    ]
+    assert by_part["validation"][0]["value"] == content["metrics"]["valid_clean"]
+    assert by_part["validation"][-1]["value"] == content["final_robust"]
+    assert all("n = 50" in one["name"] for one in by_part["test"])
+    for attack, row in rows.items():
+        assert f"| test | {attack} | {row['hits'] / 50:.4f} | " in text
+    assert "AutoAttack has attacked it too" in text and "epsilon = 0.1" in text
+    info = json.loads((place / "mine-hub" / "robustbench.json").read_text())
+    assert info["clean_acc"] == f"{2 * rows['clean']['hits']:.2f}"
+    assert info["autoattack_acc"] == f"{2 * rows['AutoAttack']['hits']:.2f}"
+    assert (info["reported"], info["link"], info["eps"]) == ("", "", "0.1")
+
+
+def test_what_was_not_measured_is_left_open(place, tmp_path):
+    for end in ("yaml", "safetensors"):
+        (tmp_path / f"mine.{end}").write_bytes((place / f"mine.{end}").read_bytes())
+    assert call("export", "--file", tmp_path / "mine.yaml", "--format", "hub").code == 0
+    info = json.loads((tmp_path / "mine-hub" / "robustbench.json").read_text())
+    assert info["clean_acc"] is info["autoattack_acc"] is None
+    card = (tmp_path / "mine-hub" / "README.md").read_text()
+    assert "Test images have not judged this network yet." in card and "| test |" not in card
+    kept = (place / "mine.judgement.yaml").read_text()
+    kept = re.sub(r"weights: \w+", f"weights: {'0' * 64}", kept)
+    (tmp_path / "mine.judgement.yaml").write_text(kept)
+    again = call("export", "--file", tmp_path / "mine.yaml", "--format", "hub")
+    assert "is of other weights, and is left out of the card" in again.out
+    assert (tmp_path / "mine-hub" / "README.md").read_text() == card
+
+
+def test_a_folder_of_ones_own_keeps_what_else_is_in_it(place, tmp_path):
+    hub = tmp_path / "mine-hub"
+    (hub / ".git").mkdir(parents=True)
+    (hub / ".git" / "config").write_text("mine")
+    (hub / "network").mkdir()
+    (hub / "network" / "old.py").touch()
+    words = ("--file", place / "mine.yaml", "--format", "hub", "--out", tmp_path)
+    assert call("export", *words).code == 0
+    assert (hub / ".git" / "config").read_text() == "mine"
+    assert not (hub / "network" / "old.py").exists() and (hub / "load.py").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["mine-hub"]
+
+
+@pytest.mark.process(seconds=8)
+def test_a_plug_in_s_network_goes_with_its_helper(alone, tmp_path):
+    models = tmp_path / "plugins" / "models"
+    models.mkdir(parents=True)
+    (models / "own.py").write_text(PLUGIN)
+    (models / "_pooled.py").write_text(HELPER)
+    code = "import sys\nfrom pathlib import Path\nfrom regmix.plugins import install_folder\n"
+    code += "from tests.support.trained import trained\nfound = install_folder(sys.argv[1], 'x')\n"
+    code += "trained(Path(sys.argv[2]), found.digests, model='own', width=3, data='digits', "
+    code += "train_images=100)\nimport regmix, torch\ntorch.set_num_threads(1)\n"
+    code += "model = regmix.load(sys.argv[2], plugins=sys.argv[1])\n"
+    code += "torch.save(model(torch.load(sys.argv[3])).detach(), sys.argv[4])\n"
+    torch.save(images(), tmp_path / "seen.pt")
+    words = [tmp_path / "plugins", tmp_path / "own.yaml", tmp_path / "seen.pt", tmp_path / "is.pt"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    given = ("--file", words[1], "--format", "hub", "--plugins", words[0])
+    result = run("export", *given)
+    assert result.code == 0, result.err
+    found = asked_alone(alone, tmp_path / "own-hub", images(), tmp_path)
+    assert torch.equal(found, torch.load(words[3], weights_only=True))
+    (models / "_pooled.py").write_text("import numpy\n" + HELPER)
+    line = run("export", *given).one_line
+    assert "has changed since" in line
