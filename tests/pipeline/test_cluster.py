@@ -4,11 +4,11 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import urllib.request
 
 import psutil
 import pytest
-from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 
 from pipeline.views.live import NO_ROOM
 from tests.support.cluster import BIN, end, start_head, start_node, take_token
@@ -52,11 +52,24 @@ def test_a_search_outlives_one_of_two_nodes_and_finds_the_same_study(tmp_path, n
     assert "FAIL" not in {trial.state for trial in trials}
 
 
-def phases_at(address):
-    """Return what workers have told the head of their phases."""
-    head = GcsClient(address)
-    keys = head.internal_kv_keys(b"", b"regmix")
-    return [json.loads(head.internal_kv_get(key, b"regmix")) for key in keys]
+def phases_at(address, within="False"):
+    """Return what workers have told the head of their phases, in a process that has its token.
+
+    Args:
+        address: address of the head.
+        within: Python that says of `found` whether to look again.
+    """
+    code = (
+        "import json, time; from ray._raylet import GcsClient\n"
+        f"head, found = GcsClient({address!r}), []\n"
+        "def look():\n"
+        "    keys = head.internal_kv_keys(b'', b'regmix')\n"
+        "    found[:] = [json.loads(head.internal_kv_get(k, b'regmix') or b'[0]') for k in keys]\n"
+        f"look()\nwhile {within}:\n    time.sleep(0.1); look()\nprint(json.dumps(found))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert told.returncode == 0, told.stderr
+    return json.loads(told.stdout)
 
 
 @pytest.fixture
@@ -80,7 +93,8 @@ def test_nodes_that_join_within_a_search_are_used_and_without_any_it_waits(tmp_p
         joined.append(start_node(address, f"127.0.0.{number + 1}", "--num-cpus=1"))
         line_of(search, f"the cluster has room for {number} trials at once now")
         wait_for(lambda: _trains_on(joined[-1]), search)
-    wait_for(lambda: {"training"} <= {phase[0] for phase in phases_at(address)}, search)
+    trains = "not any(phase[0] == 'training' for phase in found)"
+    assert all(phase[2] == 100 for phase in phases_at(address, trains) if phase[0] == "training")
     for node in joined:
         end(node)
     line_of(search, NO_ROOM)
