@@ -13,6 +13,13 @@ import torch
 import yaml
 
 import regmix
+from pipeline.problem.exported import load_test
+from regmix.engine import ENGINE
+from regmix.evaluation.attack_settings import AttackSettings
+from regmix.evaluation.autoattack import autoattack
+from regmix.evaluation.judged_network import judged
+from regmix.exported import graphs, standalone
+from regmix.exported.file import Exported
 from tests.support.processes import call, run
 from tests.support.trained import trained
 
@@ -167,6 +174,29 @@ def test_the_card_holds_what_was_measured_and_robustbench_nothing_else(place):
     assert info["clean_acc"] == f"{100 * rows['clean']['hits'] / JUDGED:.2f}"
     assert info["autoattack_acc"] == f"{100 * rows['AutoAttack']['hits'] / JUDGED:.2f}"
     assert (info["reported"], info["link"], info["eps"]) == ("", "", "0.1")
+
+
+def test_onnx_without_its_package_is_one_line_and_writes_nothing(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(graphs.importlib.util, "find_spec", lambda name: None)
+    out = tmp_path / "out"
+    line = call("export", "--file", place / "mine.yaml", "--format", "hub,onnx", "--out", out)
+    assert "'onnx' is missing; pip install regmix-search[onnx]" in line.one_line
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "give either --study or --file"),
+        (("--file", "x.yaml", "--study", "x"), "give either --study or --file"),
+        (("--file", "x.yaml"), "must name another form than yaml"),
+        (("--file", "x.yaml", "--format", "onx"), "unknown form 'onx'; did you mean 'onnx'?"),
+        (("--file", "x.yaml", "--format", "hub", "--top", "2"), "--top is of a study"),
+        (("--file", "x.yaml", "--format", "hub"), "can't be read"),
+    ],
+)
+def test_what_can_t_be_converted_is_one_line(words, expected):
+    assert expected in call("export", *words).one_line
 
 
 def test_what_was_not_measured_is_left_open(place, tmp_path):
