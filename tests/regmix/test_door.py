@@ -36,6 +36,7 @@ def valid(file):
     return torch.from_numpy(images.images).float() / 255, torch.from_numpy(images.labels)
 
 
+@pytest.mark.process
 def test_importing_it_loads_neither_torch_nor_numpy():
     code = "import sys, regmix; print(sorted({'torch', 'numpy', 'yaml'} & set(sys.modules)))\n"
     code += "regmix.TrainConfig; print('torch' in sys.modules, 'load' in dir(regmix))"
@@ -59,7 +60,7 @@ def test_a_loaded_network_is_the_one_that_was_judged(file, valid):
 def test_an_evaluation_leaves_the_network_as_it_was_and_says_what_it_did(file, valid):
     model, (images, labels) = regmix.load(file).train(), valid
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    found = regmix.evaluate(model, images[:10].numpy(), labels[:10].tolist(), autoattack=True)
+    found = regmix.evaluate(model, images[:10].numpy(), labels[:10].tolist(), 0.5, autoattack=True)
     assert model.training
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
     assert found.attacks[-1] == "AutoAttack" and found.autoattack >= found.robust
@@ -77,7 +78,7 @@ def test_a_network_that_calls_view_can_be_evaluated():
             self.linear = nn.Linear(3 * 4 * 4, 5)
 
         def forward(self, images):
-            return self.linear(images.view(len(images), -1))
+            return self.linear(images.view(-1, 48))
 
     images = torch.rand(8, 3, 4, 4)
     assert regmix.evaluate(Viewed(), images, torch.zeros(8, dtype=torch.long)).count == 8

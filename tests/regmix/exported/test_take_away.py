@@ -13,8 +13,17 @@ import torch
 import yaml
 
 import regmix
+from pipeline.problem.exported import load_test
+from regmix.engine import ENGINE
+from regmix.evaluation.attack_settings import AttackSettings
+from regmix.evaluation.autoattack import autoattack
+from regmix.evaluation.judged_network import judged
+from regmix.exported import graphs, standalone
+from regmix.exported.file import Exported
 from tests.support.processes import call, run
 from tests.support.trained import trained
+
+JUDGED = 10  # test images: AutoAttack takes as many steps for one
 
 PLUGIN = '''"""A network of one's own, with a helper."""
 from torch import nn
@@ -58,7 +67,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("taken")
     settings = {"data": "digits", "train_images": 200, "eval_epsilon": 0.1}
     trained(folder / "mine.yaml", **settings, normalization="data")
-    assert call("evaluate", folder / "mine.yaml", "--images", 50, "--autoattack").code == 0
+    assert call("evaluate", folder / "mine.yaml", "--images", JUDGED, "--autoattack").code == 0
     result = call("export", "--file", folder / "mine.yaml", "--format", "hub,onnx,pt2")
     assert result.code == 0, result.err
     return folder
@@ -123,19 +132,15 @@ def test_the_folder_gives_the_same_logits_with_torch_alone(place, alone, tmp_pat
 
 
 def test_autoattack_finds_the_same_of_the_folder_as_of_the_file(place):
-    from pipeline.problem.exported import load_test
-    from regmix.exported import standalone
-    from regmix.exported.file import Exported
-
     file = place / "mine.yaml"
-    test = load_test(Exported.read(file), file).first(50)
+    test = load_test(Exported.read(file), file).first(JUDGED)
     pixels, labels = torch.from_numpy(test.images).float() / 255, torch.from_numpy(test.labels)
-    found = regmix.evaluate(
-        standalone.load(place / "mine-hub"), pixels, labels, 0.1, autoattack=True, seed=3
-    )
+    network = judged(standalone.load(place / "mine-hub"), pixels, ENGINE)
+    right = network(pixels).argmax(1) == labels
+    alive = autoattack(network, pixels[right], labels[right], AttackSettings(0.1, 3))
     rows = yaml.safe_load((place / "mine.judgement.yaml").read_text())["rows"]
-    assert sum(found.under_autoattack) == rows["AutoAttack"]["hits"]
-    assert sum(found.correct) == rows["clean"]["hits"]
+    assert int(right.sum()) == rows["clean"]["hits"]
+    assert int(alive.sum()) == rows["AutoAttack"]["hits"]
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -161,14 +166,37 @@ def test_the_card_holds_what_was_measured_and_robustbench_nothing_else(place):
     ]
     assert by_part["validation"][0]["value"] == content["metrics"]["valid_clean"]
     assert by_part["validation"][-1]["value"] == content["final_robust"]
-    assert all("n = 50" in one["name"] for one in by_part["test"])
+    assert all(f"n = {JUDGED}" in one["name"] for one in by_part["test"])
     for attack, row in rows.items():
-        assert f"| test | {attack} | {row['hits'] / 50:.4f} | " in text
+        assert f"| test | {attack} | {row['hits'] / JUDGED:.4f} | " in text
     assert "AutoAttack has attacked it too" in text and "epsilon = 0.1" in text
     info = json.loads((place / "mine-hub" / "robustbench.json").read_text())
-    assert info["clean_acc"] == f"{2 * rows['clean']['hits']:.2f}"
-    assert info["autoattack_acc"] == f"{2 * rows['AutoAttack']['hits']:.2f}"
+    assert info["clean_acc"] == f"{100 * rows['clean']['hits'] / JUDGED:.2f}"
+    assert info["autoattack_acc"] == f"{100 * rows['AutoAttack']['hits'] / JUDGED:.2f}"
     assert (info["reported"], info["link"], info["eps"]) == ("", "", "0.1")
+
+
+def test_onnx_without_its_package_is_one_line_and_writes_nothing(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(graphs.importlib.util, "find_spec", lambda name: None)
+    out = tmp_path / "out"
+    line = call("export", "--file", place / "mine.yaml", "--format", "hub,onnx", "--out", out)
+    assert "'onnx' is missing; pip install regmix-search[onnx]" in line.one_line
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "give either --study or --file"),
+        (("--file", "x.yaml", "--study", "x"), "give either --study or --file"),
+        (("--file", "x.yaml"), "must name another form than yaml"),
+        (("--file", "x.yaml", "--format", "onx"), "unknown form 'onx'; did you mean 'onnx'?"),
+        (("--file", "x.yaml", "--format", "hub", "--top", "2"), "--top is of a study"),
+        (("--file", "x.yaml", "--format", "hub"), "can't be read"),
+    ],
+)
+def test_what_can_t_be_converted_is_one_line(words, expected):
+    assert expected in call("export", *words).one_line
 
 
 def test_what_was_not_measured_is_left_open(place, tmp_path):
@@ -180,7 +208,7 @@ def test_what_was_not_measured_is_left_open(place, tmp_path):
     card = (tmp_path / "mine-hub" / "README.md").read_text()
     assert "Test images have not judged this network yet." in card and "| test |" not in card
     kept = (place / "mine.judgement.yaml").read_text()
-    kept = re.sub(r"weights: \w+", f"weights: {'0' * 64}", kept)
+    kept = re.sub(r"weights: \w+", f"weights: {'a' * 64}", kept)
     (tmp_path / "mine.judgement.yaml").write_text(kept)
     again = call("export", "--file", tmp_path / "mine.yaml", "--format", "hub")
     assert "is of other weights, and is left out of the card" in again.out
