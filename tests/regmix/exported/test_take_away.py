@@ -11,16 +11,22 @@ import onnxruntime
 import pytest
 import torch
 import yaml
+from pyautoattack import AutoAttack
 
 import regmix
 from pipeline.problem.exported import load_test
+from regmix import registry
 from regmix.engine import ENGINE
 from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.autoattack import autoattack
 from regmix.evaluation.judged_network import judged
-from regmix.exported import graphs, standalone
+from regmix.exported import standalone
 from regmix.exported.file import Exported
-from tests.support.processes import call, run
+from regmix.exported.sources import gather
+from regmix.plugins import install_folder
+from regmix.source_importer import SourceImporter
+from tests.support.processes import call
+from tests.support.shared import once
 from tests.support.trained import trained
 
 JUDGED = 10  # test images: AutoAttack takes as many steps for one
@@ -61,16 +67,36 @@ for name in ("numpy", "safetensors", "regmix", "torchvision"):
 """
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A file with normalisation, one after it was judged, and all other forms of the first."""
-    folder = tmp_path_factory.mktemp("taken")
-    settings = {"data": "digits", "train_images": 200, "eval_epsilon": 0.1}
-    trained(folder / "mine.yaml", **settings, normalization="data")
-    assert call("evaluate", folder / "mine.yaml", "--images", JUDGED, "--autoattack").code == 0
-    result = call("export", "--file", folder / "mine.yaml", "--format", "hub,onnx,pt2")
-    assert result.code == 0, result.err
-    return folder
+class Short(AutoAttack):
+    """AutoAttack with a fraction of its steps, which takes a second in the place of twenty."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.apgd.n_iter = self.apgd_targeted.n_iter = self.fab.n_iter = 5
+        self.square.n_queries = 50
+
+
+@pytest.fixture(autouse=True)
+def short():
+    """Within a test and its fixtures alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("regmix.evaluation.autoattack.AutoAttack", Short)
+        yield
+
+
+@pytest.fixture
+def place(tmp_path_factory, short):
+    """A file with normalisation, what judged it, and all other forms of it; to be read."""
+
+    def take(folder):
+        settings = {"data": "digits", "train_images": 200, "eval_epsilon": 0.1}
+        trained(folder / "mine.yaml", **settings, normalization="data")
+        words = ("--images", JUDGED, "--autoattack")
+        assert call("evaluate", folder / "mine.yaml", *words).code == 0
+        result = call("export", "--file", folder / "mine.yaml", "--format", "hub,onnx,pt2")
+        assert result.code == 0, result.err
+
+    return once(tmp_path_factory, "taken", take)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +203,7 @@ def test_the_card_holds_what_was_measured_and_robustbench_nothing_else(place):
 
 
 def test_onnx_without_its_package_is_one_line_and_writes_nothing(place, tmp_path, monkeypatch):
-    monkeypatch.setattr(graphs.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     out = tmp_path / "out"
     line = call("export", "--file", place / "mine.yaml", "--format", "hub,onnx", "--out", out)
     assert "'onnx' is missing; pip install regmix-search[onnx]" in line.one_line
@@ -228,29 +254,48 @@ def test_a_folder_of_ones_own_keeps_what_else_is_in_it(place, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine-hub"]
 
 
-@pytest.mark.process(seconds=8)
-def test_a_plug_in_s_network_goes_with_its_helper(alone, tmp_path):
+@pytest.fixture
+def own_registry(monkeypatch):
+    """Plug-ins that are known in this test alone."""
+    monkeypatch.setattr(registry, "_plugins", SourceImporter("regmix_plugins"))
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    yield
+    for name in [name for name in sys.modules if name.startswith("regmix_plugins")]:
+        del sys.modules[name]
+
+
+@pytest.mark.process(seconds=4)
+def test_a_plug_in_s_network_goes_with_its_helper(own_registry, alone, tmp_path):
     models = tmp_path / "plugins" / "models"
     models.mkdir(parents=True)
     (models / "own.py").write_text(PLUGIN)
     (models / "_pooled.py").write_text(HELPER)
-    code = "import sys\nfrom pathlib import Path\nfrom regmix.plugins import install_folder\n"
-    code += "from tests.support.trained import trained\nfound = install_folder(sys.argv[1], 'x')\n"
-    code += "trained(Path(sys.argv[2]), found.digests, model='own', width=3, data='digits', "
-    code += "train_images=100)\nimport regmix, torch\ntorch.set_num_threads(1)\n"
-    code += "model = regmix.load(sys.argv[2], plugins=sys.argv[1])\n"
-    code += "torch.save(model(torch.load(sys.argv[3])).detach(), sys.argv[4])\n"
-    torch.save(images(), tmp_path / "seen.pt")
-    words = [tmp_path / "plugins", tmp_path / "own.yaml", tmp_path / "seen.pt", tmp_path / "is.pt"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    given = ("--file", words[1], "--format", "hub", "--plugins", words[0])
-    result = run("export", *given)
+    file = tmp_path / "own.yaml"
+    digests = install_folder(tmp_path / "plugins", "test").digests
+    trained(file, digests, model="own", width=3, data="digits", train_images=100)
+    result = call("export", "--file", file, "--format", "hub", "--plugins", tmp_path / "plugins")
     assert result.code == 0, result.err
-    found = asked_alone(alone, tmp_path / "own-hub", images(), tmp_path)
-    assert torch.equal(found, torch.load(words[3], weights_only=True))
-    (models / "_pooled.py").write_text("import numpy\n" + HELPER)
-    line = run("export", *given).one_line
-    assert "has changed since" in line
+    wanted = logits(regmix.load(file, plugins=tmp_path / "plugins"), images())
+    assert torch.equal(asked_alone(alone, tmp_path / "own-hub", images(), tmp_path), wanted)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("import numpy", "own.py:2: imports numpy, which what needs torch alone can't"),
+        ("from regmix import registry", "regmix.registry can't be taken away"),
+        ("import regmix.ranges", "import regmix.ranges must be a `from regmix... import"),
+        ("from \\\n    regmix.ranges import Count as C", "must begin on one line"),
+    ],
+)
+def test_a_network_that_needs_more_than_torch_is_refused_by_its_line(
+    own_registry, tmp_path, line, expected
+):
+    models = tmp_path / "plugins" / "models"
+    models.mkdir(parents=True)
+    docstring, rest = PLUGIN.split("\n", 1)
+    (models / "own.py").write_text(f"{docstring}\n{line}\n{rest}")
+    (models / "_pooled.py").write_text(HELPER)
+    install_folder(tmp_path / "plugins", "test")
+    with pytest.raises(regmix.InputError, match=re.escape(expected)):
+        gather("own")
