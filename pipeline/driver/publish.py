@@ -167,11 +167,11 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
     """
     from pipeline.driver.report import written  # of what draws, nothing is loaded before the end
 
-    tracker.tell(_told(study, view))
     report = written(Studies(view.runs, view.storage), study, running=tracker.shared)
+    tracker.tell(_told(study, view, report.matters))
     files = {
         mlflow_page.BOARD: leaderboard.everything(summarize(study)),
-        mlflow_page.REPORT: report,
+        mlflow_page.REPORT: report.page,
     }
     summary: dict[str, Any] = {f"trials_{s}": n for s, n in count_states(study).items()}
     best = candidates(study)
@@ -245,17 +245,23 @@ def _paired(search: StudyRecord | None, race: StudyRecord) -> StudyRecord | None
     return None
 
 
-def _told(study: StudyRecord, view: View) -> Told:
-    """Return what MLflow's page says of a study that nobody runs now."""
+def _told(study: StudyRecord, view: View, matters: str) -> Told:
+    """Return what MLflow's page says of a study that nobody runs now.
+
+    Args:
+        study: the study.
+        view: where MLflow and the study are.
+        matters: which parameters matter, in words.
+    """
     search = _search_of(study, view)
     if search is not None:
         found = summarize(search, study)
-        return Told(found.headline, _details(found, view), _places(found, study))
+        return Told(found.headline, _details(found, view, matters), _places(found, study))
     race = view.beside(f"{study.name}{_RACE}")
     if race is not None and ("finalist" not in race.searched or _paired(study, race) is None):
         race = None
     found = summarize(study, race)
-    return Told(found.headline, _details(found, view), _standings(found))
+    return Told(found.headline, _details(found, view, matters), _standings(found))
 
 
 def _standings(found: Summary) -> dict[int, Standing]:
@@ -282,9 +288,9 @@ def _places(found: Summary, race: StudyRecord) -> dict[int, Standing]:
     }
 
 
-def _details(found: Summary, view: View) -> str:
+def _details(found: Summary, view: View, matters: str = "") -> str:
     """Return what follows the headline, as Markdown."""
-    lines = [found.question, _cost(found), _stops(found)]
+    lines = [found.question, _cost(found), matters, _stops(found)]
     if found.best is None:
         return "\n\n".join(filter(None, lines))
     where = view.study_words(found.study)

@@ -20,6 +20,7 @@ from pipeline.study.studies import RACE, OpenStudy, Studies
 from pipeline.tracking import mlflow_page
 from pipeline.views.html.material import TAKE, Material
 from pipeline.views.html.page import page, page_of_several
+from pipeline.views.importances import importances_in_words
 from regmix import atomic
 from regmix.errors import InputError, first_line
 
@@ -192,11 +193,19 @@ def _judged(exported: Path, name: str) -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
-def written(studies: Studies, study: StudyRecord, *, running: bool) -> str:
+@dataclass(frozen=True)
+class Written:
+    """A report that was written: its page, and in words which parameters matter; '' for none."""
+
+    page: str = ""
+    matters: str = ""
+
+
+def written(studies: Studies, study: StudyRecord, *, running: bool) -> Written:
     """Write a study's report into its folder at the end of a session, and return it.
 
     That of a race is the report of its search. A report is not worth a search: where it can't be
-    made, a line says so, and '' is returned.
+    made, a line says so.
 
     Args:
         studies: where the study is.
@@ -206,14 +215,15 @@ def written(studies: Studies, study: StudyRecord, *, running: bool) -> str:
     name = study.name.removesuffix(RACE) if study.source else study.name
     try:
         opened = studies.open(name)
-        text = page(replace(material(opened), running=running))
+        made = replace(material(opened), running=running)
+        text = page(made)
         _write(opened.place / NAME, text)
+        return Written(text, importances_in_words(made.importances, made.told))
     except Exception as error:
         again = command("report.py", "--study", name)
         said = f"{type(error).__name__}: {first_line(error)[:150]}"
         print(f"no report of {name} ({said}); its study is whole: {again}", file=sys.stderr)
-        return ""
-    return text
+        return Written()
 
 
 def write_comparison(studies: Studies, names: Sequence[str], path: Path, exported: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.study.records import TrialRecord, searched_names
 from pipeline.study.remarks import remarks, warnings
-from pipeline.tracking.told import DIFFERENCES, RANK, Told
+from pipeline.tracking.told import DIFFERENCES, RANK, Standing, Told
 
 OBJECTIVE = "final_robust"  # only complete trials have it, so it ranks like with like
 CLEAN = "valid_clean"
@@ -106,15 +106,23 @@ def study_note(told: Told, experiment: str, summary: str, files: Collection[str]
     return "\n\n".join(filter(None, (told.headline, listed, told.more, _LEGEND)))
 
 
-def trial_tags(trial: TrialRecord) -> dict[str, str]:
-    """Return the tags that change while a trial runs; the last is shown as its description."""
+def trial_tags(trial: TrialRecord, standing: Standing | None = None) -> dict[str, str]:
+    """Return the tags that change; the last is shown as the trial's description.
+
+    Args:
+        trial: the trial.
+        standing: how it stands among the others, where that is known.
+    """
     state, reason, note = trial.state, trial.reason, remarks(trial)
     if state == "WAITING":
         note = "interrupted; the same search command continues it"
     elif reason:
         note = f"{'failed' if state == 'FAIL' else state.lower()}: {note}"
+    elif standing is not None:
+        note = "; ".join(filter(None, (note, standing.words)))
     epochs = f"{trial.last_epoch}/{trial.total_epochs}"
     tags = {"state": state, "epochs": epochs, "reason": reason}
+    tags |= {} if standing is None else standing.tags
     return {**tags, "warnings": "; ".join(warnings(trial)), NOTE_TAG: note}
 
 
@@ -142,8 +150,8 @@ def trial_metrics(trial: TrialRecord, epochs: Iterable[int]) -> list[tuple[str, 
                 once[f"masking_{name}"] = float(value)
         ends = (round(end, 4) for end in trial.final.share.interval)
         once |= dict(zip(INTERVAL, ends, strict=True))
-        # at a later step the page would draw a curve
-        result += [(name, value, 0) for name, value in once.items()]
+        # first, as the page lists them in this order; at a later step it would draw a curve
+        result = [(name, value, 0) for name, value in once.items()] + result
     return result
 
 

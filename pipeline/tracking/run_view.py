@@ -151,8 +151,7 @@ def trial_view(
         NAME_TAG: f"trial {trial.number:03d}",
         **problem_tags(problem),
         "origin": trial.origin,
-        **trial_tags(trial),
-        **(standing.tags if standing else {}),
+        **trial_tags(trial, standing),
     }
     points = trial_metrics(trial, trial.epochs)
     points += [(name, value, 0) for name, value in (standing.points if standing else {}).items()]

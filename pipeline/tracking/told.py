@@ -28,6 +28,15 @@ class Standing:
         return dict(zip(DIFFERENCES, self.over_default, strict=True))
 
     @property
+    def words(self) -> str:
+        """The same in words."""
+        said = [] if self.rank is None else [f"rank {self.rank}"]
+        if self.over_default is not None:
+            value, low, high = self.over_default
+            said.append(f"{value:+.3f} over the default (95 % {low:+.3f} to {high:+.3f})")
+        return ", ".join(said)
+
+    @property
     def tags(self) -> dict[str, str]:
         """Tags that show it: a rank changes, and no metric does."""
         return {RANK: "" if self.rank is None else str(self.rank)}

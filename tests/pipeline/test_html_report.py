@@ -128,13 +128,13 @@ def test_an_unknown_study_is_told_and_nothing_is_made(runs, tmp_path):
 
 def test_at_the_end_it_lies_in_the_folder_of_the_study(runs):
     study = Studies(runs).open("small").study
-    text = written(Studies(runs), study, running=False)
-    assert (runs / "studies" / "small" / NAME).read_text() == text != ""
+    report = written(Studies(runs), study, running=False)
+    assert (runs / "studies" / "small" / NAME).read_text() == report.page != ""
 
 
 def test_a_report_that_cannot_be_written_is_a_line_and_no_more(runs, capsys):
     study = SimpleNamespace(name="gone", source="")
-    assert written(Studies(runs), study, running=False) == ""
+    assert written(Studies(runs), study, running=False).page == ""
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("no report of gone (") and err.count("\n") == 1
 

@@ -16,7 +16,7 @@ from pipeline.base.address import sqlite_file
 from pipeline.study.events import TrialOutcome
 from pipeline.study.records import TrialRecord, TrialWriter
 from pipeline.tracking import mlflow_page
-from pipeline.tracking.told import Standing, Told
+from pipeline.tracking.told import DIFFERENCES, Standing, Told
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.uri import connect, default_uri, mlflow_url
 from tests.support.controllers import metrics
@@ -312,6 +312,56 @@ def test_a_view_that_a_person_changed_stays(runs, client, experiment):
     tracker(runs).close("FINISHED", {}, {})
     assert client.get_experiment(number).tags[mlflow_page.VIEW_TAG] == "mine"
     client.set_experiment_tag(number, mlflow_page.VIEW_TAG, experiment.tags[mlflow_page.VIEW_TAG])
+
+
+def test_the_description_follows_the_study_until_a_person_writes_there(tmp_path):
+    client, writer = connect(f"sqlite:///{tmp_path / 'mlflow.db'}"), tracker(tmp_path)
+
+    def note(headline):
+        writer.tell(Told(headline))
+        writer._flush()
+        found = client.get_experiment_by_name("wamr-digits")
+        return found.experiment_id, found.tags[mlflow_page.NOTE_TAG]
+
+    _, first = note("running: 1 of 2 trials complete")
+    number, second = note("done: 2 of 2 trials complete")
+    assert first.startswith("running: 1 of 2") and second.startswith("done: 2 of 2")
+    client.set_experiment_tag(number, mlflow_page.NOTE_TAG, "mine")
+    assert note("done: 3 of 3 trials complete")[1] == "mine"
+    client.set_experiment_tag(number, mlflow_page.NOTE_TAG, "")  # and is done with it
+    assert note("done: 4 of 4 trials complete")[1].startswith("done: 4 of 4")
+
+
+def test_a_run_shows_its_rank_its_interval_and_what_it_gains(client, experiment):
+    found = client.search_runs([experiment.experiment_id], "tags.trial != ''")
+    shown = {int(run.data.tags["trial"]): run.data for run in found}
+    assert {n: run.tags.get("rank") for n, run in shown.items() if n in STANDINGS} == {
+        0: "3",
+        1: "",
+        2: "1",
+        5: "2",
+    }
+    assert "rank" not in shown[4].tags  # of which nothing was said
+    best = shown[2].metrics
+    assert best["final_robust_low"] < best["final_robust"] < best["final_robust_high"]
+    assert [best[name] for name in DIFFERENCES] == [0.2, 0.1, 0.3]
+    assert not set(DIFFERENCES) & shown[0].metrics.keys()
+    said = shown[2].tags[mlflow_page.NOTE_TAG]
+    assert said == "rank 1, +0.200 over the default (95 % +0.100 to +0.300)"
+
+
+def test_what_is_searched_on_a_logarithmic_scale_is_shown_on_one():
+    import optuna
+
+    trial = optuna.create_study().ask()
+    trial.suggest_float("alpha", 0.01, 100, log=True)
+    trial.suggest_float("beta", 0, 1)
+    record = TrialRecord(trial.study.trials[0])
+    params = mlflow_page.trial_params(record)
+    assert set(params) == {"alpha", "log10_alpha", "beta"}
+    assert 10 ** float(params["log10_alpha"]) == pytest.approx(record.params["alpha"], rel=1e-3)
+    problem = {"search.alpha": "Float(low=0.01, high=100.0, log=True)", "search.beta": "Float()"}
+    assert mlflow_page._axes(problem) == ["log10_alpha", "beta"]
 
 
 def test_more_epochs_than_mlflow_takes_at_once_are_all_logged(runs, client):

@@ -35,12 +35,22 @@ class Browsed:
     outside: list[str] = field(default_factory=list)
 
     def watch(self):
-        """Note from now on what goes wrong."""
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
-        self.page.on("request", self._request)
-        self.page.on("requestfailed", self._failed)
-        self.page.on("response", self._response)
+        """Note from now on what goes wrong, also on pages that are opened from this one."""
+        self._watch(self.page)
+        self.page.context.on("page", self._watch)
+
+    def follow(self, link):
+        """Click on a link that opens a page of its own, and return that page."""
+        with link.page.expect_popup() as opened:
+            link.click()
+        return opened.value
+
+    def _watch(self, page):
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
+        page.on("request", self._request)
+        page.on("requestfailed", self._failed)
+        page.on("response", self._response)
 
     @property
     def too_wide(self):
