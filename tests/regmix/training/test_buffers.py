@@ -127,10 +127,10 @@ def test_a_network_with_two_names_for_one_memory_stays_as_it_is():
     assert network[1].weight[0, 0] == 9.0
 
 
-RUNS = [
+RUNS = [  # of 8 channels and more, see `build` in tests/regmix/models/test_models.py
     {"loss": "regmix", "clip_norm": 0.2},
-    {"loss": "mart", "model": "resnet18", "width": 2, "weight_decay": 0.0},
-    {"loss": "trades", "model": "preactresnet18", "width": 2, "attack_mode": "eval"},
+    {"loss": "mart", "model": "resnet18", "width": 8, "weight_decay": 0.0},
+    {"loss": "trades", "model": "preactresnet18", "width": 8, "attack_mode": "eval"},
     {"loss": "mse", "averaging_rule": "pgk", "averaging_threshold": 0.9, "normalization": "data"},
     {"loss": "dkl", "precision": "bf16", "momentum": 0.0},
 ]

@@ -13,7 +13,7 @@ from regmix.training import rehearsal
 from regmix.training.rehearsal import rehearse
 from tests.support.plugin_folders import own_registry, written
 
-SMALL = {"small_cnn": 2, "resnet18": 2, "preactresnet18": 2, "wrn34_10": 1}
+SMALL = {"small_cnn": 2, "resnet18": 8, "preactresnet18": 8, "wrn34_10": 1}
 HEADS = {
     "models": "import torch\nfrom torch import nn\n\n\ndef mine(channels, classes):\n",
     "losses": "import torch\nfrom regmix.interfaces import LossInputs\n\n\n"
