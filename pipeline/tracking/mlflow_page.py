@@ -144,12 +144,11 @@ def trial_metrics(trial: TrialRecord, epochs: Iterable[int]) -> list[tuple[str, 
         if (value := getattr(trial.epochs[epoch], name)) is not None
     ]
     if trial.state == "COMPLETE":
-        once = {OBJECTIVE: trial.final.robust}
+        ends = (round(end, 4) for end in trial.final.share.interval)
+        once = {OBJECTIVE: trial.final.robust, **dict(zip(INTERVAL, ends, strict=True))}
         for name, value in asdict(trial.final.masking).items():
             if value is not None:  # Square runs for finalists alone
                 once[f"masking_{name}"] = float(value)
-        ends = (round(end, 4) for end in trial.final.share.interval)
-        once |= dict(zip(INTERVAL, ends, strict=True))
         # first, as the page lists them in this order; at a later step it would draw a curve
         result = [(name, value, 0) for name, value in once.items()] + result
     return result
