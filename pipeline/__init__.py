@@ -13,7 +13,7 @@ __all__ = ["open_study"]
 def __getattr__(name: str) -> object:
     """Import what is asked for; a worker imports this package, and does without Optuna."""
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return importlib.import_module("pipeline.driver.opened").open_study
 
 

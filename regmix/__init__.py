@@ -43,7 +43,7 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     """Import one of the names above where it is first asked for."""
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     found = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = found
     return found

@@ -33,7 +33,7 @@ def check_onnx() -> None:
     lack = [name for name in _ONNX if importlib.util.find_spec(name) is None]
     if lack:
         raise InputError(
-            f"--format onnx: the package {lack[0]!r} is missing; pip install regmix-search[onnx]"
+            f"--format onnx: the package {lack[0]} is missing; pip install regmix-search[onnx]"
         )
 
 

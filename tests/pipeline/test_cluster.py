@@ -101,7 +101,7 @@ def test_nodes_that_join_within_a_search_are_used_and_without_any_it_waits(tmp_p
     search.send_signal(signal.SIGINT)
     out, err = search.communicate(timeout=100)
     assert search.returncode == 130, out + err
-    assert "of the time of 0 to 2 parallel trials" in out
+    assert "of the time of 0 to 2 parallel trials" in " ".join(out.split())
     assert phases_at(address) == []
     trials = states(tmp_path).values()
     assert {trial.state for trial in trials} <= {"COMPLETE", "WAITING"}

@@ -30,6 +30,8 @@ EARLY = [  # modules, at whose import the signal comes: from the first line on
     ("export", "pipeline.base.cli", "SIGTERM"),
     ("train", "pipeline.problem.exported", "SIGINT"),
     ("evaluate", "yaml", "SIGINT"),
+    ("attack", "numpy", "SIGTERM"),
+    ("status", "pipeline.base.cli", "SIGINT"),
     ("report", "numpy", "SIGTERM"),
     ("ui", "urllib.request", "SIGINT"),
 ]

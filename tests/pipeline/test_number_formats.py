@@ -12,7 +12,7 @@ from tests.support.studies import search_arguments
 
 @pytest.fixture(autouse=True)
 def no_card(monkeypatch):
-    monkeypatch.setattr(request, "_driver_of_a_card", lambda: False)
+    monkeypatch.setattr(request, "has_driver_of_a_card", lambda: False)
 
 
 def begun(runs, monkeypatch, *more):
@@ -43,7 +43,7 @@ def test_a_search_in_bf16_without_a_gpu_is_warned_of(tmp_path, monkeypatch):
     ],
 )
 def test_only_bf16_on_a_cpu_is_warned_of(capsys, monkeypatch, asked, elsewhere, card, warned):
-    monkeypatch.setattr(request, "_driver_of_a_card", lambda: card)
+    monkeypatch.setattr(request, "has_driver_of_a_card", lambda: card)
     request.warn_of_bf16(asked, elsewhere=elsewhere)
     said = capsys.readouterr().err
     assert said.count("\n") == warned

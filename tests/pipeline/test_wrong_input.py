@@ -206,7 +206,7 @@ def test_as_a_process_too_a_mistake_is_one_line(tmp_path, script, arguments, exp
             "unknown study 'wamr-digit'; did you mean 'wamr-digits'",
         ),
         ("export", ["--study", "wamr-digits", "--top", "x"], "--top must be a number"),
-        ("export", [], "the following arguments are required: --study"),
+        ("export", [], "command line: give either --study or --file; see --help"),
     ],
 )
 def test_an_export_that_is_wrong(finished, tmp_path, script, arguments, expected):
