@@ -96,7 +96,9 @@ def browsing(width=1440, height=900) -> Iterator[Browsed]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=list(_ARGUMENTS))
+        browser = driver.chromium.launch(
+            executable_path=path, args=list(_ARGUMENTS), timeout=300_000
+        )
         try:
             found = Browsed(browser.new_page(viewport={"width": width, "height": height}))
             found.watch()
