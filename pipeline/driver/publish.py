@@ -19,7 +19,7 @@ from pipeline.study.storage import (
     is_database,
     study_folder,
 )
-from pipeline.study.studies import Studies
+from pipeline.study.studies import RACE, Studies
 from pipeline.tracking import artifacts, mlflow_page
 from pipeline.tracking.run_view import BEST
 from pipeline.tracking.told import Standing, Told
@@ -30,7 +30,6 @@ from pipeline.views.summary import Summary, summarize
 from regmix.errors import InputError, masked
 from regmix.user_files import absolute
 
-_RACE = "-confirm"  # what a race's name adds to that of its search
 _SPARING = 100
 
 
@@ -233,7 +232,7 @@ def _search_of(study: StudyRecord, view: View) -> StudyRecord | None:
     """Return the search that a study is the race of; None for one that is no race."""
     if "finalist" not in study.searched:
         return None
-    return _paired(view.beside(study.name.removesuffix(_RACE)), study)
+    return _paired(view.beside(study.name.removesuffix(RACE)), study)
 
 
 def _paired(search: StudyRecord | None, race: StudyRecord) -> StudyRecord | None:
@@ -257,7 +256,7 @@ def _told(study: StudyRecord, view: View, matters: str) -> Told:
     if search is not None:
         found = summarize(search, study)
         return Told(found.headline, _details(found, view, matters), _places(found, study))
-    race = view.beside(f"{study.name}{_RACE}")
+    race = view.beside(f"{study.name}{RACE}")
     if race is not None and ("finalist" not in race.searched or _paired(study, race) is None):
         race = None
     found = summarize(study, race)

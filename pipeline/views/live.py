@@ -19,7 +19,7 @@ from pipeline.views.running import RunningSearch
 from regmix.progress import Phase
 
 NO_ROOM = "no node of the cluster has room for a trial now: waiting for one"
-_MINUTE = 60.0  # s between two heartbeats where nothing is redrawn
+_MINUTE, _SOON = 60.0, 5.0  # s between two heartbeats, and in the minute before the first epoch
 _SHOWN = 8  # running trials that a heartbeat names
 
 
@@ -57,7 +57,7 @@ class LiveView:
         self._console, self._names, self._quiet, self._clock = console, names, quiet, clock
         self._search = RunningSearch(study, total, budget, trainings, at_once, expected, clock)
         self._redrawn, self._lock = is_redrawn(console) and not quiet, threading.Lock()
-        self._beat = clock()
+        self._beat = self._begun = clock()
         self._paced = False  # whether one has ended here
         self._warned = False  # that the budget is too short
         self._room = ""  # what to say of the cluster
@@ -71,7 +71,7 @@ class LiveView:
 
     def __enter__(self) -> Self:
         self._search.begin()
-        self._beat = self._clock()
+        self._beat = self._begun = self._clock()
         if self._redrawn:
             self._live.start()
         return self
@@ -109,11 +109,16 @@ class LiveView:
             self._say(self._room or f"the cluster has room for {now} trials at once now")
 
     def phases_changed(self, phases: Mapping[int, Phase]) -> None:
-        """Take over how far running trials are; where nothing is redrawn, say so each minute."""
+        """Take over how far running trials are; where nothing is redrawn, say so each minute.
+
+        While workers load what they need, a line every few seconds says that something goes on.
+        """
         with self._lock:
             self._search.phases = phases
-        if not self._redrawn and self._clock() >= self._beat + _MINUTE:
-            self._beat = self._clock()
+        now = self._clock()
+        begins = not self._paced and now < self._begun + _MINUTE
+        if not self._redrawn and now >= self._beat + (_SOON if begins else _MINUTE):
+            self._beat = now
             self._say(self._heartbeat())
 
     def _say(self, words: str) -> None:

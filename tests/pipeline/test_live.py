@@ -214,6 +214,23 @@ def test_in_a_pipe_a_heartbeat_comes_with_the_first_epoch_and_then_each_minute(
     assert all(line == line.strip() for line in said)
 
 
+def test_in_a_pipe_nothing_is_silent_while_workers_begin(tmp_path, clock, capsys):
+    controller = controller_at(tmp_path, trials=3)
+    view = LiveView(
+        controller.record, (), 3, controller.budget, Console(file=io.StringIO()), clock=clock
+    )
+    with view:
+        controller.ask()
+        for trial in controller.drain_changes():
+            view.trial_changed(trial)
+        for _ in range(95):  # 190 s without an epoch
+            clock.now += 2.0
+            view.phases_changed({})
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 9 + 2  # at 6, 12, ... 54 s; then each minute
+    assert all("trial 0 begins; 0 of 3 trials ended" in line for line in said)
+
+
 def test_quiet_says_nothing_on_the_way(tmp_path, clock, capsys):
     controller = controller_at(tmp_path, trials=1)
     view = LiveView(
