@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+import shlex
 import sys
 import tomllib
 
@@ -130,6 +131,27 @@ def test_every_option_in_an_example_is_one_of_its_command(page, capsys, monkeypa
         if command in TYPED:
             options = set(re.findall(r"(?<!\S)--[a-z-]+", words))
             assert options <= {*command_help(command, capsys, monkeypatch), "--help"}
+
+
+def typed(page):
+    """The command lines that a page shows: command -> its words, as a shell divides them."""
+    text = "\n".join(blocks(page, "")).replace("\\\n", " ")
+    for command, words in re.findall(r"python pipeline/(\w+)\.py(.*)", text):
+        yield command, shlex.split(words, comments=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_command_line_of_a_page_is_taken_by_its_command(page):
+    for command, words in typed(page):
+        module = importlib.import_module(f"pipeline.{command}")
+        args = module.parser().parse_args(words) if words else None
+        for option, folder in (("space", SPACES), ("recipe", RECIPES)):
+            chosen = getattr(args, option, None) or ""
+            assert not chosen or chosen.endswith(".yaml") or (folder / f"{chosen}.yaml").exists()
+
+
+def test_the_pages_show_command_lines():
+    assert {command for page in PAGES for command, _ in typed(page)} >= {"search", "status"}
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,8 @@ class Following:
 
     def _say(self, summary: Summary) -> None:
         self._said = summary.headline
-        print(f"{summary.study}: {summary.headline}", flush=True)
+        said = f"{summary.study}: {summary.headline}"
+        print("\n".join(lines(said, page_width())) if self._redrawn else said, flush=True)
 
 
 def _screen(summary: Summary, width: int) -> list[str]:
