@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.base import cli
+from regmix import registry
 from tests.support.forked import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,8 +73,11 @@ def _words(room, script, args):
 def call(script, *args, room="pipeline"):
     """Run a command within this process, with its error handling: no start, the same words.
 
-    Its environment variables and the working folder are as before afterwards.
+    Its environment variables and the working folder are as before afterwards, and plug-ins that it
+    installed are gone.
     """
+    importer = registry._plugins
+    held = bool(importer.files)
     command = importlib.import_module(f"{room}.{script}")
     words, variables = sys.argv, dict(os.environ)
     out, err = io.StringIO(), io.StringIO()
@@ -85,6 +89,11 @@ def call(script, *args, room="pipeline"):
         sys.argv = words
         os.environ.clear()
         os.environ.update(variables)
+        if importer.files and not held:
+            importer.files = {}
+            sys.meta_path.remove(importer)
+            for name in [name for name in sys.modules if name.startswith("regmix_plugins")]:
+                del sys.modules[name]
     return Finished(code, out.getvalue(), err.getvalue())
 
 
