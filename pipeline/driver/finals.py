@@ -22,7 +22,7 @@ from pipeline.race import share
 from pipeline.study.budget import Pace
 from pipeline.study.controller import StudyController
 from pipeline.study.effort import effort_of
-from pipeline.study.ranking import candidates
+from pipeline.study.ranking import distinct_candidates
 from pipeline.study.records import StudyRecord, TrialRecord
 from pipeline.study.storage import exclusive, existing_study, is_database, study_folder
 from pipeline.views import answer
@@ -138,7 +138,7 @@ def _finalists(
     request: SearchRequest, study: StudyRecord, allowance: Allowance
 ) -> list[TrialRecord] | str:
     """Return trial 0 and the best others, or why nothing can be raced."""
-    complete = candidates(study)
+    complete = distinct_candidates(study)
     if not complete:
         return "no trial is a candidate"
     if len(complete) == 1:

@@ -32,7 +32,7 @@ from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.controller import StudyController
 from pipeline.study.effort import Trainings
 from pipeline.study.heartbeat import Heartbeat
-from pipeline.study.ranking import candidates
+from pipeline.study.ranking import distinct_candidates
 from pipeline.study.records import StudyRecord, TrialRecord
 from pipeline.study.retention import Retention, files_of
 from pipeline.study.storage import (
@@ -166,7 +166,7 @@ def run_race(asked: ConfirmRequest) -> int:
 
 def _finalists(source: StudyRecord, top: int) -> list[TrialRecord]:
     """Return the default, then the best."""
-    complete = candidates(source)
+    complete = distinct_candidates(source)
     if not complete:
         raise InputError(f"--study {source.name}: no candidate is complete yet; go on searching")
     default = [trial for trial in complete if trial.is_default]

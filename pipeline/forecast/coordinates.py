@@ -23,6 +23,8 @@ from pipeline.problem.space import SearchSpace
 
 Numbers = NDArray[np.float64]
 
+_DIGITS = 9  # of a share; what differs by less went through a logarithm and back
+
 
 @dataclass(frozen=True)
 class Coordinates:
@@ -71,6 +73,16 @@ class Coordinates:
         found = zip(self.distributions.items(), shares, strict=True)
         return {name: _value(one, float(share)) for (name, one), share in found}
 
+    def unlike(self, shares: Numbers, others: Numbers) -> Numbers:
+        """Return (m, parameters) those of (n, parameters) shares that are other configurations.
+
+        Args:
+            shares: the configurations to choose from.
+            others: (any number, parameters) the configurations to be unlike.
+        """
+        known = {one.tobytes() for one in self._told_apart(others)}
+        return shares[[one.tobytes() not in known for one in self._told_apart(shares)]]
+
     def random(self, generator: np.random.Generator, count: int) -> Numbers:
         """Return (count, parameters) shares of independent configurations."""
         return self._rounded(generator.random((count, len(self.distributions))))
@@ -92,6 +104,14 @@ class Coordinates:
         fresh = self.random(generator, count)
         changed = np.where(self.choices > 0, fresh, np.clip(moved, 0.0, 1.0))
         return np.where(generator.random(found.shape) < 0.5, changed, found)
+
+    def _told_apart(self, shares: Numbers) -> Numbers:
+        """Return shares of which equal configurations have equal ones, to the bit."""
+        found = np.round(shares, _DIGITS) + 0.0  # no negative zero
+        for column, one in zip(found.T, self.distributions.values(), strict=True):
+            if isinstance(one, IntDistribution):
+                column[:] = [_value(one, float(share)) for share in column]
+        return found
 
     def _rounded(self, cube: Numbers) -> Numbers:
         """Return shares of points of the unit cube: of a choice the place of its value."""

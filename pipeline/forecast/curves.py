@@ -50,36 +50,33 @@ class Curves:
     epochs: int = 0  # of a full training
     known: dict[int, Curve] = field(default_factory=dict)  # by number of the trial
     count: int = 0  # of their values
+    tried: dict[int, Numbers] = field(default_factory=dict)  # shares of all that were begun
 
     def put(self, trial: FrozenTrial) -> None:
         """Take a trial."""
         before = self.known.pop(trial.number, None)
         self.count -= len(before.epochs) if before else 0
-        curve = self.curve(trial, before)
+        curve = self.curve(trial)
         if curve is not None:
             self.known[trial.number] = curve
             self.count += len(curve.epochs)
 
-    def curve(self, trial: FrozenTrial, before: Curve | None = None) -> Curve | None:
-        """Return the curve of a trial; None where it has no value, or failed.
-
-        Args:
-            trial: the trial.
-            before: its curve as it was known, if at all.
-        """
+    def curve(self, trial: FrozenTrial) -> Curve | None:
+        """Return the curve of a trial; None where it has no value, or failed."""
         record = TrialRecord(trial)
         if not record.begun:
             return None
         if self.coordinates is None:
             self.coordinates = Coordinates(dict(sorted(trial.distributions.items())))
             self.epochs = record.total_epochs
+        if trial.number not in self.tried:
+            self.tried[trial.number] = self.coordinates.shares(trial.params)
         pairs = sorted((e, v) for e, v in record.values.items() if math.isfinite(v))
         if not pairs or trial.state == TrialState.FAIL:
             return None
         epochs, values = zip(*pairs, strict=True)
-        shares = before.shares if before else self.coordinates.shares(trial.params)
         final, worst = record.final_robust, violates(record)
-        return Curve(trial.number, shares, epochs, values, final, worst)
+        return Curve(trial.number, self.tried[trial.number], epochs, values, final, worst)
 
 
 def curves_of(study: Study) -> Curves:
@@ -149,7 +146,8 @@ def seen(known: Curves, reporting: FrozenTrial | None, most: int = MOST) -> Seen
     """
     each = dict(known.known)
     if reporting is not None:
-        curve = known.curve(reporting, each.pop(reporting.number, None))
+        each.pop(reporting.number, None)
+        curve = known.curve(reporting)
         each |= {} if curve is None else {curve.number: curve}
     if known.coordinates is None or len(each) < 2:
         return None

@@ -73,6 +73,7 @@ class Forecast:
     coordinates: space of the study.
     epochs: number of epochs of a full training.
     seen: what the model was given.
+    tried: (any number, parameters) shares of the configurations that were begun.
     process: the model.
     random: numbers that tell this decision from all others, from which its chance follows.
     """
@@ -80,6 +81,7 @@ class Forecast:
     coordinates: Coordinates
     epochs: int
     seen: Seen
+    tried: Numbers
     process: Process
     random: tuple[int, ...]
 
@@ -138,13 +140,19 @@ class Forecast:
         return self.process.predict(points, np.full(len(points), math.log(self.epochs)), own)
 
     def _drawn(self) -> tuple[Goal, Numbers]:
-        """Return a goal, and (n, parameters) shares of new configurations."""
+        """Return a goal, and (n, parameters) shares of new configurations.
+
+        What was begun before would end as it did, so it isn't new; where the study has nothing
+        else left, all that are drawn.
+        """
         generator = np.random.default_rng(list(self.random))
         goal = Goal.drawn(generator, self.epochs, self.seen.scale.best)
         order = np.argsort(-self.seen.latest, kind="stable")[:PARENTS]
         parents = np.stack([self.seen.curves[place].shares for place in order])
         random = self.coordinates.random(generator, RANDOM)
-        return goal, np.concatenate([random, self.coordinates.near(generator, parents, NEAR)])
+        drawn = np.concatenate([random, self.coordinates.near(generator, parents, NEAR)])
+        new = self.coordinates.unlike(drawn, self.tried)
+        return goal, new if len(new) else drawn
 
     def _scores(self, goal: Goal, shares: Numbers, epoch: int, own: int | None = None) -> Numbers:
         """Return by how many deviations means exceed the target: the order of probabilities.
@@ -204,7 +212,8 @@ def forecast(
             if keep:
                 record.set_hyperparameters(hyper.values, curves.count)
         process = Process(found.looks, hyper)
-    return Forecast(curves.coordinates, curves.epochs, found, process, random)
+    tried = np.stack(list(curves.tried.values()))
+    return Forecast(curves.coordinates, curves.epochs, found, tried, process, random)
 
 
 def misled(study: Study) -> bool:

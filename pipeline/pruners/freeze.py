@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from pipeline.forecast.decision import NEAR, RANDOM, forecast
+from pipeline.forecast.decision import forecast
 from pipeline.forecast.guard import GUARD, guarded
 from pipeline.pruners.halving import halving
 from pipeline.study.contracts import Pruner, Stop
@@ -50,7 +50,7 @@ class Freeze:
             return None
         within = f"{rivals.goal.horizon} epoch{'s' * (rivals.goal.horizon > 1)}"
         return Stop(
-            f"at epoch {epoch}, {rivals.likelier} of {RANDOM + NEAR} new configurations are "
+            f"at epoch {epoch}, {rivals.likelier} of {len(rivals.new)} new configurations are "
             f"likelier to beat {rivals.goal.target:.3f} within {within}"
         )
 

@@ -74,6 +74,19 @@ def candidates(study: StudyRecord) -> list[TrialRecord]:
     return [t for t in ranked(study) if t.state == "COMPLETE" and not violates(t)]
 
 
+def distinct_candidates(study: StudyRecord) -> list[TrialRecord]:
+    """Return the candidates, the best first, each configuration once: the default, or its best.
+
+    Seeds are the same for all configurations, so two equal ones are trained to the same numbers.
+    """
+    found = candidates(study)
+    kept: list[TrialRecord] = []
+    for trial in sorted(found, key=lambda trial: not trial.is_default):
+        if all(trial.params != other.params for other in kept):
+            kept.append(trial)
+    return [trial for trial in found if trial in kept]
+
+
 def count_states(study: StudyRecord) -> dict[str, int]:
     """Return state -> number of trials, zeros too."""
     index = index_of(study.study)

@@ -59,6 +59,16 @@ def test_where_trial_0_is_the_best_two_others_race_it(tmp_path):
     assert numbers(study, trainings=100) == [0, 3, 1]
 
 
+def test_a_configuration_races_once(tmp_path):
+    controller = controller_at(tmp_path, 5, sampler="random")
+    finish(controller, controller.ask(), 0.1, seconds=1.0)
+    for value in (0.5, 0.5, 0.4, 0.3):
+        if value == 0.5:
+            controller.record.enqueue({"alpha": 2.0, "beta": 1.0, "epsilon_ratio": 1.0}, "trial 1")
+        finish(controller, controller.ask(), value, seconds=1.0)
+    assert numbers(controller.record, trainings=100) == [0, 1, 3, 4]
+
+
 def test_without_two_candidates_there_is_no_race(tmp_path):
     study = searched(tmp_path, 0.5)
     assert _finalists(REQUEST, study, Allowance(8)) == "trial 0 is the only candidate"

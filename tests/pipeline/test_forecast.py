@@ -142,6 +142,7 @@ def curves(ends, epochs=9, reached=None):
         values = tuple(end * (1 - 0.5**epoch) for epoch in steps)
         final = values[-1] if last == epochs else None
         known.known[number] = Curve(number, np.array([x]), steps, values, final, worst=False)
+        known.tried[number] = np.array([x])
         known.count += len(steps)
     return known
 
@@ -149,7 +150,8 @@ def curves(ends, epochs=9, reached=None):
 def model(known, random=(0,), reporting=None):
     found = seen(known, reporting)
     hyper = improved(found.looks, Hyperparameters.prior(1), np.random.default_rng(0), steps=80)
-    return Forecast(LINE, known.epochs, found, Process(found.looks, hyper), random)
+    tried = np.stack(list(known.tried.values()))
+    return Forecast(LINE, known.epochs, found, tried, Process(found.looks, hyper), random)
 
 
 def hill(x):
@@ -162,6 +164,31 @@ SPREAD = [(x, hill(x)) for x in np.linspace(0, 1, 11)]
 def test_what_is_proposed_lies_on_the_hill():
     proposed = [float(model(curves(SPREAD), (k,)).most_promising()[0]) for k in range(12)]
     assert np.median(np.abs(np.array(proposed) - 0.3)) < 0.1
+
+
+def test_what_was_begun_is_not_proposed_again():
+    known = curves([(x, 0.2 + 0.6 * x) for x in np.linspace(0, 1, 11)])  # the best is at the bound
+    known.tried[11] = np.array([0.97])  # it runs, without a value so far
+    for k in range(12):
+        assert not {float(model(known, (k,)).most_promising()[0])} & {0.97, *np.linspace(0, 1, 11)}
+    rivals = model(known, (0,)).rivals(10)
+    assert 120 < len(rivals.new) < 200  # small changes that change nothing are left out
+
+
+def test_configurations_are_told_apart_as_they_would_be_trained():
+    several = Coordinates(
+        {
+            "kind": CategoricalDistribution(("x", "y")),
+            "number": IntDistribution(1, 3),
+            "rate": FloatDistribution(1e-4, 1, log=True),
+        }
+    )
+    params = several.params(np.array([1.0, 0.5, 0.25]))
+    come_back = several.shares(params)
+    same, other = np.array([1.0, 0.6, 0.25]), np.array([1.0, 0.9, 0.25])  # 0.6 is number 2 too
+    left = several.unlike(np.stack([same, other, come_back]), come_back[None])
+    assert left.tolist() == [other.tolist()]
+    assert len(several.unlike(other[None], np.empty((0, 3)))) == 1
 
 
 def test_a_bad_trial_has_rivals_and_a_leading_one_has_next_to_none():

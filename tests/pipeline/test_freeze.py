@@ -105,7 +105,7 @@ def test_a_stop_says_why_and_none_comes_in_the_last_quarter(tmp_path):
     late = [t for t in trials[GUARD:] if t[1] == "PRUNED"]
     assert late
     for _, _, epoch, reason in late:
-        assert f"at epoch {epoch}, " in reason and "of 200 new configurations" in reason
+        assert f"at epoch {epoch}, " in reason and " new configurations" in reason
         assert len(reason) < 110
     assert [state for _, state, _, _ in trials[30:]] == ["COMPLETE"] * 10
     early = [reason for _, state, _, reason in trials[: GUARD - 1] if state == "PRUNED"]
