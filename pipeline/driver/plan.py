@@ -12,7 +12,8 @@ from pipeline.race.share import as_finalists
 from pipeline.study.budget import Pace
 from pipeline.study.records import TrialRecord
 from pipeline.tracking.uri import default_uri
-from pipeline.views.formatting import console, duration, wrapped
+from pipeline.views.formatting import duration
+from pipeline.views.layout import lines, page_width
 from regmix.cores import usable_cores
 from regmix.errors import masked
 
@@ -44,7 +45,7 @@ def say_plan(request: SearchRequest, limits: Mapping[str, float], place: Path, k
 def say_lines(*sentences: str) -> None:
     """Say sentences, broken at words where they are longer than the console is wide."""
     for sentence in sentences:
-        for line in wrapped(sentence, console().width):
+        for line in lines(sentence, page_width()):
             tell(line)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,7 @@ from typing import Any, Self
 from pipeline.base import paths
 from pipeline.base.address import same_database
 from pipeline.base.commands import command, given
+from pipeline.problem.plugin_folder import stored_plugin_words
 from pipeline.study.ranking import candidates, count_states
 from pipeline.study.records import StudyRecord, TrialRecord
 from pipeline.study.storage import (
@@ -223,7 +225,7 @@ class Headlines:
             found = summarize(self.study, running=True)
         else:
             found = summarize(self._search, self.study, running=True)
-        self.tracker.tell(Told(found.headline, _details(found, self.view)))
+        self.tracker.tell(Told(found.headline, _details(found, self.view, self.study.plugins)))
         now = time.monotonic()
         self._due = now + _SPARING * (now - begun)
 
@@ -255,12 +257,14 @@ def _told(study: StudyRecord, view: View, matters: str) -> Told:
     search = _search_of(study, view)
     if search is not None:
         found = summarize(search, study)
-        return Told(found.headline, _details(found, view, matters), _places(found, study))
+        details = _details(found, view, search.plugins, matters)
+        return Told(found.headline, details, _places(found, study))
     race = view.beside(f"{study.name}{RACE}")
     if race is not None and ("finalist" not in race.searched or _paired(study, race) is None):
         race = None
     found = summarize(study, race)
-    return Told(found.headline, _details(found, view, matters), _standings(found))
+    details = _details(found, view, study.plugins, matters)
+    return Told(found.headline, details, _standings(found))
 
 
 def _standings(found: Summary) -> dict[int, Standing]:
@@ -287,12 +291,19 @@ def _places(found: Summary, race: StudyRecord) -> dict[int, Standing]:
     }
 
 
-def _details(found: Summary, view: View, matters: str = "") -> str:
-    """Return what follows the headline, as Markdown."""
+def _details(found: Summary, view: View, plugins: Mapping[str, str], matters: str = "") -> str:
+    """Return what follows the headline, as Markdown.
+
+    Args:
+        found: what the study says.
+        view: where MLflow and the study are.
+        plugins: digest of each plug-in that the study needs.
+        matters: which parameters matter, in words.
+    """
     lines = [found.question, _cost(found), matters, _stops(found)]
     if found.best is None:
         return "\n\n".join(filter(None, lines))
-    where = view.study_words(found.study)
+    where = [*view.study_words(found.study), *stored_plugin_words(plugins)]
     commands = (
         command("export.py", *where, "--top", 3),
         command("confirm.py", *where, *view.uri_words),

@@ -11,6 +11,7 @@ from pipeline.base.commands import command, given, near
 from pipeline.base.narration import tell
 from pipeline.base.paths import RUNS, writable_folder
 from pipeline.problem import judgement
+from pipeline.problem.plugin_folder import stored_plugin_words
 from pipeline.problem.problem import SearchProblem
 from pipeline.race.comparable import prove_alike
 from pipeline.race.comparison import Comparison, compared, confirmed, prove_raced_alike
@@ -135,15 +136,17 @@ def _commands(
     study: StudyRecord, words: Sequence[str], first: Path, *, raced: bool
 ) -> Mapping[str, str]:
     """Return what can be done next -> its command."""
-    found = {}
+    found, plugins = {}, stored_plugin_words(study.plugins)
     if candidates(study):
         more = "Race the best again, with more seeds" if raced else "Race the best with fresh seeds"
-        found[TAKE] = command("export.py", *words)
-        found[more] = command("confirm.py", *words, "--seeds", 5 if raced else 3)
-        found["Train what was taken again, to the same numbers"] = command("train.py", first)
-        found["Judge it once, on test data"] = command("evaluate.py", first)
+        seeds = ("--seeds", 5 if raced else 3)
+        found[TAKE] = command("export.py", *words, *plugins)
+        found[more] = command("confirm.py", *words, *seeds, *plugins)
+        again = "Train what was taken again, to the same numbers"
+        found[again] = command("train.py", first, *plugins)
+        found["Judge it once, on test data"] = command("evaluate.py", first, *plugins)
     found["Go on with this search, or show its end again"] = command(
-        "search.py", *_again(study, words)
+        "search.py", *_again(study, words), *plugins
     )
     found["Write this report anew"] = command("report.py", *words)
     return found

@@ -37,9 +37,10 @@ from pipeline.study.storage import study_folder
 from pipeline.tracking.mlflow_page import REPORT
 from pipeline.tracking.tracker import Tracker
 from pipeline.views import leaderboard
-from pipeline.views.formatting import console, duration
+from pipeline.views.formatting import duration
 from pipeline.views.layout import say
 from pipeline.views.live import LiveView
+from pipeline.views.redrawn import console
 from pipeline.views.summary import summarize
 from regmix.images import Split
 from regmix.plugins import Plugins

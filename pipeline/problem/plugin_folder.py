@@ -40,3 +40,12 @@ def check_plugins(
 def plugin_words(given: Plugins | None) -> list[str]:
     """Return the option and its folder for a command that is printed, nothing for no plug-ins."""
     return [] if given is None else ["--plugins", str(given.folder)]
+
+
+def stored_plugin_words(digests: Mapping[str, str]) -> list[str]:
+    """Return the same of a study that needs such files; where its folder is now, nobody stored.
+
+    Args:
+        digests: sha256 of each file that it needs.
+    """
+    return ["--plugins", "FOLDER"] if digests else []

@@ -1,53 +1,9 @@
-"""Numbers, durations and parameters as text, and the console that they are printed on."""
+"""Numbers, durations and parameters as text."""
 
-import os
-import textwrap
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
-
 from pipeline.study.records import TrialRecord
-from pipeline.views.layout import page_width
 from regmix.ranges import Value
-
-
-def console() -> Console:
-    """Return a console on standard output, as wide as the page.
-
-    What is printed is text as it stands: brackets in a reason are no markup.
-    """
-    return Console(
-        width=page_width(), highlight=False, markup=False, emoji=False, force_jupyter=False
-    )
-
-
-def is_redrawn(console: Console) -> bool:
-    """Tell whether a console can show a table that changes, whatever FORCE_COLOR says.
-
-    A notebook calls itself a terminal, also for a command of its own (`!make`), and can't go back
-    by a line.
-    """
-    notebook = console.is_jupyter or "JPY_PARENT_PID" in os.environ
-    terminal = console.is_terminal and not console.is_dumb_terminal
-    return console.file.isatty() and terminal and not notebook
-
-
-def wrapped(words: str, width: int, most: int | None = None) -> list[str]:
-    """Return a sentence in lines, broken at words; the later ones are indented.
-
-    Args:
-        words: the sentence.
-        width: columns of a line.
-        most: number of lines, at most; '...' stands for what is left out then. None for no limit.
-    """
-    return textwrap.wrap(
-        words,
-        width,
-        subsequent_indent="  ",
-        break_on_hyphens=False,
-        max_lines=most,
-        placeholder=" ...",
-    )
 
 
 def duration(seconds: float) -> str:

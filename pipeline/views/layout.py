@@ -1,7 +1,7 @@
 """Text at a width: sentences that are broken at words, and tables that fit.
 
 No line ends in blanks and no word is broken, so that what is printed can be searched and copied. A
-line is longer than the width only where a single word is.
+line is longer than the width only where a single word is, and nothing is drawn again over it.
 """
 
 import shutil
@@ -37,13 +37,17 @@ def plus_minus() -> str:
     return "±"
 
 
-def lines(text: str, width: int, hanging: int = 2) -> list[str]:
+def lines(
+    text: str, width: int, hanging: int = 2, *, most: int | None = None, strict: bool = False
+) -> list[str]:
     """Return text as lines; each of its own lines is a paragraph with its own indentation.
 
     Args:
         text: paragraphs; one that begins with blanks keeps them before each of its lines.
         width: columns.
         hanging: blanks before the second line of a paragraph that begins without any.
+        most: lines of a paragraph at most; '...' stands for what is left out. None for no limit.
+        strict: whether words that are longer than the width are broken, so that no line is.
     """
     found = list[str]()
     for paragraph in text.split("\n"):
@@ -53,8 +57,10 @@ def lines(text: str, width: int, hanging: int = 2) -> list[str]:
             width,
             initial_indent=own,
             subsequent_indent=own or " " * hanging,
-            break_long_words=False,
+            break_long_words=strict,
             break_on_hyphens=False,
+            max_lines=most,
+            placeholder=" ...",
         ) or [""]
     return [line.replace(_JOINED, " ") for line in found]
 

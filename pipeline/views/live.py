@@ -3,18 +3,16 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.effort import Trainings
 from pipeline.study.records import StudyRecord, TrialRecord
-from pipeline.views.formatting import is_redrawn
 from pipeline.views.live_table import Size, lines, phase_in_words
+from pipeline.views.redrawn import RedrawnView
 from pipeline.views.running import RunningSearch
 from regmix.progress import Phase
 
@@ -23,7 +21,7 @@ _MINUTE, _SOON = 60.0, 5.0  # s between two heartbeats, and in the minute before
 _SHOWN = 8  # running trials that a heartbeat names
 
 
-class LiveView:
+class LiveView(RedrawnView):
     """Follows the trials of a study, a `TrialListener`, and what room the cluster has for them."""
 
     def __init__(
@@ -54,36 +52,19 @@ class LiveView:
             quiet: whether nothing is shown.
             clock: what tells the time, s.
         """
-        self._console, self._names, self._quiet, self._clock = console, names, quiet, clock
+        super().__init__(console, self.table, quiet=quiet)
+        self._names, self._quiet, self._clock = names, quiet, clock
         self._search = RunningSearch(study, total, budget, trainings, at_once, expected, clock)
-        self._redrawn, self._lock = is_redrawn(console) and not quiet, threading.Lock()
+        self._lock = threading.Lock()
         self._beat = self._begun = clock()
         self._paced = False  # whether one has ended here
         self._warned = False  # that the budget is too short
         self._room = ""  # what to say of the cluster
-        self._live = Live(
-            get_renderable=self.table,
-            console=console,
-            refresh_per_second=2,
-            transient=True,
-            redirect_stderr=False,
-        )
 
     def __enter__(self) -> Self:
         self._search.begin()
         self._beat = self._begun = self._clock()
-        if self._redrawn:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._redrawn:
-            self._live.stop()
+        return super().__enter__()
 
     def trial_changed(self, trial: TrialRecord) -> None:
         """Take over a trial's new state."""
@@ -92,9 +73,9 @@ class LiveView:
             warning = "" if self._warned else self._search.too_short()
             first = not self._paced and self._search.trained_here > 0
             self._paced = self._paced or first
-        if trial.ended and not self._redrawn:
+        if trial.ended and not self.redrawn:
             self._say(self._line(trial))
-        elif first and not self._redrawn:
+        elif first and not self.redrawn:
             self._beat = self._clock()
             self._say(self._heartbeat())  # from now on there is a forecast
         if warning:
@@ -105,7 +86,7 @@ class LiveView:
         """Take over how many trials may run at once."""
         self._room = NO_ROOM if not now else ""
         self._search.at_once = now
-        if not self._redrawn:
+        if not self.redrawn:
             self._say(self._room or f"the cluster has room for {now} trials at once now")
 
     def phases_changed(self, phases: Mapping[int, Phase]) -> None:
@@ -117,13 +98,13 @@ class LiveView:
             self._search.phases = phases
         now = self._clock()
         begins = not self._paced and now < self._begun + _MINUTE
-        if not self._redrawn and now >= self._beat + (_SOON if begins else _MINUTE):
+        if not self.redrawn and now >= self._beat + (_SOON if begins else _MINUTE):
             self._beat = now
             self._say(self._heartbeat())
 
     def _say(self, words: str) -> None:
-        if self._redrawn:
-            self._console.print(words)
+        if self.redrawn:
+            self.console.print(words)
         elif not self._quiet:
             print(words, flush=True)
 
@@ -154,7 +135,7 @@ class LiveView:
 
     def table(self) -> Text:
         """Return what is known, a row for each running trial, and who ended last."""
-        size = self._console.size
+        size = self.console.size
         with self._lock:
             found = lines(self._search, self._names, Size(size.width, size.height - 1), self._room)
         text = Text("\n".join(found), no_wrap=True, overflow="crop")

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.study.records import TrialRecord
-from pipeline.views.formatting import duration, short, wrapped
+from pipeline.views import layout
+from pipeline.views.formatting import duration, short
 from pipeline.views.running import RunningSearch
 from regmix.errors import cut
 
@@ -37,7 +38,7 @@ def lines(search: RunningSearch, names: Sequence[str], size: Size, notice: str =
     head[0] += f", {search.left_in_words()}"
     head.append(search.best_in_words())
     head += [words for words in (notice, search.too_short()) if words]
-    top = [line for words in head for line in wrapped(words, size.width)]
+    top = [line for words in head for line in layout.lines(words, size.width, strict=True)]
     room = size.height - len(top)
     ended = _ended(search, size.width, room // 2)
     running = _running(search, names, size.width, max(2, room - len(ended) - 1))
@@ -112,7 +113,7 @@ def _ended(search: RunningSearch, width: int, height: int) -> list[str]:
     """Return the trials that ended last, the latest first, each with its reason."""
     found: list[str] = []
     for trial in list(reversed(search.lately))[:_LATELY]:
-        more = wrapped(ended_in_words(trial), width, _LINES)
+        more = layout.lines(ended_in_words(trial), width, most=_LINES, strict=True)
         if len(found) + len(more) > height - 1:
             break
         found += more

@@ -2,15 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
-from rich.live import Live
 from rich.text import Text
 
 from pipeline.views import leaderboard, race_table
-from pipeline.views.formatting import console, is_redrawn, named
+from pipeline.views.formatting import named
 from pipeline.views.layout import lines, page_width, plus_minus
+from pipeline.views.redrawn import RedrawnView, console
 from pipeline.views.study_list import age, megabytes
 from pipeline.views.summary import RUNNING, Summary, TrialSummary
 
@@ -47,35 +45,19 @@ def now(summary: Summary, width: int, sign: str = "±") -> list[str]:
     return ["", *lines(f"{word}:", width), *board.lines(width)]
 
 
-class Following:
+class Following(RedrawnView):
     """Shows a study as it changes: redrawn in a terminal, a line for each change elsewhere."""
 
     def __init__(self) -> None:
         """Prepare; nothing is shown before the first `show`."""
-        self._console = console()
-        self._redrawn = is_redrawn(self._console)
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        super().__init__(console())
         self._known: dict[str, str] | None = None  # what was told, by what it is of
         self._said = ""  # the last headline
 
-    def __enter__(self) -> Self:
-        if self._redrawn:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._redrawn:
-            self._live.stop()
-
     def show(self, summary: Summary) -> None:
         """Show what is new of it."""
-        if self._redrawn:
-            self._live.update(Text("\n".join(_screen(summary, page_width()))), refresh=True)
+        if self.redrawn:
+            self.update(Text("\n".join(_screen(summary, page_width()))))
             return
         told = dict(_told(summary))
         if self._known is None:
@@ -94,7 +76,7 @@ class Following:
     def _say(self, summary: Summary) -> None:
         self._said = summary.headline
         said = f"{summary.study}: {summary.headline}"
-        print("\n".join(lines(said, page_width())) if self._redrawn else said, flush=True)
+        print("\n".join(lines(said, page_width())) if self.redrawn else said, flush=True)
 
 
 def _screen(summary: Summary, width: int) -> list[str]:

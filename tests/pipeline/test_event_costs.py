@@ -11,8 +11,8 @@ from pipeline.study.effort import Trainings
 from pipeline.study.progress import progress
 from pipeline.study.retention import Retention
 from pipeline.trial_files.disk import DiskFiles
-from pipeline.views.formatting import console
 from pipeline.views.live import LiveView
+from pipeline.views.redrawn import console
 from tests.support.controllers import EPOCHS, epoch_result, finish
 from tests.support.histories import Lines, begin
 

@@ -10,9 +10,9 @@ from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.effort import Trainings
 from pipeline.study.events import TrialOutcome
 from pipeline.study.result_order import settle
-from pipeline.views.formatting import is_redrawn
 from pipeline.views.live import LiveView
 from pipeline.views.live_table import Size, lines
+from pipeline.views.redrawn import is_redrawn
 from pipeline.views.running import RunningSearch
 from regmix.evaluation.results import pack
 from regmix.progress import Phase

@@ -17,8 +17,8 @@ from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.progress import progress
 from pipeline.study.ranking import complete, ranked, violates
 from pipeline.study.records import StudyRecord, TrialRecord
-from pipeline.views.formatting import console
 from pipeline.views.live import LiveView
+from pipeline.views.redrawn import console
 from tests.support.controllers import EPOCHS, controller_of, epoch_result, problem_of, study_at
 from tests.support.histories import Lines, begin, go, scanned, steps
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from pipeline.base import cli
 from regmix import registry
 from tests.support.forked import Forked
+from tests.support.plugin_folders import own_registry
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,24 +77,18 @@ def call(script, *args, room="pipeline"):
     Its environment variables and the working folder are as before afterwards, and plug-ins that it
     installed are gone.
     """
-    importer = registry._plugins
-    held = bool(importer.files)
     command = importlib.import_module(f"{room}.{script}")
     words, variables = sys.argv, dict(os.environ)
     out, err = io.StringIO(), io.StringIO()
     sys.argv = _words(room, script, args)
+    apart = contextlib.nullcontext() if registry._plugins.files else own_registry()
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with apart, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = cli.run(script, command.main)
     finally:
         sys.argv = words
         os.environ.clear()
         os.environ.update(variables)
-        if importer.files and not held:
-            importer.files = {}
-            sys.meta_path.remove(importer)
-            for name in [name for name in sys.modules if name.startswith("regmix_plugins")]:
-                del sys.modules[name]
     return Finished(code, out.getvalue(), err.getvalue())
 
 

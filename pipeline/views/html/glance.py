@@ -1,7 +1,5 @@
 """The head of a report: what was asked, the answer, and seven questions in one look."""
 
-from collections import Counter
-
 from pipeline.views.formatting import duration
 from pipeline.views.html.markup import Markup, element
 from pipeline.views.html.material import STATES, TAKE, Material, between, settings
@@ -10,6 +8,7 @@ from pipeline.views.importances import importances_in_words
 from pipeline.views.summary import TrialSummary
 
 _NAMED = 6  # trials that are named of those that may be as good
+_KINDS = 4  # kinds of reasons for which trials were stopped
 
 
 def head(material: Material) -> Markup:
@@ -126,25 +125,14 @@ def matters(material: Material) -> str:
 def stopped(material: Material) -> str:
     """Say how many were stopped or failed, and for which reasons."""
     found = material.summary
-    ended = [one for one in found.trials if one.state in ("PRUNED", "FAIL")]
-    if not ended:
+    failed = sum(map(len, found.failed.values()))
+    if not found.stopped and not failed:
         return "Nothing was stopped, and nothing failed."
-    counted = Counter(sort(one) for one in ended).most_common()
-    said = "; ".join(f"{count} {name}" for name, count in counted[:4])
+    kinds = [f"{len(one.trials)} {one.why}" for one in found.stopped[:_KINDS]]
+    said = "; ".join([*kinds, *([f"{failed} failed"] if failed else [])])
     left, full = found.pruned
     saved = f" That left out {left / full:.0%} of the epochs." if left else ""
     return f"{said}.{saved}"
-
-
-def sort(trial: TrialSummary) -> str:
-    """Return the sort of reason a trial was stopped or failed for."""
-    if "catastrophic" in trial.reason:
-        return "for catastrophic overfitting"
-    if trial.state == "FAIL":
-        return "failed"
-    if "budget" in trial.reason or "time" in trial.reason.split(":")[0]:
-        return "as time was up"
-    return "as unpromising"
 
 
 def get(material: Material) -> Markup | str:

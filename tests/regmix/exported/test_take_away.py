@@ -15,7 +15,6 @@ from pyautoattack import AutoAttack
 
 import regmix
 from pipeline.problem.exported import load_test
-from regmix import registry
 from regmix.engine import ENGINE
 from regmix.evaluation.attack_settings import AttackSettings
 from regmix.evaluation.autoattack import autoattack
@@ -24,7 +23,7 @@ from regmix.exported import standalone
 from regmix.exported.file import Exported
 from regmix.exported.sources import gather
 from regmix.plugins import install_folder
-from regmix.source_importer import SourceImporter
+from tests.support.plugin_folders import own_registry
 from tests.support.processes import call
 from tests.support.shared import once
 from tests.support.trained import trained
@@ -256,18 +255,15 @@ def test_a_folder_of_ones_own_keeps_what_else_is_in_it(place, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine-hub"]
 
 
-@pytest.fixture
-def own_registry(monkeypatch):
+@pytest.fixture(name="apart")
+def _apart():
     """Plug-ins that are known in this test alone."""
-    monkeypatch.setattr(registry, "_plugins", SourceImporter("regmix_plugins"))
-    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    yield
-    for name in [name for name in sys.modules if name.startswith("regmix_plugins")]:
-        del sys.modules[name]
+    with own_registry():
+        yield
 
 
 @pytest.mark.process(seconds=4)
-def test_a_plug_in_s_network_goes_with_its_helper(own_registry, alone, tmp_path):
+def test_a_plug_in_s_network_goes_with_its_helper(apart, alone, tmp_path):
     models = tmp_path / "plugins" / "models"
     models.mkdir(parents=True)
     (models / "own.py").write_text(PLUGIN)
@@ -291,7 +287,7 @@ def test_a_plug_in_s_network_goes_with_its_helper(own_registry, alone, tmp_path)
     ],
 )
 def test_a_network_that_needs_more_than_torch_is_refused_by_its_line(
-    own_registry, tmp_path, line, expected
+    apart, tmp_path, line, expected
 ):
     models = tmp_path / "plugins" / "models"
     models.mkdir(parents=True)
