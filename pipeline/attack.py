@@ -19,6 +19,7 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, paths
+from pipeline.base.narration import Waiting
 from pipeline.driver.attack import attack
 from pipeline.problem.exported import with_data_dir
 from pipeline.problem.plugin_folder import load_plugins
@@ -66,7 +67,8 @@ def main(argv: Sequence[str]) -> int:
     picture = attack(files, count=count, rows=rows, epsilons=radii, seed=seed)
     from pipeline.views.attack_figure import draw
 
-    content = draw(picture)
+    with Waiting("drawing"):
+        content = draw(picture)
     atomic.write(out, lambda file: file.write_bytes(content))
     for name, view in picture.views.items():
         survived = view.survived[view.epsilons.index(picture.epsilon)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.base.narration import Waiting
 from pipeline.problem.exported import load_split
 from regmix.cores import compute_on
 from regmix.errors import InputError
@@ -67,18 +68,19 @@ def attack(
         for (one, content), name in zip(files.items(), _names(list(files)), strict=True)
     }
     shown = _drawn(next(iter(networks.values())), placed, images, rows, chance, path)
-    views = {
-        name: attack_view(
-            network,
-            placed.pixels,
-            placed.labels,
-            shown,
-            epsilon=radius,
-            epsilons=radii,
-            seed=chance,
-        )
-        for name, network in networks.items()
-    }
+    views = {}
+    for name, network in networks.items():
+        with Waiting(f"attacking {name}") as progress:
+            views[name] = attack_view(
+                network,
+                placed.pixels,
+                placed.labels,
+                shown,
+                epsilon=radius,
+                epsilons=radii,
+                seed=chance,
+                progress=progress,
+            )
     return AttackPicture(views, images, shown, radius, config.data.name, chance)
 
 

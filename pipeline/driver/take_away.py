@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.commands import near
+from pipeline.base.narration import Waiting
 from pipeline.problem import judgement
 from pipeline.views.model_card import model_card
 from pipeline.views.robustbench import model_info
@@ -59,15 +61,16 @@ def take_away(path: Path, exported: Exported, forms: Sequence[str], out: Path) -
             "README.md": model_card(path.stem, exported, kept),
             "robustbench.json": json.dumps(model_info(exported, kept), indent=2) + "\n",
         }
-        atomic.write_folder(folder, lambda new: hub.fill(new, exported, weights, model, texts))
+        with Waiting(f"making {near(folder)}"):
+            atomic.write_folder(folder, lambda new: hub.fill(new, exported, weights, model, texts))
         print(f"{folder}: the same logits by torch alone, see its README.md", flush=True)
     for form, graph in (("onnx", graphs.onnx), ("pt2", graphs.pt2)):
         if form in forms:
             target = place(path, form, out)
-            print(f"{target}: ", end="", flush=True)  # torch's compiler takes seconds to load
-            made = graph(model, shape)
-            atomic.write(target, partial(_write, made.content))
-            print(_words(made.apart), flush=True)
+            with Waiting(f"making {near(target)}"):  # torch's compiler takes seconds to load
+                made = graph(model, shape)
+                atomic.write(target, partial(_write, made.content))
+            print(f"{target}: {_words(made.apart)}", flush=True)
 
 
 def _write(content: bytes, path: Path) -> None:

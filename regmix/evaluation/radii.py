@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from regmix.evaluation.attack_view import STEPS, AttackView
 from regmix.evaluation.pgd_ensemble import Objective, correct, pgd, random_start
+from regmix.progress import Phase, Progress, unheard
 from regmix.projection import project
 
 _OBJECTIVES: tuple[Objective, ...] = ("cross_entropy", "margin")
@@ -24,6 +25,7 @@ def attack_view(
     epsilons: Sequence[float],
     seed: int,
     batch_size: int = 500,
+    progress: Progress = unheard,
 ) -> AttackView:
     """Attack a network at every radius, from the smallest to the largest.
 
@@ -39,6 +41,7 @@ def attack_view(
         epsilons: further radii; 0 and the main one are added where they are missing.
         seed: seed of the random starts.
         batch_size: number of images at once.
+        progress: told of the radius that is under way.
 
     Raises:
         NonFiniteError: where logits or gradients are NaN or infinite.
@@ -48,7 +51,8 @@ def attack_view(
     alive = torch.cat([correct(model, part, own) for part, own in parts])
     worst, rows = torch.zeros_like(images), [alive]
     right = alive.clone()
-    for radius in radii[1:]:
+    for place, radius in enumerate(radii[1:], start=1):
+        progress(Phase("radius", place, len(radii) - 1))
         again = right if radius == epsilon else alive
         keep = again.nonzero().squeeze(1)
         start = random_start(images, radius, seed)
