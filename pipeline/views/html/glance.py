@@ -113,7 +113,9 @@ def cost(material: Material) -> str:
         said += f", {change:+.3f} against the start's {default.clean:.3f}"
     others = [number for number in found.front if number != best.trial]
     if others:
-        said += f"; {len(others)} more on the front of both accuracies"
+        count, more = len(others), "more" if len(others) < len(found.front) else "other"
+        are = "is" if count == 1 else "are" if more == "more" else "trials are"
+        said += f"; {count} {more} {are} on the front of both accuracies"
     return f"{said}."
 
 
