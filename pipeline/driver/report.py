@@ -110,7 +110,7 @@ def material(opened: OpenStudy, exported: Path = _EXPORTED) -> Material:
         exported: folder in which exported configurations may lie, with their evaluations.
     """
     study, name = opened.study, opened.study.name
-    first = exported / f"{name}-{'1' if opened.race is None else 'confirmed'}.yaml"
+    first = near(exported / f"{name}-{'1' if opened.race is None else 'confirmed'}.yaml")
     words = _study_words(opened)
     return Material(
         study=study,
@@ -133,7 +133,7 @@ def _study_words(opened: OpenStudy) -> list[str]:
 
 
 def _commands(
-    study: StudyRecord, words: Sequence[str], first: Path, *, raced: bool
+    study: StudyRecord, words: Sequence[str], first: str, *, raced: bool
 ) -> Mapping[str, str]:
     """Return what can be done next -> its command."""
     found, plugins = {}, stored_plugin_words(study.plugins)
