@@ -15,7 +15,7 @@ _SHOWN = 10  # rows of the table: more are a list, which MLflow and --json have
 _NAMED = 8  # trials that are named of those that may be as good as the best
 _REASONS = 5  # reasons that are told of failed trials
 _FILE = 160  # columns of the whole leaderboard as a file
-_ALL = "all of them are in MLflow's leaderboard.txt and in --json"
+_ALL = "the report, MLflow's leaderboard.txt and --json have all of them"
 
 
 def show(summary: Summary, commands: Sequence[str]) -> None:
@@ -94,7 +94,7 @@ def table(
         columns,
         {name: _values(trials, name) for name in summary.searched},
         [trial.remarks for trial in trials],
-        elsewhere="MLflow or --json",
+        elsewhere="the report or --json",
     )
 
 

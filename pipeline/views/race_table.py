@@ -37,7 +37,7 @@ def _table(summary: Summary, race: RaceSummary) -> Table:
         for one, trial in zip(rows, trials, strict=True)
     ]
     params = {name: [trial.params[name] for trial in trials] for name in summary.searched}
-    return Table(columns, params, said, after=1, elsewhere="MLflow or --json")
+    return Table(columns, params, said, after=1, elsewhere="the report or --json")
 
 
 def _gain(one: Finalist) -> str:

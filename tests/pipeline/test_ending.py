@@ -166,7 +166,7 @@ def test_what_the_table_leaves_out_is_counted_and_its_place_is_told(found, width
     assert "Stopped as less promising than new ones: 5 (epoch 1)" in text
     assert f"Failed: trials 19, 20: {LOST}" in text
     assert "Running: trial 21 (epoch 1/4)" in text
-    assert "are in MLflow's leaderboard.txt and in --json" in text
+    assert "the report, MLflow's leaderboard.txt and --json have all of them" in text
     heads = table[0].split()
     left = re.search(r"\((\d) parameters? ha", text)
     short = dict(zip(abbreviated(found.searched), found.searched, strict=True))
