@@ -31,10 +31,11 @@ from pipeline.study import failures
 from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.controller import StudyController
 from pipeline.study.effort import Trainings
+from pipeline.study.folder_owner import own, prove_free, prove_owner
 from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.ranking import distinct_candidates
 from pipeline.study.records import StudyRecord, TrialRecord
-from pipeline.study.retention import Retention, files_of
+from pipeline.study.retention import Retention, files_at, files_of
 from pipeline.study.storage import (
     exclusive,
     existing_study,
@@ -229,6 +230,8 @@ class Race:
         """
         request, source = self.request, self.source
         race.begin_study(versions())
+        prove_owner(race, request.place)
+        own(race, request.place, request.storage)
         if at_once:
             race.set_extent({"at_once": at_once})
         race.hold("source", {"birth": source.birth})
@@ -269,6 +272,9 @@ def opened(
         storage = None
     with exclusive(request.place, storage) as claim:
         found = request.existing()
+        if found is None:
+            files = files_at(request.place.name, request.place, source.checkpoints)
+            prove_free(request.place.name, request.place, request.storage, files)
         race = Race(request, source, best, made=found is not None)
         claim.made = race.made
         if found is not None:

@@ -15,6 +15,7 @@ from pipeline.problem.plugin_folder import stored_plugin_words
 from pipeline.problem.problem import SearchProblem
 from pipeline.race.comparable import prove_alike
 from pipeline.race.comparison import Comparison, compared, confirmed, prove_raced_alike
+from pipeline.study.folder_owner import prove_owner
 from pipeline.study.ranking import candidates
 from pipeline.study.records import StudyRecord
 from pipeline.study.studies import RACE, OpenStudy, Studies
@@ -70,9 +71,10 @@ def write_report(request: ReportRequest) -> Path:
 
 
 def _place(opened: Sequence[OpenStudy], runs: Path) -> Path:
-    """Return where a report goes that nobody named a file for."""
+    """Return where a report goes that nobody named a file for; it is the study's own folder."""
     if len(opened) > 1:
         return runs / "comparisons" / "-".join(one.study.name for one in opened)[:100] / NAME
+    prove_owner(opened[0].study, opened[0].place)
     return opened[0].place / NAME
 
 

@@ -29,10 +29,11 @@ from pipeline.study.contracts import SamplerFactory
 from pipeline.study.controller import StudyController
 from pipeline.study.copied_study import CopiedStudy
 from pipeline.study.effort import Trainings
+from pipeline.study.folder_owner import own, prove_free, prove_owner
 from pipeline.study.heartbeat import Heartbeat
 from pipeline.study.queue import SampledQueue
 from pipeline.study.records import StudyRecord
-from pipeline.study.retention import Retention, files_of
+from pipeline.study.retention import Retention, files_at, files_of
 from pipeline.study.storage import (
     exclusive,
     existing_study,
@@ -189,8 +190,11 @@ def _existing(request: SearchRequest, place: Path) -> StudyRecord | None:
     """Load the study if it is there, and compare what may not change under its name."""
     study = existing_study(request.study, request.storage, place, request.heartbeat)
     if study is None or not study.exists:
+        files = files_at(request.study, place, request.checkpoints)
+        prove_free(request.study, place, request.storage, files)
         return study
     study.check_format()
+    prove_owner(study, place)
     check_plugins(study.plugins, request.plugins, f"--study {request.study}")
     for key, identity in _identities(request).items():
         study.compare(key, identity)
@@ -235,6 +239,7 @@ def _load_images(problem: SearchProblem) -> Images:
 def _begin(request: SearchRequest, study: StudyRecord, proved: _Proved, place: Path) -> _Begun:
     """Store what the study holds to, and make ready what is left of it."""
     study.begin_study(versions())
+    own(study, place, request.storage)
     for key, identity in _identities(request).items():
         study.hold(key, identity)
     study.hold("data", proved.identity)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.study.folder_owner import prove_owner
 from pipeline.study.followed_storage import index_of
 from pipeline.study.ranking import complete
 from pipeline.study.records import StudyRecord
@@ -42,9 +43,24 @@ class Retention:
                     self.files.remove(number, name)
 
 
-def files_of(study: StudyRecord, study_folder: Path) -> TrialFiles:
-    """Return the files of a study's trials: in its folder unless it names an object store."""
-    url = study.checkpoints
-    if url is None:
-        return open_files(str(study_folder / "trials"))
-    return open_files(subfolder(url, study.name))
+def files_of(study: StudyRecord, place: Path) -> TrialFiles:
+    """Return the files of a study's trials: in its folder unless it names an object store.
+
+    Raises:
+        InputError: where the folder is that of another study of this name.
+    """
+    prove_owner(study, place)
+    return files_at(study.name, place, study.checkpoints)
+
+
+def files_at(name: str, place: Path, checkpoints: str | None) -> TrialFiles:
+    """Return where the files of a study's trials are to be.
+
+    Args:
+        name: name of the study.
+        place: its folder.
+        checkpoints: URL of an object store; None for the folder.
+    """
+    return open_files(
+        str(place / "trials") if checkpoints is None else subfolder(checkpoints, name)
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline.base.paths import writable_folder
 from pipeline.study import optuna_private
+from pipeline.study.folder_owner import prove_owner
 from pipeline.study.records import StudyRecord
 from pipeline.study.retention import files_of
 from pipeline.study.storage import alone, exclusive, holder, is_database, open_storage
@@ -71,6 +72,9 @@ def claimed(studies: Studies, name: str, option: str) -> Iterator[list[str]]:
         studies.open(name, option)  # its error says which there are
     with contextlib.ExitStack() as stack:
         for one in there:
+            record = _readable(studies, one)
+            if record is not None:
+                prove_owner(record, studies.place(one), option)
             running = holder(studies.place(one))
             if running:
                 raise InputError(f"{option} {name}: {running} is running it; wait for its end")
