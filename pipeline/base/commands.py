@@ -24,6 +24,11 @@ def command(script: str, *words: object) -> str:
     return masked(shlex.join(parts))
 
 
+def typed() -> str:
+    """Return the command line that this process was called by, as it can be pasted again."""
+    return command(Path(sys.argv[0]).name, *sys.argv[1:])
+
+
 def given(options: Mapping[str, object]) -> list[str]:
     """Return the words of those options that have a value.
 

@@ -14,7 +14,7 @@ from regmix.progress import Phase
 
 _QUIET = ContextVar("quiet", default=False)
 _FIRST = 3.0  # s before anything is said of what may be done at once
-_OFTEN, _SELDOM = 5.0, 60.0  # s between two lines: in the first minute, and after it
+_OFTEN, _SELDOM = 4.0, 60.0  # s between two lines: in the first minute, and after it
 _REDRAWN = 0.5  # s, where a line is written over
 
 
@@ -71,7 +71,7 @@ class Waiting:
     """Says how far something is that takes longer than a few seconds; a context.
 
     It takes phases, as a `regmix.progress.Progress` does. In a terminal one line is written over,
-    and is gone at the end; elsewhere there is a line every five seconds, after a minute one in a
+    and is gone at the end; elsewhere there is a line every four seconds, after a minute one in a
     minute.
 
     what: what it is, such as 'reading the training images'.

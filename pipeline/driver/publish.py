@@ -11,6 +11,7 @@ from typing import Any, Self
 from pipeline.base import paths
 from pipeline.base.address import same_database
 from pipeline.base.commands import command, given
+from pipeline.base.narration import Waiting
 from pipeline.problem.plugin_folder import stored_plugin_words
 from pipeline.study.ranking import candidates, count_states
 from pipeline.study.records import StudyRecord, TrialRecord
@@ -166,6 +167,18 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
         status: FINISHED, KILLED or FAILED.
         view: where the view and the study are, for the message.
     """
+    with Waiting("MLflow and the report are brought up to date"):
+        _publish(tracker, study, status, view)
+    if tracker.error:
+        again = command("search.py", "--sync", *view.study_words(study.name), *view.uri_words)
+        print(
+            f"MLflow lags behind ({tracker.error}); the study itself is whole, and the next "
+            f"session, or --study {study.name} --sync, brings MLflow up to date: {again}",
+            file=sys.stderr,
+        )
+
+
+def _publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> None:
     from pipeline.driver.report import written  # of what draws, nothing is loaded before the end
 
     report = written(Studies(view.runs, view.storage), study, running=tracker.shared)
@@ -186,13 +199,6 @@ def publish(tracker: Tracker, study: StudyRecord, status: str, view: View) -> No
             tracker.update(trial.as_waiting())
     begun = None if tracker.shared else {trial.number for trial in trials if trial.begun}
     tracker.close(status, summary, {name: text for name, text in files.items() if text}, begun)
-    if tracker.error:
-        again = command("search.py", "--sync", *view.study_words(study.name), *view.uri_words)
-        print(
-            f"MLflow lags behind ({tracker.error}); the study itself is whole, and the next "
-            f"session, or --study {study.name} --sync, brings MLflow up to date: {again}",
-            file=sys.stderr,
-        )
 
 
 @dataclass

@@ -14,7 +14,7 @@ from pipeline.base.narration import tell
 from pipeline.driver.export import export
 from pipeline.driver.plan import race_in_words, say_lines
 from pipeline.driver.publish import View, publish_again
-from pipeline.driver.session import Session, SessionPlan, execute, started
+from pipeline.driver.session import Session, SessionPlan, execute, say_interrupted, started
 from pipeline.execution.ray_cluster import ClusterRequest, check_answers
 from pipeline.problem.environment import versions
 from pipeline.problem.exported import load_part
@@ -46,7 +46,7 @@ from pipeline.study.storage import (
     study_folder,
 )
 from pipeline.views import answer, race_table
-from pipeline.views.layout import page_width, say
+from pipeline.views.layout import page_width
 from pipeline.views.summary import RaceSummary, Summary, summarize
 from regmix.config import TrainConfig
 from regmix.cores import usable_cores
@@ -375,7 +375,7 @@ def say_end(race: Race, status: str, found: Summary) -> int:
     if status != "FINISHED" and found.race is not None:
         print("\n".join(("", *race_table.page(found, page_width()))))
     if status == "KILLED":
-        say(f"\ninterrupted; nothing is lost: the same command continues {study.name}")
+        say_interrupted(study.name)
         return INTERRUPTED
     if status == "FAILED" or found.race is None:
         lost = failures.failed(study)

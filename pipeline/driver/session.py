@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.base.commands import command, given, near
+from pipeline.base.commands import command, given, near, typed
 from pipeline.base.early import INTERRUPTED
 from pipeline.base.narration import Waiting, is_quiet
 from pipeline.base.signals import Interrupt
@@ -210,7 +210,8 @@ def run(
     """Run what is left of the study, show its end, and return the exit status."""
     tracker = session.plan.view.tracker(controller.record, shared=controller.heartbeat is not None)
     status = execute(controller, retention, tracker, session)
-    _show(request, controller, raced=request.confirm and status == "FINISHED")
+    goes_on = status == "KILLED" or (request.confirm and status == "FINISHED")
+    _show(request, controller, goes_on=goes_on)
     if controller.budget.first_epoch:
         say(_times(controller, session.places))
     if session.places.measured is not None:
@@ -218,16 +219,26 @@ def run(
     if not request.confirm or status != "FINISHED":
         say_report(request)
     if status == "KILLED":
-        say(f"\ninterrupted; nothing is lost: the same command continues {request.study}")
+        say_interrupted(request.study)
         return INTERRUPTED
     return _end(controller)
+
+
+def say_interrupted(name: str) -> None:
+    """Say that a study goes on with the same command, which is told, and how to look at it.
+
+    Args:
+        name: name of the study.
+    """
+    say(f"\ninterrupted; nothing is lost: the same command continues {name}:")
+    print(f"  {typed()}")
 
 
 def complete(request: SearchRequest, controller: StudyController) -> int:
     """Show a study that has nothing left to do, bring MLflow up to date, say how to extend it."""
     if not controller.has_time:
         controller.close_unfinished()
-    _show(request, controller, raced=request.confirm and not controller.hopeless)
+    _show(request, controller, goes_on=request.confirm and not controller.hopeless)
     study = controller.record
     if not controller.hopeless:
         say(f"\n{request.study} is complete; to extend it, add {_more(controller)} to the command")
@@ -274,11 +285,11 @@ def _end(controller: StudyController) -> int:
     return 1
 
 
-def _show(request: SearchRequest, controller: StudyController, *, raced: bool) -> None:
-    """Print the end of the study, and, where no race follows, the commands that come next."""
+def _show(request: SearchRequest, controller: StudyController, *, goes_on: bool) -> None:
+    """Print what the study says, and what comes next unless it, or its race, goes on."""
     study = controller.record
     found = summarize(study, running=controller.shared)
-    leaderboard.show(found, () if raced else next_commands(request, study))
+    leaderboard.show(found, () if goes_on else next_commands(request, study))
     if controller.trainings is not None:
         trained = effort_of(controller.study).trained
         say(f"\neffort: {controller.trainings.in_words(trained)}")
@@ -336,12 +347,11 @@ def _budget_in_words(controller: StudyController) -> str:
 
 
 def _times(controller: StudyController, places: Places) -> str:
-    """Say when this session's first epoch came, its length, and how much of it trained."""
-    budget, now = controller.budget, time.monotonic()
-    first, whole = budget.first_epoch - PROCESS_START, now - PROCESS_START
-    share = budget.trained / places.seconds
+    """Say when this session's first epoch came, and how much of its time trained."""
+    first = controller.budget.first_epoch - PROCESS_START
+    share = controller.budget.trained / places.seconds
     return (
-        f"\nfirst epoch after {first:.0f} s, end after {whole:.0f} s; "
+        f"\nfirst epoch after {first:.0f} s; "
         f"{share:.0%} of the time of {places.in_words} parallel trials went into epochs"
     )
 

@@ -17,7 +17,7 @@ from pipeline.views.running import RunningSearch
 from regmix.progress import Phase
 
 NO_ROOM = "no node of the cluster has room for a trial now: waiting for one"
-_MINUTE, _SOON = 60.0, 5.0  # s between two heartbeats, and in the minute before the first epoch
+_MINUTE, _SOON = 60.0, 4.0  # s between two heartbeats, and in the minute before the first epoch
 _SHOWN = 8  # running trials that a heartbeat names
 
 
@@ -113,25 +113,29 @@ class LiveView(RedrawnView):
         value = "no epoch" if trial.value is None else f"robust {trial.value:.3f}"
         if trial.final_robust is not None:
             value = f"final_robust {trial.final_robust:.3f}"
-        head = f"trial {trial.number:3d} {trial.state:8s} epoch {last:2d} {value}"
-        return f"{head}  {self._headline()}{f'  ({trial.reason})' if trial.reason else ''}"
+        head = f"{self._search.unit} {trial.number:3d} {trial.state:8s} epoch {last:2d} {value}"
+        if "finalist" in trial.params:
+            head += f", finalist {trial.params['finalist']}, seed {trial.params['seed']}"
+        reason = f"  ({trial.reason})" if trial.reason else ""
+        return f"{head}  {self._headline(lambda search: search.best_in_short())}{reason}"
 
-    def _headline(self) -> str:
+    def _headline(self, best: Callable[[RunningSearch], str]) -> str:
         """Return counts, the best and the time left, for one line."""
         with self._lock:
             search = self._search
-            counts, best = search.counts_in_words(), search.best_in_words()
-            return ", ".join([*counts[:-1], best, search.left_in_words()])
+            return ", ".join([*search.counts_in_words()[:-1], best(search), search.left_in_words()])
 
     def _heartbeat(self) -> str:
         """Return what runs, in which phase, the best, and the time left, in one line."""
         with self._lock:
             search, running = self._search, self._search.running
-            phases = [f"trial {t.number} {phase_in_words(search, t)}" for t in running[:_SHOWN]]
+            phases = [
+                f"{search.unit} {t.number} {phase_in_words(search, t)}" for t in running[:_SHOWN]
+            ]
             more = [f"{len(running) - _SHOWN} more"] if len(running) > _SHOWN else []
             spent = search.counts_in_words()[-1]
         what = "; ".join(phases + more) or "nothing runs"
-        return f"{spent}: {what}; {self._headline()}"
+        return f"{spent}: {what}; {self._headline(lambda search: search.best_in_words())}"
 
     def table(self) -> Text:
         """Return what is known, a row for each running trial, and who ended last."""

@@ -10,7 +10,7 @@ from pipeline.views.running import RunningSearch
 from regmix.errors import cut
 
 _GAP = "  "
-_LAST_TO_GO = ("trial", "phase", "left", "robust")  # columns that every width has
+_LAST_TO_GO = ("phase", "left", "robust")  # columns that every width has, beside the number
 _FIRST_TO_GO = ("clean", "speed")  # once no parameter is left
 _LATELY = 4  # ended trials that are shown, if there is room
 _LINES = 3  # of each, at most
@@ -53,7 +53,7 @@ def _running(search: RunningSearch, names: Sequence[str], width: int, height: in
     most = max(1, height - 2)
     shown = trials if len(trials) <= most else trials[: most - 1]
     rows = [_cells(search, trial, names) for trial in shown]
-    columns = _fitting(rows, names, width)
+    columns = _fitting(rows, (search.unit, *_LAST_TO_GO), names, width)
     widths = {c: max(len(c), *(len(row[c]) for row in rows)) for c in columns}
     found = [_row({c: c for c in columns}, widths)] + [_row(row, widths) for row in rows]
     if len(shown) < len(trials):
@@ -66,7 +66,7 @@ def _cells(search: RunningSearch, trial: TrialRecord, names: Sequence[str]) -> d
     left = search.trial_left(trial) if trial.begun else None
     speed = "-" if not trial.last_epoch else f"{trial.latest.seconds:.3g} s/epoch"
     return {
-        "trial": str(trial.number),
+        search.unit: str(trial.number),
         "phase": phase_in_words(search, trial),
         "left": "-" if left is None else duration(left),
         "robust": _share(trial.value),
@@ -90,10 +90,12 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _fitting(rows: Sequence[Mapping[str, str]], names: Sequence[str], width: int) -> list[str]:
+def _fitting(
+    rows: Sequence[Mapping[str, str]], always: Sequence[str], names: Sequence[str], width: int
+) -> list[str]:
     """Return the columns that fit: parameters go first, the last of them before the others."""
-    columns = [*_LAST_TO_GO, *_FIRST_TO_GO, *names]
-    while len(columns) > len(_LAST_TO_GO):
+    columns = [*always, *_FIRST_TO_GO, *names]
+    while len(columns) > len(always):
         needed = sum(max(len(c), *(len(row[c]) for row in rows)) for c in columns)
         if needed + len(_GAP) * (len(columns) - 1) <= width:
             break
@@ -113,17 +115,17 @@ def _ended(search: RunningSearch, width: int, height: int) -> list[str]:
     """Return the trials that ended last, the latest first, each with its reason."""
     found: list[str] = []
     for trial in list(reversed(search.lately))[:_LATELY]:
-        more = layout.lines(ended_in_words(trial), width, most=_LINES, strict=True)
+        more = layout.lines(ended_in_words(search, trial), width, most=_LINES, strict=True)
         if len(found) + len(more) > height - 1:
             break
         found += more
     return ["", *found] if found else []
 
 
-def ended_in_words(trial: TrialRecord) -> str:
+def ended_in_words(search: RunningSearch, trial: TrialRecord) -> str:
     """Return 'trial 7 stopped at 3/12, 0.301: rank 9 of 12 at epoch 3'."""
     whole = trial.total_epochs if trial.begun else "?"
     value = trial.value if trial.final_robust is None else trial.final_robust
-    words = f"trial {trial.number} {_STATES[trial.state]} at {trial.last_epoch}/{whole}"
+    words = f"{search.unit} {trial.number} {_STATES[trial.state]} at {trial.last_epoch}/{whole}"
     words += "" if value is None else f", {value:.3f}"
     return f"{words}: {trial.reason}" if trial.reason else words

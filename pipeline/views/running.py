@@ -91,6 +91,11 @@ class RunningSearch:
                 self.best = trial
 
     @property
+    def unit(self) -> str:
+        """What its trials are: in a race one trains a finalist, which is a trial of its search."""
+        return "training" if "finalist" in self.study.searched else "trial"
+
+    @property
     def trained_here(self) -> int:
         """Number of epochs of this session."""
         return self.trained - self._trained_before
@@ -104,11 +109,18 @@ class RunningSearch:
         """Return how many trials have ended, and what is used of effort and time."""
         total = "" if self.total is None else f" of {self.total}"
         plural = "s" * (self.total is not None or len(self._ended) != 1)
-        words = [f"{len(self._ended)}{total} trial{plural} ended"]
+        words = [f"{len(self._ended)}{total} {self.unit}{plural} ended"]
         if self.trainings is not None:
             words.append(self.trainings.in_words(self.trained))
         limit = f" of {duration(self.budget.budget)}" if self.budget.limited else ""
         return [*words, f"{duration(self.budget.seconds)}{limit} spent"]
+
+    def best_in_short(self) -> str:
+        """Return the best candidate so far, for a line that has more to say."""
+        best = self.best
+        if best is None:
+            return "no best yet"
+        return f"best {best.final_robust:.3f} ({self.unit} {best.number})"
 
     def best_in_words(self) -> str:
         """Return the best candidate so far, and how it differs from the default."""
@@ -141,10 +153,12 @@ class RunningSearch:
     def seconds_left(self) -> float | None:
         """Return how long the study still takes, the shortest of what limits it; None if unknown.
 
-        Until a trial has ended here epochs are what is known, and a trial stopped early is not
-        foreseen; then the pace of all that was done here counts, pauses among it.
+        Until a trial has ended here, and as many epochs are trained as one has, epochs are what is
+        known, and a trial stopped early is not foreseen; then the pace of all that was done here
+        counts, pauses among it.
         """
-        guesses = list(self._by_pace() if self._ended_here else self._by_epochs())
+        paced = self._ended_here and self.trained_here >= self._full
+        guesses = list(self._by_pace() if paced else self._by_epochs())
         if not guesses:
             return None
         return _positive(min(*guesses, self.budget.budget - self.budget.seconds))

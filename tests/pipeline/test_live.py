@@ -227,7 +227,7 @@ def test_in_a_pipe_nothing_is_silent_while_workers_begin(tmp_path, clock, capsys
             clock.now += 2.0
             view.phases_changed({})
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 9 + 2  # at 6, 12, ... 54 s; then each minute
+    assert len(said) == 14 + 2  # at 4, 8, ... 56 s; then each minute
     assert all("trial 0 begins; 0 of 3 trials ended" in line for line in said)
 
 

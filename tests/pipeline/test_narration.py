@@ -26,9 +26,9 @@ def test_what_is_done_at_once_is_not_told():
     assert said(Waited("reading", 0.0), 2.9) == {}
 
 
-def test_lines_come_every_five_seconds_and_after_a_minute_each_minute():
+def test_lines_come_every_four_seconds_and_after_a_minute_each_minute():
     times = list(said(Waited("reading", 0.0), 200.0))
-    assert times[:3] == [3.0, 8.0, 13.0]
+    assert times[:3] == [3.0, 7.0, 11.0]
     assert [later - sooner for sooner, later in zip(times[-3:], times[-2:], strict=False)] == [
         60.0,
         60.0,
