@@ -161,11 +161,14 @@ def _finalists(
 
 def _in_time(request: SearchRequest, complete: list[TrialRecord], seconds: float) -> int:
     """Return for how many finalists with two seeds each there is time; 0 for fewer than two."""
-    pace = Pace.of(one for trial in complete for one in trial.epochs.values())
-    needed = share.SEEDS * pace.needed(complete[0].total_epochs)
-    at_once = request.concurrency or usable_cores()
-    fitting = (n for n in range(1 + share.OTHERS, 1, -1) if -(-n // at_once) * needed <= seconds)
-    return next(fitting, 0)
+    known = Pace.of(one for trial in complete for one in trial.epochs.values())
+    task, at_once = request.problem.config({}), request.concurrency or usable_cores()
+
+    def needed(racing: int) -> float:
+        each = share.as_finalists(known, task, racing).needed(task.epochs)
+        return share.SEEDS * -(-racing // at_once) * each
+
+    return next((n for n in range(1 + share.OTHERS, 1, -1) if needed(n) <= seconds), 0)
 
 
 def _race_request(request: SearchRequest, allowance: Allowance) -> RaceRequest:

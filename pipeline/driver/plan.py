@@ -14,6 +14,7 @@ from pipeline.study.records import TrialRecord
 from pipeline.tracking.uri import default_uri
 from pipeline.views.formatting import duration
 from pipeline.views.layout import lines, page_width
+from regmix.config import TrainConfig
 from regmix.cores import usable_cores
 from regmix.errors import masked
 
@@ -116,7 +117,8 @@ def race_in_words(
     words = f"at most {count} trainings of {len(finalists)} finalists"
     if every == count + done:
         words += f" with {seeds} seeds each"
-    known = as_finalists(Pace.of(one for trial in finalists for one in trial.epochs.values()))
-    needed = known.needed(finalists[0].total_epochs)
+    known = Pace.of(one for trial in finalists for one in trial.epochs.values())
+    task = TrainConfig.from_flat(finalists[0].config)
+    needed = as_finalists(known, task, len(finalists)).needed(task.epochs)
     whole = min(seconds, -(-count // max(1, at_once)) * needed)
     return f"{words}, about {duration(whole)}" if needed and whole < inf else words

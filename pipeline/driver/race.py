@@ -156,7 +156,8 @@ def run_race(asked: ConfirmRequest) -> int:
     with opened(request, source, best) as race:
         if race.over:
             return _verdict(race, "FINISHED")
-        seen = 0 if race.controller is None else len(race.controller.record.trials())
+        known = race.controller
+        seen = 0 if known is None else _done(known.record, best, request.seeds)
         at_once = asked.concurrency or usable_cores()
         words = race_in_words(best, request.seeds, seen, at_once=at_once)
         say_lines(f"race of {request.study}: {words}")
@@ -172,6 +173,14 @@ def _finalists(source: StudyRecord, top: int) -> list[TrialRecord]:
         raise InputError(f"--study {source.name}: no candidate is complete yet; go on searching")
     default = [trial for trial in complete if trial.is_default]
     return default + [trial for trial in complete[:top] if trial not in default]
+
+
+def _done(race: StudyRecord, best: Sequence[TrialRecord], seeds: int) -> int:
+    """Return how many trainings of these finalists have ended, with seeds that are asked for."""
+    numbers = {trial.number for trial in best}
+    ended = [t for t in race.trials() if t.ended and t.params["finalist"] in numbers]
+    order = sorted({trial.params["seed"] for trial in ended})[:seeds]
+    return sum(trial.params["seed"] in order for trial in ended)
 
 
 @dataclass
@@ -216,10 +225,15 @@ class Race:
         retention = Retention(
             controller.record, files_of(controller.record, self.request.place), EVERY_RUN
         )
-        known = Pace.of(one for trial in self.best for one in trial.epochs.values())
-        status = execute(controller, retention, tracker, session, as_finalists(known))
+        status = execute(controller, retention, tracker, session, self.expected)
         publish_again(self.source, self.request.view)
         return status
+
+    @property
+    def expected(self) -> Pace:
+        """How long a training takes, as far as the search tells."""
+        known = Pace.of(one for trial in self.best for one in trial.epochs.values())
+        return as_finalists(known, _config(self.best[0], None), len(self.best))
 
     def begin(self, race: StudyRecord, at_once: int | None = None) -> None:
         """Store what the race holds to, and make ready what is left of it.
@@ -328,9 +342,9 @@ def _controller(
     task, origin = problem.finalists[reference], f"trial {reference}"
     if first.is_default:
         origin = first.origin
-    paced = [trial for trial in study.trials() if trial.last_epoch] or race.best
-    known = Pace.of(one for trial in paced for one in trial.epochs.values())
-    clock = TimeBudget(before=study.seconds, begun=time.monotonic(), earlier=known)
+    own = Pace.of(one for trial in study.trials() for one in trial.epochs.values())
+    earlier = own if own.ends else race.expected
+    clock = TimeBudget(before=study.seconds, begun=time.monotonic(), earlier=earlier)
     trainings, limit = None, None
     if request.allowance is not None:
         epochs = problem.finalists[reference].epochs

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from pipeline.problem.space import Int, SearchSpace
 from pipeline.race import statistics
-from pipeline.race.share import RoundLimit
+from pipeline.race.share import RoundLimit, judged_images
 from pipeline.study import optuna_private
 from pipeline.study.records import DEFAULT, StudyRecord, TrialRecord
 from regmix.config import TrainConfig
@@ -21,10 +21,6 @@ from regmix.evaluation.results import unpack
 from regmix.ranges import Value
 
 _LARGEST = 2**63 - 1
-_LAST_FEW = 3
-"""Finalists that are judged by all images; more of them first by some."""
-_FIRST = 4
-"""Number of images that judge these rounds, over that of a trial; at most there are all."""
 
 
 @dataclass(frozen=True)
@@ -143,17 +139,6 @@ def survivors(study: StudyRecord) -> dict[int, dict[int, NDArray[np.bool_]]]:
             images = np.array(unpack(trial.final.survivors, trial.final.count))
             found.setdefault(trial.params["finalist"], {})[trial.params["seed"]] = images
     return found
-
-
-def judged_images(task: TrainConfig, racing: int) -> int:
-    """Return the number of images that a round is judged by.
-
-    Args:
-        task: configuration of any finalist.
-        racing: number of finalists in the round.
-    """
-    every = task.held_out_images
-    return every if racing <= _LAST_FEW else min(_FIRST * task.valid_images, every)
 
 
 def median_run(study: StudyRecord, finalist: int) -> TrialRecord:

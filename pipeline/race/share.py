@@ -1,4 +1,7 @@
-"""How much of a search's extent its race has, how many race, and when a round may begin."""
+"""How much of a search's extent its race has, how many race, and when a round may begin.
+
+By how many images they are judged, and how long that takes, is here too.
+"""
 
 from dataclasses import dataclass
 
@@ -9,6 +12,7 @@ from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.effort import Trainings, effort_of
 from pipeline.study.followed_storage import index_of
 from pipeline.study.records import TrialRecord
+from regmix.config import TrainConfig
 
 SHARE = 0.25
 """Share of trainings or time that is kept for the race. The best of a search looks better than it
@@ -19,7 +23,12 @@ OTHERS = 3
 SEEDS = 2
 """Seeds that each finalist shall have at least: with one nothing is known of their noise."""
 FINALIST = 8
-"""How many times longer it takes to judge a finalist than a trial; on digits 8.4 times."""
+"""How many times longer it takes to judge a finalist than a trial by as many images; on digits 8.4
+times."""
+_LAST_FEW = 3
+"""Finalists that are judged by all images; more of them first by some."""
+_FIRST = 4
+"""Number of images that judge these rounds, over that of a trial; at most there are all."""
 LEAST = 6
 """Fewest trainings of a race where the number of trials alone limits the search."""
 
@@ -48,15 +57,29 @@ def places(trainings: int) -> int:
     return found if found >= 2 else 0
 
 
-def as_finalists(pace: Pace) -> Pace:
+def judged_images(task: TrainConfig, racing: int) -> int:
+    """Return the number of images that a round is judged by.
+
+    Args:
+        task: configuration of any finalist.
+        racing: number of finalists in the round.
+    """
+    every = task.held_out_images
+    return every if racing <= _LAST_FEW else min(_FIRST * task.valid_images, every)
+
+
+def as_finalists(pace: Pace, task: TrainConfig, racing: int) -> Pace:
     """Return how long trainings take that are judged as finalists are.
 
     Args:
         pace: pace of the search's trials.
+        task: configuration of any finalist.
+        racing: number of finalists in a round.
     """
+    longer = FINALIST * judged_images(task, racing) / task.valid_images
     each = pace.seconds / pace.epochs if pace.epochs else 0.0
     judged = max(0.0, pace.end_seconds - pace.ends * each)
-    return Pace(pace.epochs, pace.seconds, pace.ends, pace.ends * each + FINALIST * judged)
+    return Pace(pace.epochs, pace.seconds, pace.ends, pace.ends * each + longer * judged)
 
 
 @dataclass(frozen=True)

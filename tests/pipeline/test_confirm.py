@@ -21,7 +21,7 @@ def arguments(runs, *more):
 def test_a_search_races_its_best_also_after_a_kill_and_confirm_goes_on_with_more(searched, cluster):
     """A search that was begun without its race has one now; it is killed in it."""
     typed = search_arguments(searched, "--out", searched / "out", *cluster, trials=8, confirm=True)
-    killed = interrupt_after(start("search", *typed), "trial   ", signal.SIGKILL)
+    killed = interrupt_after(start("search", *typed), "training   ", signal.SIGKILL)
     assert killed.code == -signal.SIGKILL and "\nrace of trials 0, " in killed.out
     left = {number: t.params for number, t in states(searched, RACE).items() if t.begun}
     result = run("search", *typed)

@@ -7,9 +7,9 @@ import pytest
 from pipeline.driver.finals import _finalists
 from pipeline.driver.race import Allowance
 from pipeline.race.share import after, divided, places
-from tests.support.controllers import controller_at, finish
+from tests.support.controllers import controller_at, finish, problem_of
 
-REQUEST = SimpleNamespace(concurrency=2)
+REQUEST = SimpleNamespace(concurrency=2, problem=problem_of())
 
 
 @pytest.mark.parametrize(

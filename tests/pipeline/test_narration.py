@@ -9,7 +9,7 @@ from pipeline.driver.plan import first_epoch, race_in_words
 from pipeline.race.share import FINALIST, as_finalists
 from pipeline.study.budget import Pace
 from regmix.progress import Phase
-from tests.support.controllers import controller_at, finish
+from tests.support.controllers import controller_at, finish, problem_of
 
 
 def said(waited, until, step=0.5):
@@ -75,8 +75,10 @@ def test_the_first_epoch_is_forecast_by_those_of_earlier_sessions():
 
 
 def test_the_judging_of_finalists_is_longer_and_their_training_is_not():
-    pace = as_finalists(Pace(9, 9.0, 3, 9.0))
-    assert pace.needed(4) == 3 * 1.0 + 1.0 + FINALIST * 2.0
+    known, task = Pace(9, 9.0, 3, 9.0), problem_of(valid_images=100, finalist_images=500).config({})
+    few, many = (as_finalists(known, task, racing) for racing in (3, 4))
+    assert few.needed(4) == 3 * 1.0 + 1.0 + FINALIST * 5 * 2.0  # by all images
+    assert many.needed(4) == 3 * 1.0 + 1.0 + FINALIST * 4 * 2.0  # first by some
 
 
 def test_a_race_is_forecast_from_what_the_search_stored(tmp_path):

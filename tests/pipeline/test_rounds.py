@@ -7,11 +7,10 @@ from pipeline import pruners, samplers
 from pipeline.race.rounds import (
     RaceProblem,
     RoundQueue,
-    judged_images,
     median_run,
     survivors,
 )
-from pipeline.race.share import RoundLimit
+from pipeline.race.share import RoundLimit, judged_images
 from pipeline.study import failures
 from pipeline.study.budget import Pace, TimeBudget
 from pipeline.study.controller import StudyController
