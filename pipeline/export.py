@@ -25,7 +25,7 @@ from pipeline.driver import take_away
 from pipeline.driver.documents import files_written
 from pipeline.driver.export import export
 from pipeline.problem.plugin_folder import check_plugins, load_plugins, plugin_words
-from pipeline.study.ranking import candidates
+from pipeline.study.ranking import distinct_candidates
 from pipeline.study.retention import files_of
 from pipeline.study.storage import find_study
 from regmix.errors import InputError, unknown
@@ -106,12 +106,12 @@ def _export(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> d
     place = runs / "studies" / args.study
     study = find_study(args.study, args.storage, place)
     check_plugins(study.plugins, plugins, f"--study {args.study}")
-    complete = candidates(study)
+    complete = distinct_candidates(study)
     if not complete:
         raise InputError(f"--study {args.study}: no candidate is complete yet; continue the search")
     out = paths.writable_folder(args.out or "exported", "--out")
     if len(complete) < top:
-        print(f"only {len(complete)} trials of {args.study} are complete")
+        print(f"only {len(complete)} configurations of {args.study} are complete")
     written = list[dict[str, Any]]()
     for rank, trial in enumerate(complete[:top], start=1):
         path = out / f"{args.study}-{rank}.yaml"

@@ -38,12 +38,17 @@ _HOMES = {
     "load": "regmix.exported.network",
     "train": "regmix.training.whole_run",
 }
+_COMPUTING = ("evaluate", "load", "train")
 
 
 def __getattr__(name: str) -> object:
     """Import one of the names above where it is first asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    if name in _COMPUTING:  # before torch is imported, whose threads would else spin
+        from regmix.cores import compute_on
+
+        compute_on()
     found = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = found
     return found
