@@ -22,7 +22,7 @@ from pipeline.study.remarks import remarks, warnings
 from pipeline.tracking.told import DIFFERENCES, RANK, Standing, Told
 
 OBJECTIVE = "final_robust"  # only complete trials have it, so it ranks like with like
-CLEAN = "valid_clean"
+ROBUST, CLEAN = "valid_robust", "valid_clean"  # of the last epoch: all that a running trial has
 INTERVAL = ("final_robust_low", "final_robust_high")  # at 95 %, of the images alone
 LOG = "log10_"  # before the name of a parameter that is searched on a logarithmic scale
 METRICS = (
@@ -177,7 +177,7 @@ def _axes(problem: Mapping[str, Any]) -> list[str]:
 def _state(searched: Sequence[str], axes: Sequence[str]) -> dict[str, Any]:
     """Return all that the page would otherwise keep in the browser; it needs every field."""
     columns = [
-        *(f"metrics.`{name}`" for name in (OBJECTIVE, *DIFFERENCES[:2], CLEAN)),
+        *(f"metrics.`{name}`" for name in (OBJECTIVE, *DIFFERENCES[:2], ROBUST, CLEAN)),
         *(f"tags.`{name}`" for name in (RANK, "state")),
         "attributes.`Description`",
         "tags.`epochs`",
