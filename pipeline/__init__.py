@@ -6,6 +6,7 @@ It is imported when it is asked for.
 """
 
 import importlib
+import warnings
 
 __all__ = ["open_study"]
 
@@ -14,6 +15,8 @@ def __getattr__(name: str) -> object:
     """Import what is asked for; a worker imports this package, and does without Optuna."""
     if name not in __all__:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    # Optuna says so in a notebook without widgets, which nothing here would draw
+    warnings.filterwarnings("ignore", message="IProgress not found")
     return importlib.import_module("pipeline.driver.opened").open_study
 
 

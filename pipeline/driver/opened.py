@@ -1,7 +1,6 @@
 """A study as notebooks and scripts have it: frames of its trials and curves, and what it says."""
 
 import html
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -21,9 +20,6 @@ from regmix.user_files import absolute
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# of Optuna's import in a notebook without widgets, which nothing here would draw
-warnings.filterwarnings("ignore", message="IProgress not found")
 
 _SHARES = ("final_robust", "low", "high", "over_default", "robust", "clean")
 _COLUMNS = {  # of a trial -> what pandas keeps it as; a rank may be missing
