@@ -2,8 +2,10 @@
 
 import ast
 import importlib
+import os
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 
@@ -311,9 +313,24 @@ def test_the_loss_of_the_page_can_be_searched_on_its_data_with_its_network(own_p
 
 
 def test_the_identity_of_the_page_holds(own_plugins):
-    scope = {}
-    exec((own_plugins / "test_focal.py").read_text(), scope)
-    scope["test_without_focus_it_is_cross_entropy"](registry.find("loss", "focal"))
+    test = own_plugins / "test_focal.py"
+    scope = {"__file__": str(test)}
+    exec(test.read_text(), scope)
+    scope["test_without_focus_it_is_cross_entropy"]()
+
+
+@pytest.mark.process
+def test_the_test_of_the_page_passes_where_a_reader_types_it(tmp_path):
+    write_plugins(tmp_path / "my_plugins")
+    typed = [sys.executable, "-m", "pytest", "my_plugins/test_focal.py"]
+    ran = subprocess.run(
+        typed,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0 and "1 passed" in ran.stdout, ran.stdout
 
 
 def test_the_pruners_of_the_page_give_reasons(own_plugins):
