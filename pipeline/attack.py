@@ -19,6 +19,7 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, paths
+from pipeline.base.commands import near
 from pipeline.base.narration import Waiting
 from pipeline.driver.attack import attack
 from pipeline.problem.exported import with_data_dir
@@ -76,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
             f"{name}: {view.survived[0].sum()} of {survived.size} images are right, "
             f"{survived.sum()} after the attack"
         )
-    print(f"wrote {out}")
+    print(f"wrote {near(out)}")
     return 0
 
 

@@ -20,6 +20,7 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, document
+from pipeline.base.commands import near
 from pipeline.base.narration import quiet
 from pipeline.driver.evaluation import evaluate_on_test, evaluate_on_validation
 from pipeline.problem import judgement
@@ -102,7 +103,7 @@ def _evaluate(args: argparse.Namespace) -> dict[str, Any]:
         )
     atomic.write(kept, lambda file: file.write_text(yaml_file.dump(evaluation)))
     evaluation_table.show(path, evaluation)
-    print(f"wrote {kept}")
+    print(f"wrote {near(kept)}")
     return evaluation_table.content(path, evaluation, kept)
 
 

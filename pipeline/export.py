@@ -116,7 +116,8 @@ def _export(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> d
     for rank, trial in enumerate(complete[:top], start=1):
         path = out / f"{args.study}-{rank}.yaml"
         export(study, trial, files_of(study, place), path, {"rank": rank})
-        print(f"{path}: trial {trial.number}, final_robust {trial.final_robust:.3f}", flush=True)
+        said = f"trial {trial.number}, final_robust {trial.final_robust:.3f}"
+        print(f"{near(path)}: {said}", flush=True)
         others = [form for form in forms if form != "yaml"]
         if others:
             take_away.take_away(path, Exported.read(path, plugins), others, out)

@@ -414,7 +414,7 @@ def write_winner(race: Race, winner: int) -> Path:
     study, request = race.controller.record, race.request
     path, run = request.out / f"{race.source.name}-confirmed.yaml", median_run(study, winner)
     export(study, run, files_of(study, request.place), path, {"finalist": winner})
-    print(f"wrote {path}: seed {run.params['seed']}, the median of its seeds")
+    print(f"wrote {near(path)}: seed {run.params['seed']}, the median of its seeds")
     return path
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipeline.base.commands import near
 from pipeline.base.narration import Waiting
 from pipeline.driver.request import warn_of_bf16
 from pipeline.problem.environment import CODE, versions
@@ -77,7 +78,7 @@ def replay(exported: Exported, data: Split, path: Path) -> Exported:
         best_weights=best,
     )
     again.write(path)
-    print(f"wrote {path}")
+    print(f"wrote {near(path)}")
     return again
 
 

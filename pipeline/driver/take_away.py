@@ -63,14 +63,14 @@ def take_away(path: Path, exported: Exported, forms: Sequence[str], out: Path) -
         }
         with Waiting(f"making {near(folder)}"):
             atomic.write_folder(folder, lambda new: hub.fill(new, exported, weights, model, texts))
-        print(f"{folder}: the same logits by torch alone, see its README.md", flush=True)
+        print(f"{near(folder)}: the same logits by torch alone, see its README.md", flush=True)
     for form, graph in (("onnx", graphs.onnx), ("pt2", graphs.pt2)):
         if form in forms:
             target = place(path, form, out)
             with Waiting(f"making {near(target)}"):  # torch's compiler takes seconds to load
                 made = graph(model, shape)
                 atomic.write(target, partial(_write, made.content))
-            print(f"{target}: {_words(made.apart)}", flush=True)
+            print(f"{near(target)}: {_words(made.apart)}", flush=True)
 
 
 def _write(content: bytes, path: Path) -> None:
