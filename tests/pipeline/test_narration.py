@@ -2,10 +2,12 @@
 
 import io
 
+import pytest
+
 from pipeline.base import narration
 from pipeline.base.narration import Waited, Waiting
 from pipeline.driver.evaluation import left_in_words
-from pipeline.driver.plan import first_epoch, race_in_words
+from pipeline.driver.plan import effort, first_epoch, race_in_words
 from pipeline.race.share import FINALIST, as_finalists
 from pipeline.study.budget import Pace
 from regmix.progress import Phase
@@ -72,6 +74,28 @@ def test_quiet_ends_with_its_command(capsys):
 def test_the_first_epoch_is_forecast_by_those_of_earlier_sessions():
     assert first_epoch(Pace(4, 120.0)) == "first epoch in about 0:40"
     assert first_epoch(Pace()) == "first epoch in about 0:10, more where an epoch takes long"
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"budget": 45.0}, "at most 0:45, then 0:15 for the race of the best"),
+        (
+            {"trainings": 24, "race": 8},
+            "24 trainings of 12 epochs, then 8 trainings for the race of the best",
+        ),
+        (
+            {"trainings": 24, "race": 8, "budget": 45.0},
+            "24 trainings of 12 epochs and at most 0:45, then 8 trainings and 0:15 for the race "
+            "of the best",
+        ),
+        ({"trainings": 3, "race": 0}, "3 trainings of 12 epochs"),
+        ({"trials": 9}, "at most 9 trials of 12 epochs or fewer, then a race of the best"),
+    ],
+)
+def test_the_plan_says_what_is_kept_for_the_race(limits, said):
+    assert effort(limits, 12, race=True) == said
+    assert effort(limits, 12, race=False) == said.partition(", then")[0]
 
 
 def test_the_judging_of_finalists_is_longer_and_their_training_is_not():
