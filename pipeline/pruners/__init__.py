@@ -19,7 +19,7 @@ from optuna.pruners import BasePruner
 from pipeline.pruners._optuna import OptunaPruner
 from pipeline.study.contracts import Pruner
 from regmix import registry
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError
 from regmix.signature import Contract
 
 KIND = "pruner"
@@ -42,7 +42,7 @@ def split(spec: str) -> list[str]:
     found = spec.split("+")
     for name in found:
         if name not in names():
-            raise unknown("command line", KIND, name, names())
+            raise registry.unknown_variant("command line", KIND, name)
     return found
 
 
