@@ -31,6 +31,7 @@ from pipeline.driver.request import (
     Rules,
     SearchRequest,
     choose_recipe,
+    prove_card,
     with_data_dir,
 )
 from pipeline.driver.study import run_study
@@ -179,6 +180,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
     trials = cli.number("--trials", args.trials, Count | None)
     concurrency = cli.number("--concurrency", args.concurrency, Count | None)
     gpus_per_trial = cli.gpu_share(args.gpus_per_trial)
+    prove_card(gpus_per_trial, args.address)
     control_every = cli.number("--control-every", args.control_every, Natural)
     budget = None if args.budget is None else cli.seconds("--budget", args.budget)
     problem = SearchProblem.load(args.space, args.recipe or _recipe(), cli.overrides(args.set))

@@ -166,6 +166,23 @@ def has_driver_of_a_card() -> bool:
     return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
 
 
+def prove_card(share: float | str | None, address: str | None) -> None:
+    """Prove that trials which are to have a share of a GPU can have one, before anything starts.
+
+    Args:
+        share: share of a GPU for each trial, or `auto`, which takes none where none is.
+        address: existing Ray cluster, whose nodes may have one; None for this machine.
+
+    Raises:
+        InputError: where this machine has no GPU.
+    """
+    if address is None and isinstance(share, float) and not has_driver_of_a_card():
+        raise InputError(
+            f"--gpus-per-trial {share:g}: no GPU here; leave out --gpus-per-trial, or name a "
+            "cluster that has one by --address"
+        )
+
+
 def choose_recipe() -> tuple[str, str]:
     """Return the recipe that suits the hardware, and the reason in words.
 
