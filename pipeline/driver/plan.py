@@ -10,6 +10,7 @@ from pipeline.driver.publish import View
 from pipeline.driver.request import SearchRequest, has_driver_of_a_card
 from pipeline.race.share import SHARE, as_finalists
 from pipeline.study.budget import Pace
+from pipeline.study.copied_study import CopiedStudy
 from pipeline.study.records import TrialRecord
 from pipeline.tracking.uri import default_uri
 from pipeline.views.formatting import duration
@@ -20,7 +21,13 @@ from regmix.errors import masked
 _START = 10  # s until workers train: Ray starts in five, and each process loads torch in four
 
 
-def say_plan(request: SearchRequest, limits: Mapping[str, float], place: Path, known: Pace) -> None:
+def say_plan(
+    request: SearchRequest,
+    limits: Mapping[str, float],
+    place: Path,
+    known: Pace,
+    copies: Sequence[CopiedStudy] = (),
+) -> None:
     """Say what a search asks, how much it may use, where it is, and when the first epoch comes.
 
     Args:
@@ -28,14 +35,17 @@ def say_plan(request: SearchRequest, limits: Mapping[str, float], place: Path, k
         limits: what the study may use, see `StudyRecord.extent`.
         place: the study's folder.
         known: pace of earlier sessions.
+        copies: of the studies that a new one begins from.
     """
     problem = request.problem
     sought = "robust and clean accuracy" if request.rules.front else "robust accuracy"
-    names, epochs = ", ".join(problem.space.ranges), problem.config({}).epochs
+    names, config, recipe = ", ".join(problem.space.ranges), problem.config({}), problem.recipe.name
+    data = config.data.name
     say_lines(
         f"{request.study}: which {names} (space {problem.space.name}) give the best {sought} on "
-        f"{problem.recipe.name}?",
-        f"effort: {effort(limits, epochs, race=request.confirm)}; {_at_once(request)}",
+        f"{data if data == recipe else f'{data} (recipe {recipe})'}?",
+        f"effort: {effort(limits, config.epochs, race=request.confirm)}; {_at_once(request)}",
+        *(_begins_with(copy) for copy in copies if copy.first),
         f"study: {request.storage and masked(request.storage) or near(place)}; "
         f"MLflow: {_view(request.view)}",
         first_epoch(known),
@@ -89,6 +99,12 @@ def _for_race(limits: Mapping[str, float]) -> str:
     if "budget" in limits:
         kept.append(duration(limits["budget"] * SHARE / (1 - SHARE)))
     return f", then {' and '.join(kept)} for the race of the best"
+
+
+def _begins_with(copy: CopiedStudy) -> str:
+    """Return 'begins with wamr-digits trials 12, 3'."""
+    numbers = ", ".join(str(number) for number, _ in copy.first)
+    return f"begins with {copy.study} trial{'s' * (len(copy.first) > 1)} {numbers}"
 
 
 def _at_once(request: SearchRequest) -> str:
