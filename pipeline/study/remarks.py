@@ -6,7 +6,7 @@ from pipeline.study.records import TrialRecord
 
 _VIOLATIONS = {
     "catastrophic_overfitting": "catastrophic overfitting, so it is no candidate",
-    "clean": "clean accuracy is {:.3f} too low, so it is no candidate",
+    "clean": "clean accuracy {clean:.3f} is below {least:.4g}, so it is no candidate",
 }
 
 _STOPS = {
@@ -54,7 +54,12 @@ def warnings(trial: TrialRecord) -> list[str]:
 
 def violated_constraints(trial: TrialRecord) -> list[str]:
     """Return which constraints a trial violates: [] for a candidate."""
-    return [_VIOLATIONS[name].format(by) for name, by in trial.constraints.items() if by > 0]
+    clean = trial.clean or 0.0
+    return [
+        _VIOLATIONS[name].format(clean=clean, least=clean + by)
+        for name, by in trial.constraints.items()
+        if by > 0
+    ]
 
 
 def remarks(trial: TrialRecord) -> str:
