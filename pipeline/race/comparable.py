@@ -98,7 +98,7 @@ def _in_words(field: str, value: object) -> str:
     if not field.startswith(_LIMIT):
         return shown(value, 60)
     if value is None:
-        return "no limit"
+        return "none" if field == f"{_LIMIT}race" else "no limit"
     return f"{value:g}s" if field == f"{_LIMIT}budget" else f"{value:g}"
 
 

@@ -24,7 +24,9 @@ def searched(place, space="mse", overrides=None, data=DATA, method=METHOD, exten
     study.hold("data", data)
     study.hold("rules", {"objective": "robust", "min_clean": None})
     study.use(method)
-    study.study.set_user_attr("extent", dict(zip(("trainings", "budget"), extent, strict=False)))
+    study.study.set_user_attr(
+        "extent", dict(zip(("trainings", "budget", "race"), extent, strict=False))
+    )
     return study
 
 
@@ -52,6 +54,7 @@ def test_methods_may_differ_in_what_they_are(tmp_path):
         ({"extent": (5, 60.0)}, "effort in trainings is 4 in a, but 5 in b"),
         ({"extent": (4, 90.0)}, "effort in budget is 60s in a, but 90s in b"),
         ({"extent": (4,)}, "effort in budget is 60s in a, but no limit in b"),
+        ({"extent": (4, 60.0, 8)}, "effort in race is none in a, but 8 in b"),
     ],
 )
 def test_what_was_measured_otherwise_is_refused_with_both_values(tmp_path, change, expected):
