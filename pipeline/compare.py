@@ -25,7 +25,7 @@ from pipeline.base.narration import quiet
 from pipeline.driver.compare import ComparisonRequest, run_comparison
 from pipeline.driver.request import choose_recipe
 from pipeline.problem.plugin_folder import load_plugins
-from pipeline.problem.problem import find_space
+from pipeline.problem.problem import SPACES, find_space
 from regmix.errors import InputError
 from regmix.ranges import Count
 
@@ -59,6 +59,7 @@ def parser() -> cli.Parser:
         "--studies", nargs="+", default=[], metavar="STUDY", help="studies that are there already"
     )
     result.add_values(_MEANINGS)
+    result.expect("--spaces", (path.stem for path in SPACES.glob("*.yaml")))
     result.add_argument(
         "--set",
         nargs="+",

@@ -30,6 +30,7 @@ from pipeline.driver.race import (
     after_race,
     run_race,
 )
+from pipeline.driver.request import prove_card
 from pipeline.problem.plugin_folder import load_plugins
 from pipeline.study.storage import find_study
 from regmix.ranges import Bounds, Count
@@ -76,6 +77,7 @@ def read(args: argparse.Namespace) -> ConfirmRequest:
     top, seeds = cli.number("--top", args.top, Count), cli.number("--seeds", args.seeds, _Seeds)
     concurrency = cli.number("--concurrency", args.concurrency, Count | None)
     gpus_per_trial = cli.gpu_share(args.gpus_per_trial)
+    prove_card(gpus_per_trial, args.address)
     runs = absolute(args.runs, "--runs")
     find_study(args.study, args.storage, runs / "studies" / args.study)
     view = View.checked(args.runs, args.storage, args.tracking_uri, new=False)

@@ -31,6 +31,7 @@ from pipeline.driver.request import (
     Rules,
     SearchRequest,
     choose_recipe,
+    prove_card,
     with_data_dir,
 )
 from pipeline.driver.study import run_study
@@ -51,6 +52,8 @@ def parser() -> cli.Parser:
     """Return the command line's options."""
     result = cli.Parser("search.py", __doc__)
     result.add_values(_meanings())
+    result.expect("--recipe", _names(RECIPES))
+    result.expect("--space", _names(SPACES))
     result.set_defaults(space="wamr", seed=0, sampler=SAMPLER, pruner=PRUNER, runs=paths.RUNS)
     result.set_defaults(objective="robust", heartbeat=BEAT, checkpoint_every=CHECKPOINT)
     result.set_defaults(out="exported")
@@ -120,10 +123,14 @@ def parser() -> cli.Parser:
     return result
 
 
+def _names(folder: Path) -> list[str]:
+    """Return the names of the spaces or recipes that come with the project."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
 def _meanings() -> dict[str, str]:
     """Return each option with one value and its line in --help."""
-    spaces = ", ".join(sorted(path.stem for path in SPACES.glob("*.yaml")))
-    recipes = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+    spaces, recipes = ", ".join(_names(SPACES)), ", ".join(_names(RECIPES))
     return {
         "--space": f"what is searched: {spaces}, or a YAML file (default: wamr)",
         "--recipe": f"the task: {recipes}, or a YAML file (default: cifar10 on CUDA, or digits)",
@@ -173,6 +180,7 @@ def read(args: argparse.Namespace) -> SearchRequest:
     trials = cli.number("--trials", args.trials, Count | None)
     concurrency = cli.number("--concurrency", args.concurrency, Count | None)
     gpus_per_trial = cli.gpu_share(args.gpus_per_trial)
+    prove_card(gpus_per_trial, args.address)
     control_every = cli.number("--control-every", args.control_every, Natural)
     budget = None if args.budget is None else cli.seconds("--budget", args.budget)
     problem = SearchProblem.load(args.space, args.recipe or _recipe(), cli.overrides(args.set))

@@ -20,7 +20,9 @@ from pipeline.base import installed
 installed.prove(__file__)
 
 from pipeline.base import cli, paths
-from pipeline.study.studies import Studies
+from pipeline.study.records import EmptyStudyError
+from pipeline.study.storage import holder
+from pipeline.study.studies import OpenStudy, Studies
 from pipeline.study.watched import Watched
 from pipeline.views import study_list, study_page
 from pipeline.views.layout import page_width, plus_minus
@@ -141,16 +143,40 @@ def _show(studies: Studies, name: str, *, as_json: bool) -> None:
 
 def _follow(studies: Studies, name: str) -> None:
     """Show a study until no driver runs it any more."""
-    watched, summary = Watched(studies, name), None
+    watched = Watched(studies, name)
+    summary = summary_of(_begun(watched))
     with study_page.Following() as view:
-        while summary is None or summary.state == RUNNING:
-            if summary is not None:
-                time.sleep(_EVERY)
+        view.show(summary)
+        while summary.state == RUNNING:
+            time.sleep(_EVERY)
             opened = watched.look()
             if opened is not None:
                 summary = summary_of(opened)
                 view.show(summary)
     view.end(summary)
+
+
+def _begun(watched: Watched) -> OpenStudy:
+    """Return a study; of one whose driver is still about to make it, wait until it is there.
+
+    Raises:
+        InputError: where there is none, or its driver ended before it was made.
+    """
+    place, said = watched.studies.place(watched.name), False
+    while True:
+        held = holder(place)  # asked first: who lets go of it has made it by then, or removed it
+        try:
+            opened = watched.look()
+        except EmptyStudyError:
+            if not held:
+                raise
+        else:
+            assert opened is not None, "a first look sees everything"
+            return opened
+        if not said:
+            print(f"{watched.name}: begins just now; waiting until it has begun", flush=True)
+        said = True
+        time.sleep(_EVERY)
 
 
 def run() -> int:

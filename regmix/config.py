@@ -203,7 +203,7 @@ def components_of(
                 f"write {kind}: and one of {', '.join(registry.names(kind))}"
             )
         if name not in registry.names(kind):
-            raise unknown(place, kind, name, registry.names(kind))
+            raise registry.unknown_variant(place, kind, name)
         found[kind] = name
     return found
 

@@ -40,7 +40,9 @@ class NonFiniteError(ArithmeticError):
     """A number that a result would be made of is NaN or infinite: the run has diverged."""
 
 
-def unknown(place: str, kind: str, name: object, known: Iterable[str]) -> InputError:
+def unknown(
+    place: str, kind: str, name: object, known: Iterable[str], instead: str = ""
+) -> InputError:
     """Build the error for an unknown name.
 
     Args:
@@ -48,10 +50,11 @@ def unknown(place: str, kind: str, name: object, known: Iterable[str]) -> InputE
         kind: kind of thing that is named, such as 'loss'.
         name: name that is unknown, of whatever type it was written in.
         known: names that there are; the nearest one is suggested.
+        instead: what else may be meant, where no name is near.
     """
     names = sorted(known)
     near = difflib.get_close_matches(str(name)[:100], names, n=1, cutoff=0.5)
-    hint = f"did you mean {shown(near[0])}? " if near else ""
+    hint = f"did you mean {shown(near[0])}? " if near else instead and f"{instead}; "
     message = f"{place}: unknown {kind} {shown(name)}; {hint}there are: "
     room = max(len(_CUT), LONGEST - len(message))
     while len(", ".join(names)) > room:  # the list ends early, sooner than the place is cut

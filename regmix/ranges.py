@@ -125,11 +125,20 @@ def _one_of(place: str, name: str, value: object, choices: tuple[Any, ...]) -> V
     raise InputError(f"{place}: {name} must be one of {', '.join(choices)}, but is {shown(value)}")
 
 
+def _real(value: object) -> float:
+    """Return a number that was written as one.
+
+    Raises:
+        ValueError, OverflowError: for anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError
+    return number(value) if isinstance(value, str) else float(value)
+
+
 def _float(place: str, name: str, value: object) -> float:
     try:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError
-        return number(value) if isinstance(value, str) else float(value)
+        return _real(value)
     except (ValueError, OverflowError):
         raise InputError(
             f"{place}: {name} must be a number, but is {shown(value)}; write 0.1, 1e-3 or 8/255"
@@ -137,9 +146,14 @@ def _float(place: str, name: str, value: object) -> float:
 
 
 def _int(place: str, name: str, value: object) -> int:
-    real = _float(place, name, value)
-    if not real.is_integer():
-        raise InputError(f"{place}: {name} must be a whole number, but is {shown(value)}")
+    try:
+        real = _real(value)
+        if not real.is_integer():
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise InputError(
+            f"{place}: {name} must be a whole number, but is {shown(value)}; write one such as 20"
+        ) from None
     try:
         whole = int(value)  # type: ignore[call-overload]  # exact: a float is not
     except ValueError:

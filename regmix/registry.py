@@ -143,6 +143,18 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(sorted(_kinds[kind].own() | plugged))
 
 
+def unknown_variant(place: str, kind: str, name: object) -> InputError:
+    """Return the error for a variant that there is not; one of a user's own needs its folder.
+
+    Args:
+        place: file, command line or argument that the name was written in.
+        kind: kind of variant, such as 'loss'.
+        name: the name.
+    """
+    own = "" if _plugins.files else "one of your own needs --plugins, or plugins= from Python"
+    return unknown(place, kind, name, names(kind), own)
+
+
 def is_plugin(kind: str, name: str) -> bool:
     """Return whether a variant comes from a plug-in folder."""
     return f"{_kinds[kind].folder.name}/{name}.py" in _plugins.files
@@ -155,7 +167,7 @@ def options(kind: str, name: str) -> Mapping[str, Option]:
         InputError: where there is no such variant, or its source breaks the kind's contract.
     """
     if name not in names(kind):
-        raise unknown("configuration", kind, name, names(kind))
+        raise unknown_variant("configuration", kind, name)
     known = _kinds[kind]
     path = f"{known.folder.name}/{name}.py"
     if path in _plugins.files:

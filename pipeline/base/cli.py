@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 from unicodedata import category
 
@@ -31,6 +31,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, name: str, description: str | None) -> None:
         """Parse for the command `name`; options are never abbreviated."""
+        self._meant: dict[str, str] = {}
         super().__init__(
             prog=name,
             description=description,
@@ -53,14 +54,29 @@ class Parser(argparse.ArgumentParser):
         for option, meaning in meanings.items():
             self.add_argument(option, help=meaning)
 
+    def expect(self, option: str, words: Iterable[str]) -> None:
+        """Let the error for a bare word say which option takes it.
+
+        Args:
+            option: the option.
+            words: known values of it.
+        """
+        self._meant |= {word: f"{option} {word}" for word in words}
+
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found, without its usage block."""
         prefix = "unrecognized arguments: "
-        if message.startswith(prefix):
-            word = message.removeprefix(prefix).partition(" ")[0].partition("=")[0]
-            known = [text for text in self._option_string_actions if text.startswith("--")]
-            raise unknown(PLACE, "option", word, known)
-        raise InputError(f"{PLACE}: {message}; see --help")
+        if not message.startswith(prefix):
+            raise InputError(f"{PLACE}: {message}; see --help")
+        word = message.removeprefix(prefix).partition(" ")[0]
+        known = [text for text in self._option_string_actions if text.startswith("--")]
+        if word.startswith("-"):
+            raise unknown(PLACE, "option", word.partition("=")[0], known)
+        meant = self._meant.get(word)
+        if "=" in word and "--set" in known:
+            meant = f"--set {cut(word)}"
+        hint = f"did you mean {meant}?" if meant else "leave it out, or name its option; see --help"
+        raise InputError(f"{PLACE}: takes no word {shown(word)} here; {hint}")
 
 
 def _word(text: str) -> str:

@@ -29,6 +29,8 @@ PACKAGES = {  # what pyproject.toml asks for -> the name that is imported
     "torchvision": "torchvision",
 }
 
+_NAMED = 3  # missing packages that are named: mostly all are, since the wrong Python was typed
+
 
 def prove(script: str) -> None:
     """End the process in one line, with status 2, where Python is too old or a package is missing.
@@ -41,7 +43,7 @@ def prove(script: str) -> None:
     lack = missing()
     if lack:
         path = Path(script)
-        sys.stderr.write(f"{path.stem}: {lack}; {_remedy(path)}\n")
+        sys.stderr.write(f"{path.stem}: {_remedy(path)} ({lack})\n")
         raise SystemExit(2)
 
 
@@ -54,6 +56,8 @@ def missing() -> str:
     if sys.flags.optimize > 1:
         return "-OO and PYTHONOPTIMIZE=2 strip the docstrings that Ray reads: leave them out"
     lack = [name for name, module in PACKAGES.items() if importlib.util.find_spec(module) is None]
+    if len(lack) > _NAMED:
+        return f"{len(lack)} packages are missing: {', '.join(lack[:_NAMED])}, ..."
     if len(lack) > 1:
         return f"these packages are missing: {', '.join(lack)}"
     return f"the package {lack[0]!r} is missing" if lack else ""

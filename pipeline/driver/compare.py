@@ -134,7 +134,7 @@ def _do(title: str, script: str, *words: object) -> None:
 
 
 def _study(request: ComparisonRequest, name: str) -> StudyRecord:
-    return find_study(name, None, request.runs / "studies" / name)
+    return find_study(name, None, request.runs / "studies" / name, "--studies")
 
 
 def _file(request: ComparisonRequest, study: StudyRecord) -> Path:

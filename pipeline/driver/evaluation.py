@@ -143,7 +143,7 @@ def evaluate_on_validation(exported: Exported, path: Path, weights: Path) -> dic
         name: Proportion(round(value * len(valid)), len(valid)) for name, value in shares.items()
     }
     rows[f"and {apgd_name(100, 9, len(valid.classes))}, Square"] = final.share
-    part = "validation images, which chose it"
+    part = "validation images, by which it was chosen"
     return _document(exported, weights, part, valid, rows, final.masking)
 
 

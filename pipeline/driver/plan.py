@@ -8,8 +8,9 @@ from pipeline.base.commands import near
 from pipeline.base.narration import tell
 from pipeline.driver.publish import View
 from pipeline.driver.request import SearchRequest, has_driver_of_a_card
-from pipeline.race.share import as_finalists
+from pipeline.race.share import SHARE, as_finalists
 from pipeline.study.budget import Pace
+from pipeline.study.copied_study import CopiedStudy
 from pipeline.study.records import TrialRecord
 from pipeline.tracking.uri import default_uri
 from pipeline.views.formatting import duration
@@ -21,7 +22,13 @@ from regmix.errors import masked
 _START = 10  # s until workers train: Ray starts in five, and each process loads torch in four
 
 
-def say_plan(request: SearchRequest, limits: Mapping[str, float], place: Path, known: Pace) -> None:
+def say_plan(
+    request: SearchRequest,
+    limits: Mapping[str, float],
+    place: Path,
+    known: Pace,
+    copies: Sequence[CopiedStudy] = (),
+) -> None:
     """Say what a search asks, how much it may use, where it is, and when the first epoch comes.
 
     Args:
@@ -29,14 +36,17 @@ def say_plan(request: SearchRequest, limits: Mapping[str, float], place: Path, k
         limits: what the study may use, see `StudyRecord.extent`.
         place: the study's folder.
         known: pace of earlier sessions.
+        copies: of the studies that a new one begins from.
     """
     problem = request.problem
     sought = "robust and clean accuracy" if request.rules.front else "robust accuracy"
-    names, epochs = ", ".join(problem.space.ranges), problem.config({}).epochs
+    names, config, recipe = ", ".join(problem.space.ranges), problem.config({}), problem.recipe.name
+    data = config.data.name
     say_lines(
         f"{request.study}: which {names} (space {problem.space.name}) give the best {sought} on "
-        f"{problem.recipe.name}?",
-        f"effort: {_effort(limits, epochs)}; {_at_once(request)}",
+        f"{data if data == recipe else f'{data} (recipe {recipe})'}?",
+        f"effort: {effort(limits, config.epochs, race=request.confirm)}; {_at_once(request)}",
+        *(_begins_with(copy) for copy in copies if copy.first),
         f"study: {request.storage and masked(request.storage) or near(place)}; "
         f"MLflow: {_view(request.view)}",
         first_epoch(known),
@@ -62,8 +72,14 @@ def first_epoch(known: Pace) -> str:
     return f"first epoch in about {duration(_START)}, more where an epoch takes long"
 
 
-def _effort(limits: Mapping[str, float], epochs: int) -> str:
-    """Return '24 trainings of 12 epochs, then 8 for the race of the best'."""
+def effort(limits: Mapping[str, float], epochs: int, *, race: bool) -> str:
+    """Return '24 trainings of 12 epochs, then 8 trainings for the race of the best'.
+
+    Args:
+        limits: what the study may use, see `StudyRecord.extent`; what its race has comes on top.
+        epochs: number of epochs of a training.
+        race: whether the best race at the end.
+    """
     words = list[str]()
     if "trainings" in limits:
         words.append(f"{limits['trainings']:.0f} trainings of {epochs} epochs")
@@ -71,9 +87,25 @@ def _effort(limits: Mapping[str, float], epochs: int) -> str:
         words.append(f"at most {limits['trials']:.0f} trials of {epochs} epochs or fewer")
     if "budget" in limits:
         words.append(f"at most {duration(limits['budget'])}")
-    race = limits.get("race")
-    then = f", then {race:.0f} trainings for the race of the best" if race else ""
-    return " and ".join(words) + then
+    return " and ".join(words) + (_for_race(limits) if race else "")
+
+
+def _for_race(limits: Mapping[str, float]) -> str:
+    """Return ', then 8 trainings for the race of the best'; '' where so few leave none."""
+    if "race" not in limits and "budget" not in limits:
+        return ", then a race of the best"
+    if limits.get("race") == 0:
+        return ""
+    kept = [f"{limits['race']:.0f} trainings"] if "race" in limits else []
+    if "budget" in limits:
+        kept.append(duration(limits["budget"] * SHARE / (1 - SHARE)))
+    return f", then {' and '.join(kept)} for the race of the best"
+
+
+def _begins_with(copy: CopiedStudy) -> str:
+    """Return 'begins with wamr-digits trials 12, 3'."""
+    numbers = ", ".join(str(number) for number, _ in copy.first)
+    return f"begins with {copy.study} trial{'s' * (len(copy.first) > 1)} {numbers}"
 
 
 def _at_once(request: SearchRequest) -> str:

@@ -1,5 +1,6 @@
 """What a command line asks of a search, checked."""
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -162,8 +163,25 @@ def warn_of_bf16(asked: bool, *, elsewhere: bool = False) -> None:
 
 
 def has_driver_of_a_card() -> bool:
-    """Tell whether this machine has a driver for NVIDIA's GPUs."""
-    return Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists()
+    """Tell whether this machine has a driver for GPUs: NVIDIA's, Windows' below Linux, or AMD's."""
+    return any(map(os.path.exists, ("/proc/driver/nvidia/version", "/dev/dxg", "/dev/kfd")))
+
+
+def prove_card(share: float | str | None, address: str | None) -> None:
+    """Prove that trials which are to have a share of a GPU can have one, before anything starts.
+
+    Args:
+        share: share of a GPU for each trial, or `auto`, which takes none where none is.
+        address: existing Ray cluster, whose nodes may have one; None for this machine.
+
+    Raises:
+        InputError: where this machine has no GPU.
+    """
+    if address is None and isinstance(share, float) and not has_driver_of_a_card():
+        raise InputError(
+            f"--gpus-per-trial {share:g}: no GPU here; leave out --gpus-per-trial, or name a "
+            "cluster that has one by --address"
+        )
 
 
 def choose_recipe() -> tuple[str, str]:

@@ -82,7 +82,7 @@ class Shelf:
         differ = _differences(found.versions)
         if differ:
             print(f"it was packed with other versions: {differ}")
-        print("the command that began it goes on with it; next:")
+        print("to go on with it, type the command that began it again; next:")
         print(f"  {self._sync(found.study)}  # shows it in MLflow")
 
     def _sync(self, name: str) -> str:

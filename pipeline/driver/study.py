@@ -99,7 +99,7 @@ def run_study(request: SearchRequest) -> int:
         if begun is not None and _done(begun):
             code, ray = session.complete(request, begun.controller), partial(session.started, plan)
         else:
-            _say_plan(request, begun.study if begun else None, place)
+            _say_plan(request, begun.study if begun else None, place, proved.copies)
             running = stack.enter_context(_started(request, plan, rehearse=begun is None))
             ray = partial(_running, running)
             if begun is None:
@@ -160,11 +160,16 @@ def _done(begun: _Begun) -> bool:
     return over and not controller.shared
 
 
-def _say_plan(request: SearchRequest, study: StudyRecord | None, place: Path) -> None:
+def _say_plan(
+    request: SearchRequest,
+    study: StudyRecord | None,
+    place: Path,
+    copies: Sequence[CopiedStudy],
+) -> None:
     """Say what is going to be done, before Ray starts."""
     typed = {name: value for name, value in _typed(request).items() if value is not None}
     if study is None or not study.exists:
-        say_plan(request, _limits(request, typed), place, Pace())
+        say_plan(request, _limits(request, typed), place, Pace(), copies)
     else:
         say_plan(request, _limits(request, {**study.asked, **typed}), place, _recent_pace(study))
 
@@ -182,8 +187,10 @@ def _say_begin(request: SearchRequest, study: StudyRecord) -> None:
     trials = study.trials()
     ended = sum(trial.ended for trial in trials)
     begun = sum(trial.begun and not trial.ended for trial in trials)
-    if ended or begun:
-        tell(f"continuing {study.name}: {ended} trials have ended, {begun} go on")
+    said = [f"{ended} trial{' has' if ended == 1 else 's have'} ended"] if ended else []
+    said += [f"{begun} go{'es' * (begun == 1)} on"] if begun else []
+    if said:
+        tell(f"continuing {study.name}: {', '.join(said)}")
 
 
 def _existing(request: SearchRequest, place: Path) -> StudyRecord | None:

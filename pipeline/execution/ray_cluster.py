@@ -119,11 +119,9 @@ def _found() -> str:
     Raises:
         ConnectionError: where none answers.
     """
-    from ray._private.utils import read_ray_address
-
-    for address in filter(None, (os.environ.get("RAY_ADDRESS"), read_ray_address())):
+    for address in filter(None, (os.environ.get("RAY_ADDRESS"), ray_private.last_started())):
         with contextlib.suppress(InputError):
-            check_answers(address)
+            _check_listens(address)
             return str(address)
     raise ConnectionError("none that `ray start` began runs here")
 
@@ -166,19 +164,32 @@ def _start(cores: int, memory: int, folder: Path) -> None:
 
 
 def check_answers(address: str | None) -> None:
-    """Prove that something listens at HOST:PORT; Ray itself would try for a minute.
+    """Prove that something listens where a cluster shall be; Ray itself would try for a minute.
+
+    Args:
+        address: HOST:PORT, or 'auto'; None for no cluster.
 
     Raises:
         InputError: where nothing does.
     """
-    host, colon, port = (address or "").rpartition(":")
-    if colon and "://" not in str(address):
+    if address == "auto":
+        try:
+            _found()
+        except ConnectionError as error:
+            raise _no_cluster(address, error) from None
+    elif address is not None:
+        _check_listens(address)
+
+
+def _check_listens(address: str) -> None:
+    host, colon, port = address.rpartition(":")
+    if colon and "://" not in address:
         if not (port.isascii() and port.isdigit()):
-            raise _no_cluster(str(address), ValueError(f"{shown(port)} is no port"))
+            raise _no_cluster(address, ValueError(f"{shown(port)} is no port"))
         try:
             socket.create_connection((host, int(port)), timeout=5).close()
         except (OSError, OverflowError, UnicodeError) as error:  # the last of a name's length
-            raise _no_cluster(str(address), error) from None
+            raise _no_cluster(address, error) from None
 
 
 def _no_cluster(address: str, error: Exception) -> InputError:

@@ -7,10 +7,12 @@ Where a release has a part no more, Ray does what it does by itself.
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 _NAMESPACE = b"regmix"  # of keys of Ray's head
@@ -55,6 +57,17 @@ def plain_actors() -> Iterator[None]:
         _replaced(cache, ("ENV_VARS_TO_PROPAGATE",), lambda _: set()),
     ):
         yield
+
+
+def last_started() -> str | None:
+    """Return the address of the cluster that `ray start` began on this machine last, if any.
+
+    Ray's own reader comes with Ray, which reads its environment as it is imported.
+    """
+    place = os.environ.get("RAY_TMPDIR", os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 (as Ray)
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        return Path(place, "ray", "ray_current_cluster").read_text().strip() or None
+    return None
 
 
 def put(key: str, value: str) -> None:

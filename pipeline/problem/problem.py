@@ -13,7 +13,7 @@ from regmix.config import TASK, TrainConfig, components_of, options_of, own_opti
 from regmix.errors import InputError, shown, unknown
 from regmix.fit import check_fit
 from regmix.ranges import Count, Value, check
-from regmix.registry import KINDS, names, options
+from regmix.registry import KINDS, names, options, unknown_variant
 
 if TYPE_CHECKING:  # numpy is loaded with the images, not before
     from regmix.images import Images
@@ -68,7 +68,7 @@ def _check_loss(path: Path, loss: str, own: Mapping[str, object]) -> None:
     such as whether labels are smoothed; the task stays the same for all losses.
     """
     if loss not in names("loss"):
-        raise unknown(str(path), "loss", loss, names("loss"))
+        raise unknown_variant(str(path), "loss", loss)
     settings = {name: option for name, option in own_options().items() if name not in TASK}
     known = {**settings, **options("loss", loss)}
     for name, value in own.items():

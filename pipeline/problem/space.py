@@ -10,7 +10,7 @@ from regmix import yaml_file
 from regmix.config import TASK
 from regmix.errors import InputError, shown, unknown
 from regmix.ranges import Value, check, kind_of, number
-from regmix.registry import names
+from regmix.registry import names, unknown_variant
 
 MOST = 100
 """Searched parameters of a space, and values of a choice: a handful is what can be searched."""
@@ -232,6 +232,11 @@ class SearchSpace:
                 task, or a range with wrong bounds.
         """
         content = yaml_file.read(path)
+        if {"origin", "config"} <= content.keys():
+            raise InputError(
+                f"{path}: is an exported configuration and no search space; give a space by "
+                "--space, and begin with this file by --enqueue"
+            )
         for key in content.keys() - {"loss", "fixed", "search"}:
             raise unknown(str(path), "key", key, ["loss", "fixed", "search"])
         loss, searched, fixed = (content.get(key) for key in ("loss", "search", "fixed"))
@@ -244,7 +249,7 @@ class SearchSpace:
                 f"{path}: fixed must be a mapping of names to values, but is {shown(fixed)}"
             )
         if loss not in names("loss"):
-            raise unknown(str(path), "loss", loss, names("loss"))
+            raise unknown_variant(str(path), "loss", loss)
         _check_names(str(path), searched, fixed)
         ranges = {name: _range(f"{path}: search: {name}", rule) for name, rule in searched.items()}
         return cls(path.stem, loss, fixed, ranges, str(path))

@@ -16,10 +16,11 @@ from typing import Any
 
 from optuna.pruners import BasePruner
 
+from pipeline.pruners._named import NamedPruner
 from pipeline.pruners._optuna import OptunaPruner
 from pipeline.study.contracts import Pruner
 from regmix import registry
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError
 from regmix.signature import Contract
 
 KIND = "pruner"
@@ -42,7 +43,7 @@ def split(spec: str) -> list[str]:
     found = spec.split("+")
     for name in found:
         if name not in names():
-            raise unknown("command line", KIND, name, names())
+            raise registry.unknown_variant("command line", KIND, name)
     return found
 
 
@@ -65,7 +66,7 @@ def build(spec: str, epochs: int, eval_every: int = 1) -> Pruner:
             )
     pruner = _with_reason(inner, _built(inner, epochs, eval_every))
     for name in reversed(outer):
-        pruner = _built(name, epochs, eval_every, inner=pruner)
+        pruner = _with_reason(name, _built(name, epochs, eval_every, inner=pruner), outer=True)
     return pruner
 
 
@@ -85,5 +86,8 @@ def _find(name: str) -> Callable[..., Pruner]:
     return found
 
 
-def _with_reason(name: str, pruner: Pruner | BasePruner) -> Pruner:
-    return OptunaPruner(name, pruner) if isinstance(pruner, BasePruner) else pruner
+def _with_reason(name: str, pruner: Pruner | BasePruner, *, outer: bool = False) -> Pruner:
+    """Return a pruner whose reasons say whose they are, where its own don't."""
+    if isinstance(pruner, BasePruner):
+        return OptunaPruner(name, pruner)
+    return NamedPruner(name, pruner, outer) if registry.is_plugin(KIND, name) else pruner

@@ -14,6 +14,7 @@ AVERAGING = frozenset({"averaging_decay", "averaging_rule", "averaging_threshold
 """Settings of the trainer in which methods may differ; all others must be alike."""
 
 _RANGE = "range of "
+_LIMIT = "effort in "
 
 
 def of_the_method() -> frozenset[str]:
@@ -85,10 +86,20 @@ def unlike(
         one, other: method and its value.
         remedy: what mends it.
     """
+    found, instead = _in_words(field, one[1]), _in_words(field, other[1])
     return InputError(
-        f"{one[0]} and {other[0]} can't be compared: {field} is {shown(one[1], 60)} in {one[0]}, "
-        f"but {shown(other[1], 60)} in {other[0]}; {remedy}"
+        f"{one[0]} and {other[0]} can't be compared: {field} is {found} in {one[0]}, "
+        f"but {instead} in {other[0]}; {remedy}"
     )
+
+
+def _in_words(field: str, value: object) -> str:
+    """Return a value as it is told: a limit as it would be typed, anything else as it is."""
+    if not field.startswith(_LIMIT):
+        return shown(value, 60)
+    if value is None:
+        return "none" if field == f"{_LIMIT}race" else "no limit"
+    return f"{value:g}s" if field == f"{_LIMIT}budget" else f"{value:g}"
 
 
 def searched_by_some(studies: Mapping[str, StudyRecord]) -> dict[str, list[str]]:
@@ -116,6 +127,6 @@ def _facts(study: StudyRecord) -> Iterator[tuple[str, Any]]:
     yield "--objective", study.objective
     yield "--min-clean", study.min_clean
     for name, value in study.extent.items():
-        yield f"effort in {name}", value
+        yield f"{_LIMIT}{name}", value
     for name, value in (study.methods[-1] if study.methods else {}).items():
         yield f"--{name}", value

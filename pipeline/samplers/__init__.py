@@ -17,7 +17,7 @@ from pipeline.samplers._derived import DerivedSampler, with_both_accuracies
 from pipeline.samplers._resuming import ResumingSampler
 from pipeline.study.contracts import SamplerFactory
 from regmix import registry
-from regmix.errors import InputError, unknown
+from regmix.errors import InputError
 from regmix.signature import Contract
 
 KIND = "sampler"
@@ -48,7 +48,7 @@ def names() -> tuple[str, ...]:
 def check_name(name: str) -> None:
     """Raise InputError where there is no such sampler."""
     if name not in names():
-        raise unknown("command line", KIND, name, names())
+        raise registry.unknown_variant("command line", KIND, name)
 
 
 def factory(name: str, seed: int, space: SearchSpace, *, front: bool = False) -> SamplerFactory:

@@ -558,7 +558,7 @@ class StudyRecord:
         known = self.study.user_attrs.get(key, identity)
         names = [n for n in {**known, **identity} if known.get(n) != identity.get(n)]
         if names:
-            differ = "; ".join(f"{n} was {known.get(n)} and is {identity.get(n)}" for n in names)
+            differ = "; ".join(_change(key, n, known.get(n), identity.get(n)) for n in names)
             raise InputError(
                 f"--study {self.name}: was begun with {_OTHERS[key]} ({differ}); undo the "
                 "change, or choose a new name by --study"
@@ -697,6 +697,17 @@ _OTHERS = {
     "source": "another search of that name",
     "sources": "other sources",
 }
+
+
+def _change(key: str, name: str, before: object, now: object) -> str:
+    """Return what became of a value that is held, or of a plug-in, whose value is its sha256."""
+    if key != "plugins":
+        return f"{name} was {before} and is {now}"
+    if before is None:
+        return f"{name} is new in it"
+    if now is None:
+        return f"{name} is gone"
+    return f"{name} has changed: sha256 {str(now)[:12]}, was {str(before)[:12]}"
 
 
 def searched_names(problem: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
 """What there is to say about a trial, in words."""
 
+import re
+
 from pipeline.study.records import TrialRecord
 
 _VIOLATIONS = {
     "catastrophic_overfitting": "catastrophic overfitting, so it is no candidate",
-    "clean": "clean accuracy is {:.3f} too low, so it is no candidate",
+    "clean": "clean accuracy {clean:.3f} is below {least:.4g}, so it is no candidate",
 }
 
 _STOPS = {
@@ -16,14 +18,22 @@ _STOPS = {
 }
 """How a reason begins -> the kind that it is of, as words that follow 'stopped'."""
 
+_NAMED = re.compile(r"(\w+)(?: stops it at epoch|: )")
+"""How a reason begins to which a pruner's name was added, see `pipeline.pruners`."""
+
 
 def stopped_by(trial: TrialRecord) -> str:
     """Return the kind of reason for which a trial was stopped; '' where it wasn't."""
     if trial.state != "PRUNED":
         return ""
-    known = (kind for start, kind in _STOPS.items() if trial.reason.startswith(start))
-    name, says, _ = trial.reason.partition(" stops it at epoch")
-    return next(known, f"by {name}" if says else "for other reasons")
+    return kind_of_stop(trial.reason) or "for other reasons"
+
+
+def kind_of_stop(reason: str) -> str:
+    """Return the kind that a reason to stop is of, as words that follow 'stopped'; '' for none."""
+    known = (kind for start, kind in _STOPS.items() if reason.startswith(start))
+    named = _NAMED.match(reason)
+    return next(known, f"by {named[1]}" if named else "")
 
 
 def warnings(trial: TrialRecord) -> list[str]:
@@ -44,7 +54,12 @@ def warnings(trial: TrialRecord) -> list[str]:
 
 def violated_constraints(trial: TrialRecord) -> list[str]:
     """Return which constraints a trial violates: [] for a candidate."""
-    return [_VIOLATIONS[name].format(by) for name, by in trial.constraints.items() if by > 0]
+    clean = trial.clean or 0.0
+    return [
+        _VIOLATIONS[name].format(clean=clean, least=clean + by)
+        for name, by in trial.constraints.items()
+        if by > 0
+    ]
 
 
 def remarks(trial: TrialRecord) -> str:

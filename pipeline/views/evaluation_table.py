@@ -42,7 +42,7 @@ def verdict(path: Path, evaluation: Mapping[str, Any]) -> str:
     low, high = strongest.interval
     few = f", for which {count} images are few" if count < FEW else ""
     masked = [f"  gradient masking? {sign}" for sign in signs]
-    data = f"{evaluation['data']}'s {evaluation['part']}"
+    data = f"{evaluation['data']}, {evaluation['part']}"
     said = [
         f"{path.stem} on {data}, epsilon {float(evaluation['epsilon']):.4g}: robust accuracy "
         f"{strongest.value:.4f} (95 % interval {low:.4f} to {high:.4f}), clean "

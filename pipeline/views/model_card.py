@@ -161,10 +161,11 @@ def _data(exported: Exported) -> str:
     config, images = exported.config, exported.images
     channels, height, width = images["shape"]
     trained = "all others" if config.train_images is None else f"{config.train_images:,} others"
+    size = f"{channels} channel{'s' * (channels > 1)}, {width}x{height}"
     return (
-        f"{config.data.name}: images of {channels} channels, {width}x{height}, in "
-        f"{len(images['classes'])} classes.\nOf its training part {config.held_out_images:,} "
-        f"images were held out for validation; {trained} were trained on.\nThe test part had no "
+        f"{config.data.name}: images of {size}, in {len(images['classes'])} classes.\n"
+        f"Of its training part {config.held_out_images:,} images were held out for validation; "
+        f"{trained} were trained on.\nThe test part had no "
         "share in training or in the choice of the configuration."
     )
 

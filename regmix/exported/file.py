@@ -93,9 +93,12 @@ class Exported:
             plugins: variants outside of the tool, which are known in this process.
 
         Raises:
-            InputError: for an unknown or missing key, a wrong value, or another plug-in.
+            InputError: for a file of another kind, an unknown or missing key, a wrong value, or
+                another plug-in.
         """
-        content = schema.read(str(path), yaml_file.read(path), SCHEMA, _REMEDY)
+        content = yaml_file.read(path)
+        _check_kind(path, content)
+        content = schema.read(str(path), content, SCHEMA, _REMEDY)
         flat, digests = content["config"], content.get("plugins", {})
         check_digests(digests, plugins, str(path), **_PLUGIN_REMEDIES)
         _check_whole(path, flat, KINDS)
@@ -143,6 +146,14 @@ class Exported:
 def _write(path: Path, content: dict[str, Any]) -> None:
     header = _HEADER.format(name=path.name)
     atomic.write(path, lambda file: file.write_text(header + yaml_file.dump(content)))
+
+
+def _check_kind(path: Path, content: Mapping[str, object]) -> None:
+    """Raise InputError for a search space, a recipe, or another file that never was exported."""
+    if content.keys() & {"origin", "config", "metrics"}:
+        return
+    kind = "a search space" if "search" in content else "no exported configuration"
+    raise InputError(f"{path}: is {kind}; give a file that export.py or train.py wrote")
 
 
 def _check_whole(path: Path, flat: Mapping[str, object], names: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ from regmix import registry
 from regmix.config import TrainConfig
 from regmix.errors import InputError, NonFiniteError, first_line, of_memory
 from regmix.images import Images, Split
-from regmix.interfaces import AttackResult, LossInputs
+from regmix.interfaces import AttackResult, Loss, LossInputs
 from regmix.plugins import Plugins, install
 from regmix.training.batches import smallest_batch
 from regmix.training.trainer import RegMixTrainer
@@ -131,7 +131,11 @@ def _check_attack(config: TrainConfig, model: nn.Module, pixels: Tensor, classes
 
 
 def _check_loss(config: TrainConfig, count: int, classes: int) -> None:
-    """Raise InputError where a loss returns anything but one number, such as one an image."""
+    """Raise InputError where a loss returns anything but one number, such as one an image.
+
+    So it does where a loss of a user's own fails without the clean output for which its `inputs`
+    did not ask, and works with it.
+    """
     name, options = config.loss.name, config.loss.options
     asked = registry.companion("loss", name)(**options)
     if not isinstance(asked, LossInputs):
@@ -140,10 +144,26 @@ def _check_loss(config: TrainConfig, count: int, classes: int) -> None:
             f"{type(asked).__name__}; correct it"
         )
     final, initial, clean = torch.randn(3, count, classes, generator=torch.Generator())
-    found = registry.find("loss", name, options)(
-        final, initial, clean if asked.clean else None, _target(count, classes)
-    )
+    loss, target = registry.find("loss", name, options), _target(count, classes)
+    try:
+        found = loss(final, initial, clean if asked.clean else None, target)
+    except Exception as error:
+        place = registry.plugin_place(error)
+        if asked.clean or place is None or not _works(loss, final, initial, clean, target):
+            raise
+        raise InputError(
+            f"{place}: fails as clean is None, since inputs() says that it isn't needed "
+            f"({type(error).__name__}: {first_line(error)}); return clean=True there"
+        ) from error
     _check_tensor(f"loss {name}", "one number", found, ())
+
+
+def _works(loss: Loss, *outputs: Tensor) -> bool:
+    try:
+        loss(*outputs)
+    except Exception:  # a plug-in's, of whatever kind
+        return False
+    return True
 
 
 def _target(count: int, classes: int) -> Tensor:

@@ -24,7 +24,9 @@ def searched(place, space="mse", overrides=None, data=DATA, method=METHOD, exten
     study.hold("data", data)
     study.hold("rules", {"objective": "robust", "min_clean": None})
     study.use(method)
-    study.study.set_user_attr("extent", dict(zip(("trainings", "budget"), extent, strict=True)))
+    study.study.set_user_attr(
+        "extent", dict(zip(("trainings", "budget", "race"), extent, strict=False))
+    )
     return study
 
 
@@ -50,7 +52,9 @@ def test_methods_may_differ_in_what_they_are(tmp_path):
         ({"data": {"fingerprint": "0b"}}, "fingerprint of the images is '0a' in a, but '0b' in b"),
         ({"method": {**METHOD, "sampler": "tpe"}}, "--sampler is 'bohb' in a, but 'tpe' in b"),
         ({"extent": (5, 60.0)}, "effort in trainings is 4 in a, but 5 in b"),
-        ({"extent": (4, 90.0)}, "effort in budget is 60.0 in a, but 90.0 in b"),
+        ({"extent": (4, 90.0)}, "effort in budget is 60s in a, but 90s in b"),
+        ({"extent": (4,)}, "effort in budget is 60s in a, but no limit in b"),
+        ({"extent": (4, 60.0, 8)}, "effort in race is none in a, but 8 in b"),
     ],
 )
 def test_what_was_measured_otherwise_is_refused_with_both_values(tmp_path, change, expected):
@@ -110,7 +114,7 @@ def test_every_setting_of_the_trainer_is_of_the_task_the_method_or_compared(tmp_
         (["--spaces", "mse", "agr", "--studies", "a", "b"], "name two or more different"),
         (["--spaces", "mse", "arg"], "unknown space 'arg'; did you mean 'agr'?"),
         (["--studies", "a", "b", "--trainings", 3], "--trainings is for searches, but --studies"),
-        (["--studies", "a", "b"], "unknown study 'a'"),
+        (["--studies", "a", "b"], "--studies: unknown study 'a'"),
         (["--spaces", "mse", "agr", "--seeds", 0], "--seeds must be at least 1"),
     ],
 )

@@ -87,7 +87,7 @@ def _confirm_with_more(searched, cluster):
     ("typed", "expected"),
     [
         (["--seeds", 0], "--seeds must lie in [1, 1000]"),
-        (["--top", "some"], "--top must be a number, but is 'some'"),
+        (["--top", "some"], "--top must be a whole number, but is 'some'"),
         (["--study", "wamr-digit"], "unknown study 'wamr-digit'; did you mean 'wamr-digits'?"),
     ],
 )

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.study.events import TrialOutcome
 from pipeline.study.ranking import candidates, ranked
+from pipeline.study.remarks import violated_constraints
 from pipeline.study.result_order import settle
 from pipeline.views.leaderboard import best_in_words, pruning_in_words
 from pipeline.views.summary import summarize
@@ -85,6 +86,8 @@ def test_clean_accuracy_below_the_limit_makes_a_complete_trial_no_candidate(tmp_
     for clean, robust in ((0.85, 0.4), (0.7, 0.6)):
         finish(controller, controller.ask(), robust, clean=clean)
     assert study.trial(1).constraints == {"clean": pytest.approx(0.1)}
+    said = "clean accuracy 0.700 is below 0.8, so it is no candidate"
+    assert violated_constraints(study.trial(1)) == [said]
     assert [trial.number for trial in ranked(study)] == [0, 1]
     assert [trial.number for trial in candidates(study)] == [0]
     assert best_in_words(summarize(study)).startswith("Best: trial 0")

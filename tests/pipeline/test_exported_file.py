@@ -54,7 +54,7 @@ def change(path, place, value):
         (("weights", "file"), "loop", "can't be read ("),
         (("weights", "file"), "folder", "can't be read (it is a folder)"),
         (("weights",), "mine.safetensors", "weights: must be a mapping of names to values"),
-        (("machine", "threads"), None, "threads must be a number, but is None"),
+        (("machine", "threads"), None, "threads must be a whole number, but is None"),
         (("machine", "threads"), 10**9, "threads must lie in [1, 4096], but is 1000000000"),
         (("machine", "threads"), 0, "threads must lie in [1, 4096]"),
         (("machine",), [], "machine: must be a mapping"),
@@ -123,7 +123,7 @@ def test_no_field_takes_a_mapping_for_a_value(file, place):
     [
         (("rows",), [], "rows: must be a mapping"),
         (("rows", "clean"), None, "rows: clean: must be a mapping"),
-        (("rows", "clean", "hits"), "many", "hits must be a number"),
+        (("rows", "clean", "hits"), "many", "hits must be a whole number"),
         (("rows", "clean", "count"), 0, "count must be at least 1"),
         (("rows", "clean", "hits"), 11, "hits must be at most count"),
         (("masking", "more_steps"), float("nan"), "more_steps must be"),

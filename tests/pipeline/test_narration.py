@@ -2,14 +2,20 @@
 
 import io
 
+import pytest
+
+from pipeline import search
 from pipeline.base import narration
 from pipeline.base.narration import Waited, Waiting
 from pipeline.driver.evaluation import left_in_words
-from pipeline.driver.plan import first_epoch, race_in_words
+from pipeline.driver.plan import effort, first_epoch, race_in_words, say_plan
+from pipeline.driver.study import _say_begin
 from pipeline.race.share import FINALIST, as_finalists
 from pipeline.study.budget import Pace
+from pipeline.study.copied_study import CopiedStudy
+from pipeline.study.result_order import settle
 from regmix.progress import Phase
-from tests.support.controllers import controller_at, finish, problem_of
+from tests.support.controllers import controller_at, epoch_result, finish, problem_of
 
 
 def said(waited, until, step=0.5):
@@ -72,6 +78,73 @@ def test_quiet_ends_with_its_command(capsys):
 def test_the_first_epoch_is_forecast_by_those_of_earlier_sessions():
     assert first_epoch(Pace(4, 120.0)) == "first epoch in about 0:40"
     assert first_epoch(Pace()) == "first epoch in about 0:10, more where an epoch takes long"
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"budget": 45.0}, "at most 0:45, then 0:15 for the race of the best"),
+        (
+            {"trainings": 24, "race": 8},
+            "24 trainings of 12 epochs, then 8 trainings for the race of the best",
+        ),
+        (
+            {"trainings": 24, "race": 8, "budget": 45.0},
+            "24 trainings of 12 epochs and at most 0:45, then 8 trainings and 0:15 for the race "
+            "of the best",
+        ),
+        ({"trainings": 3, "race": 0}, "3 trainings of 12 epochs"),
+        ({"trials": 9}, "at most 9 trials of 12 epochs or fewer, then a race of the best"),
+    ],
+)
+def test_the_plan_says_what_is_kept_for_the_race(limits, said):
+    assert effort(limits, 12, race=True) == said
+    assert effort(limits, 12, race=False) == said.partition(", then")[0]
+
+
+def request_of(runs, *typed):
+    """The checked options of a search."""
+    given = ("--recipe", "digits", "--runs", str(runs), "--out", str(runs), *typed)
+    return search.read(search.parser().parse_args(given))
+
+
+def test_the_plan_names_the_data_that_is_used_and_what_is_taken_of_earlier_studies(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    copies = [
+        CopiedStudy("old", 4, ["alpha"], [], [(12, [1.0]), (3, [2.0])]),
+        CopiedStudy("one", 4, ["alpha"], [], [(7, [1.0])]),
+        CopiedStudy("none", 4, ["alpha"], [], []),
+    ]
+    say_plan(request_of(tmp_path), {"trainings": 8}, tmp_path, Pace(), copies)
+    question, _, first, second, *_ = capsys.readouterr().out.splitlines()
+    assert question.endswith("give the best robust accuracy on digits?")
+    assert [first, second] == ["begins with old trials 12, 3", "begins with one trial 7"]
+    other = ("--recipe", "cifar10", "--data-dir", str(tmp_path), "--set", "data=cifar100")
+    say_plan(request_of(tmp_path, *other), {"trainings": 8}, tmp_path, Pace())
+    question = capsys.readouterr().out.splitlines()[0]
+    assert question.endswith("give the best robust accuracy on cifar100 (recipe cifar10)?")
+
+
+def test_what_goes_on_is_counted_and_none_is_not_told(tmp_path, capsys):
+    request, said = request_of(tmp_path), []
+    controller = controller_at(tmp_path, trials=3)
+    for _ in range(2):
+        going = controller.ask()
+        controller.report(going.number, epoch_result(1, 0.5))
+        _say_begin(request, controller.record)
+        said.append(capsys.readouterr().out)
+        for epoch in range(2, 5):
+            settle(controller, going.number, epoch_result(epoch, 0.5))
+        _say_begin(request, controller.record)
+        said.append(capsys.readouterr().out)
+    assert said == [
+        "continuing s: 1 goes on\n",
+        "continuing s: 1 trial has ended\n",
+        "continuing s: 1 trial has ended, 1 goes on\n",
+        "continuing s: 2 trials have ended\n",
+    ]
 
 
 def test_the_judging_of_finalists_is_longer_and_their_training_is_not():

@@ -29,8 +29,21 @@ def test_a_search_in_bf16_without_a_gpu_is_warned_of(tmp_path, monkeypatch):
     (line,) = begun(tmp_path / "a", monkeypatch, "--set", "precision=bf16")
     assert line.startswith("warning: precision bf16 without a GPU: ")
     assert begun(tmp_path / "b", monkeypatch, "--set", "precision=tf32") == []
-    with_card = ("--gpus-per-trial", "1", "--set", "precision=bf16")
+    with_card = ("--gpus-per-trial", "auto", "--set", "precision=bf16")
     assert begun(tmp_path / "c", monkeypatch, *with_card) == []
+
+
+def test_a_share_of_a_gpu_is_refused_before_the_plan_where_there_is_none(tmp_path, monkeypatch):
+    typed = search_arguments(tmp_path, "--gpus-per-trial", "0.5")
+    refused = call("search", *typed)
+    assert "--gpus-per-trial 0.5: no GPU here; leave out --gpus-per-trial" in refused.one_line
+    assert refused.out == ""
+    race = call("confirm", "--study", "x", "--runs", tmp_path, "--gpus-per-trial", "1")
+    assert "no GPU here" in race.one_line
+    request.prove_card("auto", None)
+    request.prove_card(0.5, "127.0.0.1:1")
+    monkeypatch.setattr(request, "has_driver_of_a_card", lambda: True)
+    request.prove_card(0.5, None)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from pipeline.execution import ray_cluster, ray_environment, ray_private
 from pipeline.execution.session_folder import session_folder, sweep
 from regmix.cores import usable_cores
 from regmix.errors import InputError
-from tests.support.processes import ROOT, free_port, start, wait_for
+from tests.support.processes import ROOT, call, free_port, start, wait_for
 from tests.support.studies import search_arguments, states
 
 PROGRAMS = os.defpath.split(":")
@@ -148,17 +148,45 @@ def test_too_few_open_files_are_one_line(monkeypatch):
 
 def test_auto_is_the_cluster_that_the_user_started_and_answers(monkeypatch):
     dead, told = f"127.0.0.1:{free_port()}", []
-    monkeypatch.setattr("ray._private.utils.read_ray_address", lambda: dead)
-    monkeypatch.setattr(ray_cluster, "check_answers", lambda address: told.append(address))
+    monkeypatch.setattr(ray_private, "last_started", lambda: dead)
+    monkeypatch.setattr(ray_cluster, "_check_listens", lambda address: told.append(address))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert ray_cluster._found() == dead
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     assert ray_cluster._found() == "127.0.0.1:1"
     monkeypatch.undo()
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr("ray._private.utils.read_ray_address", lambda: dead)
+    monkeypatch.setattr(ray_private, "last_started", lambda: dead)
     with pytest.raises(ConnectionError):  # a killed cluster left its file
         ray_cluster._found()
+
+
+def test_auto_is_refused_before_the_plan_where_no_cluster_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for written in (None, f"127.0.0.1:{free_port()}"):
+        if written is not None:
+            (tmp_path / "ray").mkdir()
+            (tmp_path / "ray" / "ray_current_cluster").write_text(f"{written}\n")
+        refused = call("search", *search_arguments(tmp_path / "runs", "--address", "auto"))
+        assert "--address auto: no Ray cluster answers" in refused.one_line
+        assert refused.out == ""
+
+
+@pytest.mark.parametrize("names", [("RAY_TMPDIR", "TMPDIR"), ("TMPDIR",)], ids=str)
+def test_the_cluster_that_was_started_last_is_read_where_ray_writes_it(
+    tmp_path, monkeypatch, names
+):
+    from ray._private import utils
+
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    for name in names:
+        monkeypatch.setenv(name, str(tmp_path / name))
+    assert ray_private.last_started() is utils.read_ray_address() is None
+    file = tmp_path / names[0] / "ray" / "ray_current_cluster"
+    file.parent.mkdir(parents=True)
+    file.write_text("127.0.0.1:1\n")
+    assert ray_private.last_started() == utils.read_ray_address() == "127.0.0.1:1"
 
 
 @pytest.mark.parametrize("path", [("OWNER", "part"), ("gone",), ("Owner", "gone")])

@@ -11,6 +11,7 @@ from pipeline.pruners.halving import Halving, halving
 from pipeline.pruners.hyperband import hyperband
 from pipeline.pruners.patient import Patient
 from pipeline.study.records import TrialWriter
+from pipeline.study.remarks import kind_of_stop
 from pipeline.study.storage import open_storage
 from regmix.errors import InputError
 from regmix.plugins import Plugins, install
@@ -246,6 +247,56 @@ def test_a_pruner_of_optuna_from_a_plugin_folder_decides_over_a_study(tmp_path):
     stopped = controller.record.trial(1)
     assert (stopped.state, stopped.last_epoch) == ("PRUNED", 1)
     assert stopped.reason == "percentile stops it at epoch 1 with 0.100"
+
+
+FLOOR = """\
+from pipeline.study.contracts import Stop
+
+
+class Floor:
+    def stop(self, study, trial):
+        low = trial.intermediate_values[trial.last_step] < 0.2
+        return Stop(f"at epoch {trial.last_step} it is low", certain=True) if low else None
+
+
+def floor(epochs):
+    return Floor()
+"""
+AROUND = """\
+from pipeline.study.contracts import Stop
+
+
+class Around:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def stop(self, study, trial):
+        value = trial.intermediate_values[trial.last_step]
+        return Stop("is high") if value > 0.8 else self.inner.stop(study, trial)
+
+
+def around(epochs, inner=None):
+    return Around(inner)
+"""
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "reason", "kind"),
+    [
+        ("floor", 0.1, "floor: at epoch 1 it is low", "by floor"),
+        ("collapse+floor", 0.1, "floor: at epoch 1 it is low", "by floor"),
+        ("around+floor", 0.1, "floor: at epoch 1 it is low", "by floor"),
+        ("around+floor", 0.9, "around: is high", "by around"),
+    ],
+)
+def test_a_stop_names_the_plug_in_that_decided_it(tmp_path, spec, value, reason, kind):
+    files = {"pruners/floor.py": FLOOR, "pruners/around.py": AROUND}
+    with own_registry():
+        install(Plugins.read(written(tmp_path / "own", files)))
+        found = stopped_at(pruners.build(spec, EPOCHS), study_with([]), [value])
+    assert found == (1, reason)
+    assert kind_of_stop(reason) == kind
+    assert kind_of_stop("the reason of a study that is older") == ""
 
 
 @pytest.mark.parametrize(

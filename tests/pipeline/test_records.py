@@ -184,7 +184,14 @@ def test_a_study_of_another_format_is_not_begun_again(tmp_path, stored):
             "plugins",
             {},
             {"losses/mine.py": "0f"},
-            "other plug-ins (losses/mine.py was None and is 0f)",
+            "other plug-ins (losses/mine.py is new in it)",
+        ),
+        (
+            "plugins",
+            {"losses/mine.py": "0f" * 32, "pruners/floor.py": "0a" * 32},
+            {"losses/mine.py": "1e" * 32},
+            "other plug-ins (losses/mine.py has changed: sha256 1e1e1e1e1e1e, was 0f0f0f0f0f0f; "
+            "pruners/floor.py is gone)",
         ),
     ],
 )

@@ -111,8 +111,8 @@ def test_the_rest_of_a_space_is_checked_where_it_was_written(tmp_path, head, exp
     [
         ("trainings: 0", "trainings must be at least 1, but is 0"),
         ("trainings: -1", "trainings must be at least 1, but is -1"),
-        ("trainings:", "trainings must be a number, but is None"),
-        ("trainings: [1]", "trainings must be a number, but is [1]"),
+        ("trainings:", "trainings must be a whole number, but is None"),
+        ("trainings: [1]", "trainings must be a whole number, but is [1]"),
         ("loss: mse", "loss is decided by the space"),
         ("losses: {mse: {foo: 1}}", "losses: mse: unknown option 'foo'"),
         ("losses: {mse: {mse_weight: -1}}", "losses: mse: mse_weight must be at least 0"),

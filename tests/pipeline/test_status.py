@@ -166,6 +166,33 @@ def test_following_prints_a_line_for_each_change_until_the_driver_ends(runs):
 
 
 @pytest.mark.process
+def test_following_waits_for_a_study_that_begins_just_now(tmp_path):
+    place = tmp_path / "studies" / "s"
+    with exclusive(place, None) as claim:
+        process = start("status", "--runs", tmp_path, "--study", "s", "--follow")
+        assert line_of(process, "s: ") == "s: begins just now; waiting until it has begun\n"
+        controller = controller_at(place, trials=1)
+        claim.made = True
+        assert line_of(process, "s: running")
+        finish(controller, controller.ask(), 0.5)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert out.splitlines()[-1].startswith("s: done: 1 of 1 trials complete")
+    unknown = call("status", "--runs", tmp_path, "--study", "other", "--follow").one_line
+    assert "unknown study 'other'" in unknown
+
+
+@pytest.mark.process
+def test_following_ends_where_what_begins_is_refused(runs):
+    with pytest.raises(ZeroDivisionError), exclusive(runs / "studies" / "new", None):
+        process = start("status", "--runs", runs, "--study", "new", "--follow")
+        assert line_of(process, "new: begins just now")
+        raise ZeroDivisionError
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2 and "unknown study 'new'" in err
+
+
+@pytest.mark.process
 def test_ctrl_c_ends_the_following_alone(runs):
     with exclusive(runs / "studies" / "s", None):
         process = start("status", "--runs", runs, "--study", "s", "--follow")

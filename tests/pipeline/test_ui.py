@@ -175,7 +175,7 @@ def test_it_can_be_ended_while_it_starts(runs, ending):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--port", "http"], "--port must be a number, but is 'http'"),
+        (["--port", "http"], "--port must be a whole number, but is 'http'; write one such as 20"),
         (["--port", "0"], "--port must lie in [1, 65535], but is '0'"),
         (["--port", "65536"], "--port must lie in [1, 65535], but is '65536'"),
         (["--prot", "1"], "unknown option '--prot'; did you mean '--port'?"),

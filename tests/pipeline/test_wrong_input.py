@@ -30,6 +30,10 @@ def write(path, text):
         (["--set", "epochs=3", "epochs=4"], "--set: epochs is given twice"),
         (["--set", "epochs=0"], "--set: epochs must be at least 1, but is '0'"),
         (["--set", "epochs=2.5"], "--set: epochs must be a whole number, but is '2.5'"),
+        (
+            ["--set", "epochs=two"],
+            "epochs must be a whole number, but is 'two'; write one such as 20",
+        ),
         (["--set", "lr=fast"], "--set: lr must be a number, but is 'fast'"),
         (["--set", "lr=nan"], "--set: lr must be above 0, but is 'nan'"),
         (["--set", "eval_epsilon=8"], "--set: eval_epsilon must lie in (0, 1], but is '8'"),
@@ -41,11 +45,16 @@ def write(path, text):
         (["--set", "finalist_images=1397"], "finalist_images + train_images must fit into 1397"),
         (["--set", "finalist_images=399"], "--set: finalist_images must be at least valid_images"),
         (["--set", "judged_images=401"], "--set: judged_images must lie between valid_images"),
+        (["wamr"], "takes no word 'wamr' here; did you mean --space wamr?"),
+        (["digits"], "takes no word 'digits' here; did you mean --recipe digits?"),
+        (["epochs=20"], "takes no word 'epochs=20' here; did you mean --set epochs=20?"),
+        (["fast"], "takes no word 'fast' here; leave it out, or name its option"),
         (["--trails", "5"], "unknown option '--trails'; did you mean '--trials'?"),
-        (["--trials", "five"], "--trials must be a number, but is 'five'"),
+        (["--trials", "five"], "--trials must be a whole number, but is 'five'"),
         (["--trials", "0"], "--trials must be at least 1, but is '0'"),
         (["--trials"], "expected one argument"),
         (["--budget", "30"], "--budget must be a time such as 90s, 30m or 2h, but is '30'"),
+        (["--set", "attack=focal"], "unknown attack 'focal'; one of your own needs --plugins"),
         (["--sampler", "tpa"], "unknown sampler 'tpa'; did you mean 'tpe'?"),
         (["--pruner", "halfing"], "unknown pruner 'halfing'; did you mean 'halving'?"),
         (["--pruner", "halving+none"], "halving goes round no other pruner; put it last"),
@@ -105,6 +114,24 @@ def test_a_space_that_is_wrong(tmp_path, text, expected):
     line = call("search", *given).one_line
     assert expected in line
     assert str(space) in line
+
+
+@pytest.mark.parametrize(
+    ("script", "words"), [("evaluate", []), ("train", []), ("attack", []), ("export", ["--file"])]
+)
+def test_a_space_in_place_of_an_exported_file_is_called_so(tmp_path, script, words):
+    space = write(tmp_path / "mine.yaml", SPACE)
+    form = ("--format", "hub") if script == "export" else ()
+    line = call(script, *words, space, *form).one_line
+    assert f"{space}: is a search space; give a file that export.py or train.py wrote" in line
+    other = write(tmp_path / "other.yaml", "epochs: 3\n")
+    assert "is no exported configuration" in call(script, *words, other, *form).one_line
+
+
+def test_an_exported_file_in_place_of_a_space_is_called_so(tmp_path):
+    exported = write(tmp_path / "mine.yaml", "origin: {}\nconfig: {loss: plain}\n")
+    line = call("search", "--recipe", "digits", "--runs", tmp_path, "--space", exported).one_line
+    assert "is an exported configuration and no search space" in line and "--enqueue" in line
 
 
 def folder(root, parts=("train", "test"), classes=10, size=8):
@@ -205,7 +232,7 @@ def test_as_a_process_too_a_mistake_is_one_line(tmp_path, script, arguments, exp
             ["--study", "wamr-digit"],
             "unknown study 'wamr-digit'; did you mean 'wamr-digits'",
         ),
-        ("export", ["--study", "wamr-digits", "--top", "x"], "--top must be a number"),
+        ("export", ["--study", "wamr-digits", "--top", "x"], "--top must be a whole number"),
         ("export", [], "command line: give either --study or --file; see --help"),
     ],
 )

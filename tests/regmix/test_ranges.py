@@ -77,7 +77,7 @@ def test_every_kind_of_annotation_is_read_in_its_own_type(annotation, value, res
         (float, None, "must be a number"),
         (float, [1], "must be a number"),
         (float, True, "must be a number"),
-        (int, False, "must be a number"),
+        (int, False, "must be a whole number"),
         (int, 0.5, "must be a whole number"),
         (int, math.nan, "must be a whole number"),
         (int, math.inf, "must be a whole number"),

@@ -194,6 +194,7 @@ def test_the_card_holds_what_was_measured_and_robustbench_nothing_else(place):
     assert all(f"n = {JUDGED}" in one["name"] for one in by_part["test"])
     for attack, row in rows.items():
         assert f"| test | {attack} | {row['hits'] / JUDGED:.4f} | " in text
+    assert "images of 1 channel, 8x8, in 10 classes." in text
     assert "AutoAttack has attacked it too" in text and "epsilon = 0.1" in text
     info = json.loads((place / "mine-hub" / "robustbench.json").read_text())
     assert info["clean_acc"] == f"{100 * rows['clean']['hits'] / JUDGED:.2f}"

@@ -95,7 +95,9 @@ def test_a_batch_of_one_is_refused_where_a_network_pools_it_to_one_value(
         ("losses", "    return 3.0", "loss mine: must return a tensor of one number"),
         ("losses", "    return final.sum() * float('nan')", "loss mine, attack fgsm: loss is nan "
          "in epoch 1"),
-        ("losses", "    return clean.sum()", "mine.py:10: fails with"),
+        ("losses", "    return clean.sum()", "mine.py:10: fails as clean is None, since inputs() "
+         "says that it isn't needed (AttributeError: 'NoneType' object has no attribute 'sum')"),
+        ("losses", "    return final.sum() - clean.no_such()", "mine.py:10: fails with"),
         ("attacks", "    return AttackResult(zero + 0.5, z, zero)", "must stay within its radius"),
         ("attacks", "    return AttackResult(zero * float('nan'), z, zero)", "must stay within"),
         ("attacks", "    return AttackResult(zero - 0.01, z, zero)", "attack mine: must stay with"),
