@@ -125,7 +125,7 @@ def test_a_finalist_is_judged_on_validation_images_as_often_as_wanted(exported):
     first, again = (typed("evaluate", file, "--validation") for typed in (run, call))
     assert (first.code, first.out) == (0, again.out), first.err
     assert set(exported.iterdir()) == before  # test data is judged once, and this is not it
-    assert "digits's validation images, by which it was chosen" in first.out
+    assert "digits, validation images, by which it was chosen" in first.out
     metrics = read(file)["metrics"]
     hits = table_rows(first.out)
     count = metrics["final"]["count"]

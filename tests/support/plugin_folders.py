@@ -24,10 +24,12 @@ def own_registry(kinds=None):
     kinds: kinds of variant that it knows; None for all that are known in this process.
     """
     known = {kind: registry._kinds[kind] for kind in kinds or registry._kinds}
+    importer = SourceImporter("regmix_plugins")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_plugins", SourceImporter("regmix_plugins"))
+        patch.setattr(registry, "_plugins", importer)
         patch.setattr(registry, "_kinds", known)
-        patch.setattr(sys, "meta_path", list(sys.meta_path))
         yield
+    if importer in sys.meta_path:  # where libraries that were imported meanwhile stay
+        sys.meta_path.remove(importer)
     for name in [name for name in sys.modules if name.partition(".")[0] == "regmix_plugins"]:
         del sys.modules[name]
