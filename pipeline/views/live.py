@@ -117,13 +117,14 @@ class LiveView(RedrawnView):
         if "finalist" in trial.params:
             head += f", finalist {trial.params['finalist']}, seed {trial.params['seed']}"
         reason = f"  ({trial.reason})" if trial.reason else ""
-        return f"{head}  {self._headline(lambda search: search.best_in_short())}{reason}"
+        return f"{head}  {self._headline(short=True)}{reason}"
 
-    def _headline(self, best: Callable[[RunningSearch], str]) -> str:
+    def _headline(self, *, short: bool = False) -> str:
         """Return counts, the best and the time left, for one line."""
         with self._lock:
             search = self._search
-            return ", ".join([*search.counts_in_words()[:-1], best(search), search.left_in_words()])
+            best = search.best_in_short() if short else search.best_in_words()
+            return ", ".join([*search.counts_in_words()[:-1], best, search.left_in_words()])
 
     def _heartbeat(self) -> str:
         """Return what runs, in which phase, the best, and the time left, in one line."""
@@ -135,7 +136,7 @@ class LiveView(RedrawnView):
             more = [f"{len(running) - _SHOWN} more"] if len(running) > _SHOWN else []
             spent = search.counts_in_words()[-1]
         what = "; ".join(phases + more) or "nothing runs"
-        return f"{spent}: {what}; {self._headline(lambda search: search.best_in_words())}"
+        return f"{spent}: {what}; {self._headline()}"
 
     def table(self) -> Text:
         """Return what is known, a row for each running trial, and who ended last."""
