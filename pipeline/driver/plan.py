@@ -9,6 +9,7 @@ from pipeline.base.narration import tell
 from pipeline.driver.publish import View
 from pipeline.driver.request import SearchRequest, has_driver_of_a_card
 from pipeline.race.share import SHARE, as_finalists
+from pipeline.samplers.grid import whole_grid
 from pipeline.study.budget import Pace
 from pipeline.study.copied_study import CopiedStudy
 from pipeline.study.records import TrialRecord
@@ -47,6 +48,7 @@ def say_plan(
         f"{data if data == recipe else f'{data} (recipe {recipe})'}?",
         f"effort: {effort(limits, config.epochs, race=request.confirm)}; {_at_once(request)}",
         *(_begins_with(copy) for copy in copies if copy.first),
+        *_few_configurations(request, limits),
         f"study: {request.storage and masked(request.storage) or near(place)}; "
         f"MLflow: {_view(request.view)}",
         first_epoch(known),
@@ -100,6 +102,18 @@ def _for_race(limits: Mapping[str, float]) -> str:
     if "budget" in limits:
         kept.append(duration(limits["budget"] * SHARE / (1 - SHARE)))
     return f", then {' and '.join(kept)} for the race of the best"
+
+
+def _few_configurations(request: SearchRequest, limits: Mapping[str, float]) -> list[str]:
+    """Return a hint where a study may train more than its space has configurations; else []."""
+    count = whole_grid(request.problem.space.ranges)
+    most = limits.get("trainings", limits.get("trials", inf))
+    if request.sampler == "grid" or count is None or count >= most:
+        return []
+    return [
+        f"the space has {count} configurations, which the search would train again and again; "
+        "--sampler grid tries each once"
+    ]
 
 
 def _begins_with(copy: CopiedStudy) -> str:

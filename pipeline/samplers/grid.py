@@ -58,6 +58,13 @@ def grid_of(ranges: Mapping[str, Range], seed: int) -> Grid:
     return found
 
 
+def whole_grid(ranges: Mapping[str, Range]) -> int | None:
+    """Return how many configurations a space has; None where its grid doesn't have all of them."""
+    if any(range_.steps(VALUES + 1) > range_.steps(VALUES) for range_ in ranges.values()):
+        return None
+    return math.prod(range_.steps(VALUES) for range_ in ranges.values())
+
+
 def grid(context: SamplerContext) -> BaseSampler:
     """Walk through the grid; trial 0 is the default configuration, so it begins with trial 1."""
     ranges = context.space.ranges

@@ -127,6 +127,29 @@ def test_the_plan_names_the_data_that_is_used_and_what_is_taken_of_earlier_studi
     assert question.endswith("give the best robust accuracy on cifar100 (recipe cifar10)?")
 
 
+@pytest.mark.parametrize(
+    ("second", "typed", "told"),
+    [
+        ("{choice: [1, 2, 3]}", (), True),
+        ("{choice: [1, 2, 3]}", ("--sampler", "grid"), False),
+        ("{choice: [1, 2, 3]}", ("--trainings", "6"), False),
+        ("{int: [1, 9]}", (), False),  # of which a grid has some
+        ("{float: [1, 9]}", (), False),
+    ],
+)
+def test_a_space_of_few_configurations_is_said_to_be_one(tmp_path, capsys, second, typed, told):
+    space = tmp_path / "few.yaml"
+    space.write_text(
+        f"loss: regmix\nsearch:\n  gradient_flow: {{choice: [both, target]}}\n"
+        f"  alpha: {second}\n"
+    )
+    request = request_of(tmp_path, "--space", str(space), *typed)
+    limits = {"trainings": request.trainings or 24}
+    say_plan(request, limits, tmp_path, Pace())
+    said = "the space has 6 configurations" in capsys.readouterr().out
+    assert said == told
+
+
 def test_what_goes_on_is_counted_and_none_is_not_told(tmp_path, capsys):
     request, said = request_of(tmp_path), []
     controller = controller_at(tmp_path, trials=3)
