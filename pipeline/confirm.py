@@ -21,15 +21,10 @@ installed.prove(__file__)
 
 from pipeline.base import cli, document, paths
 from pipeline.base.narration import quiet
+from pipeline.driver.confirm import ConfirmRequest, after_race, run_race
 from pipeline.driver.documents import Told
 from pipeline.driver.publish import View
-from pipeline.driver.race import (
-    MOST_SEEDS,
-    ConfirmRequest,
-    RaceRequest,
-    after_race,
-    run_race,
-)
+from pipeline.driver.race import MOST_SEEDS, RaceRequest
 from pipeline.driver.request import prove_card
 from pipeline.problem.plugin_folder import load_plugins
 from pipeline.study.storage import find_study

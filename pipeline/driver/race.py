@@ -8,17 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import pruners, samplers
-from pipeline.base.commands import command, near
+from pipeline.base.commands import near
 from pipeline.base.early import INTERRUPTED
 from pipeline.base.narration import tell
 from pipeline.driver.export import export
-from pipeline.driver.plan import race_in_words, say_lines
 from pipeline.driver.publish import View, publish_again
-from pipeline.driver.session import Session, SessionPlan, execute, say_interrupted, started
-from pipeline.execution.ray_cluster import ClusterRequest, check_answers
+from pipeline.driver.session import Session, execute, say_interrupted
 from pipeline.problem.environment import versions
-from pipeline.problem.exported import load_part
-from pipeline.problem.plugin_folder import check_plugins, plugin_words
 from pipeline.race import share
 from pipeline.race.rounds import (
     RaceProblem,
@@ -33,25 +29,20 @@ from pipeline.study.controller import StudyController
 from pipeline.study.effort import Trainings
 from pipeline.study.folder_owner import own, prove_free, prove_owner
 from pipeline.study.heartbeat import Heartbeat
-from pipeline.study.ranking import distinct_candidates
 from pipeline.study.records import StudyRecord, TrialRecord
 from pipeline.study.retention import Retention, files_at, files_of
 from pipeline.study.storage import (
     exclusive,
     existing_study,
-    find_study,
     is_database,
     open_storage,
     open_study,
     study_folder,
 )
-from pipeline.views import answer, race_table
+from pipeline.views import race_table
 from pipeline.views.layout import page_width
-from pipeline.views.summary import RaceSummary, Summary, summarize
+from pipeline.views.summary import Summary, summarize
 from regmix.config import TrainConfig
-from regmix.cores import usable_cores
-from regmix.errors import InputError
-from regmix.images import Split
 from regmix.plugins import Plugins
 from regmix.user_files import absolute
 
@@ -117,72 +108,6 @@ class RaceRequest:
         return existing_study(self.place.name, self.storage, self.place, self.heartbeat)
 
 
-@dataclass(frozen=True)
-class ConfirmRequest:
-    """The checked options of `confirm.py`.
-
-    race: the race.
-    top: number of the best trials that race beside the default.
-    address: existing Ray cluster.
-    concurrency: number of trainings at once.
-    gpus_per_trial: share of a GPU for each training, or `auto`.
-    """
-
-    race: RaceRequest
-    top: int
-    address: str | None
-    concurrency: int | None
-    gpus_per_trial: float | str | None
-
-
-def run_race(asked: ConfirmRequest) -> int:
-    """Begin the race of a study's best or continue it; print table and answer; write the winner.
-
-    Returns:
-        0 when the race has a winner, 1 when no training ended well, 130 when interrupted.
-
-    Raises:
-        InputError: where the study has no candidate, or other images are given.
-    """
-    request = asked.race
-    folder = request.runs / "studies" / request.study
-    source = find_study(request.study, request.storage, folder)
-    check_plugins(source.plugins, request.plugins, f"--study {request.study}")
-    best = _finalists(source, asked.top)
-    data = _data(_config(best[0], request.data_dir), source)
-    check_answers(asked.address)
-    cluster = ClusterRequest(asked.address, asked.concurrency, asked.gpus_per_trial)
-    plan = SessionPlan(cluster, data, request.plugins, request.view, source.deterministic)
-    with opened(request, source, best) as race:
-        if race.over:
-            return _verdict(race, "FINISHED")
-        known = race.controller
-        seen = 0 if known is None else _done(known.record, best, request.seeds)
-        at_once = asked.concurrency or usable_cores()
-        words = race_in_words(best, request.seeds, seen, at_once=at_once)
-        say_lines(f"race of {request.study}: {words}")
-        with started(plan) as session:
-            status = race.run(session)
-        return _verdict(race, status)
-
-
-def _finalists(source: StudyRecord, top: int) -> list[TrialRecord]:
-    """Return the default, then the best."""
-    complete = distinct_candidates(source)
-    if not complete:
-        raise InputError(f"--study {source.name}: no candidate is complete yet; go on searching")
-    default = [trial for trial in complete if trial.is_default]
-    return default + [trial for trial in complete[:top] if trial not in default]
-
-
-def _done(race: StudyRecord, best: Sequence[TrialRecord], seeds: int) -> int:
-    """Return how many trainings of these finalists have ended, with seeds that are asked for."""
-    numbers = {trial.number for trial in best}
-    ended = [t for t in race.trials() if t.ended and t.params["finalist"] in numbers]
-    order = sorted({trial.params["seed"] for trial in ended})[:seeds]
-    return sum(trial.params["seed"] in order for trial in ended)
-
-
 @dataclass
 class Race:
     """A race whose name this driver holds; it may be still to begin.
@@ -233,7 +158,7 @@ class Race:
     def expected(self) -> Pace:
         """How long a training takes, as far as the search tells."""
         known = Pace.of(one for trial in self.best for one in trial.epochs.values())
-        return as_finalists(known, _config(self.best[0], None), len(self.best))
+        return as_finalists(known, raced_config(self.best[0], None), len(self.best))
 
     def begin(self, race: StudyRecord, at_once: int | None = None) -> None:
         """Store what the race holds to, and make ready what is left of it.
@@ -258,7 +183,7 @@ class Race:
             race.readmit({race.trial(number).params["finalist"] for number in again})
             tell(f"{race.name}: {len(again)} failed trainings will be tried again")
         finalists = _with_racing(request, self.best, source, race)
-        configs = {trial.number: _config(trial, request.data_dir) for trial in finalists}
+        configs = {trial.number: raced_config(trial, request.data_dir) for trial in finalists}
         problem = RaceProblem(race.name, str(source.problem["recipe"]), configs)
         race.hold("problem", problem.identity())
         self.controller = _controller(self, race, problem, finalists[0])
@@ -317,21 +242,17 @@ def _with_racing(
     return come + [trial for trial in source.trials() if trial.number in others]
 
 
-def _config(trial: TrialRecord, data_dir: str | None) -> TrainConfig:
+def raced_config(trial: TrialRecord, data_dir: str | None) -> TrainConfig:
+    """Return a finalist's configuration, with its images where they are now.
+
+    Args:
+        trial: the trial that found it.
+        data_dir: folder of the images, if not where the search found them.
+    """
     flat = dict(trial.config)
     if data_dir is not None and "data_dir" in flat:
         flat["data_dir"] = str(absolute(data_dir, "--data-dir"))
     return TrainConfig.from_flat(flat)
-
-
-def _data(config: TrainConfig, source: StudyRecord) -> Split:
-    """Return the images of the search, divided as there: what is measured is never searched."""
-    images = load_part(config, "train")
-    if images.fingerprint() != source.data["fingerprint"]:
-        raise InputError(
-            f"--study {source.name}: was searched on other images; give them by --data-dir"
-        )
-    return config.split(images)
 
 
 def _controller(
@@ -416,34 +337,3 @@ def write_winner(race: Race, winner: int) -> Path:
     export(study, run, files_of(study, request.place), path, {"finalist": winner})
     print(f"wrote {near(path)}: seed {run.params['seed']}, the median of its seeds")
     return path
-
-
-def _verdict(race: Race, status: str) -> int:
-    """Print answer and table of `confirm.py`, and write the winner."""
-    found = summary_of(race)
-    code = say_end(race, status, found)
-    if code or found.race is None:
-        return code
-    print("\n".join(("", *answer.page(found, page_width()), "")))
-    path = write_winner(race, found.race.winner.trial)
-    print("next, once, on test data:")
-    for line in after_race(race.request, race.source, found.race, path):
-        print(f"  {line}")
-    return 0
-
-
-def after_race(
-    request: RaceRequest, study: StudyRecord, raced: RaceSummary | None, file: Path | None
-) -> list[str]:
-    """Return the commands that come after `confirm.py`.
-
-    Args:
-        request: the race.
-        study: the study that found the finalists.
-        raced: what the race says; None where no training ended well.
-        file: the winner's file; None where there is none.
-    """
-    assert study.name == request.study, "the race is of this study"
-    if raced is None or file is None:
-        return []
-    return [command("evaluate.py", near(file), *plugin_words(request.plugins))]

@@ -140,8 +140,7 @@ def test_the_plan_names_the_data_that_is_used_and_what_is_taken_of_earlier_studi
 def test_a_space_of_few_configurations_is_said_to_be_one(tmp_path, capsys, second, typed, told):
     space = tmp_path / "few.yaml"
     space.write_text(
-        f"loss: regmix\nsearch:\n  gradient_flow: {{choice: [both, target]}}\n"
-        f"  alpha: {second}\n"
+        f"loss: regmix\nsearch:\n  gradient_flow: {{choice: [both, target]}}\n  alpha: {second}\n"
     )
     request = request_of(tmp_path, "--space", str(space), *typed)
     limits = {"trainings": request.trainings or 24}
