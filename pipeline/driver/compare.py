@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.base.children import run_command
-from pipeline.base.commands import near
+from pipeline.base.commands import near, typed
 from pipeline.base.early import INTERRUPTED
 from pipeline.base.narration import is_quiet, tell
 from pipeline.base.paths import writable_folder
+from pipeline.driver.course import JUDGEMENTS, RACES, SEARCHES, Course
 from pipeline.problem import judgement
 from pipeline.problem.levelling import levelled
 from pipeline.race.comparable import prove_alike, prove_judged_alike, searched_by_some
@@ -74,23 +75,29 @@ def run_comparison(request: ComparisonRequest) -> tuple[int, dict[str, Any]]:
     Raises:
         InputError: where methods were measured otherwise.
     """
+    kinds = (SEARCHES, RACES, JUDGEMENTS) if request.spaces else (RACES, JUDGEMENTS)
+    course = Course(len(request.spaces or request.studies), kinds)
+    tell(course.plan())
     try:
-        names = _searched(request) if request.spaces else {name: name for name in request.studies}
+        names = {name: name for name in request.studies} or _searched(request, course)
         studies = {method: _study(request, name) for method, name in names.items()}
         prove_alike(studies)
         for method, study in studies.items():
             out = ("--out", request.out)
             race = ("--study", study.name, *request.race_words, *out, *request.words)
-            _do(f"{method}: its best against its start, with fresh seeds", "confirm.py", *race)
+            with course.step(RACES, f"{method}: its best against its start, fresh seeds") as title:
+                _do(title, "confirm.py", *race)
         races = {m: _study(request, f"{name}-confirm") for m, name in names.items()}
         found = {m: confirmed(studies[m], races[m]) for m in studies}
         prove_raced_alike(found)
         for method, study in studies.items():
             words = (near(_file(request, study)), *request.judge_words)
-            _do(f"{method}: judged once on test data", "evaluate.py", *words)
+            with course.step(JUDGEMENTS, f"{method}: judged once on test data") as title:
+                _do(title, "evaluate.py", *words)
     except Ended as ended:
         if ended.status == INTERRUPTED:
-            print("interrupted; nothing is lost: the same command goes on", file=sys.stderr)
+            said = f"interrupted; nothing is lost: the same command goes on:\n  {typed()}"
+            print(said, file=sys.stderr)
             return INTERRUPTED, {}
         print(f"compare: {ended}; once that is mended, the same command goes on", file=sys.stderr)
         return 2 if ended.status == 2 else 1, {}
@@ -104,7 +111,7 @@ def run_comparison(request: ComparisonRequest) -> tuple[int, dict[str, Any]]:
     return 0, told
 
 
-def _searched(request: ComparisonRequest) -> dict[str, str]:
+def _searched(request: ComparisonRequest, course: Course) -> dict[str, str]:
     """Search every space with the same effort; return method -> name of its study."""
     folder = writable_folder(request.runs / "comparisons" / request.name, "--runs")
     names = {}
@@ -112,7 +119,8 @@ def _searched(request: ComparisonRequest) -> dict[str, str]:
         path, names[space] = folder / f"{space}.yaml", f"{request.name}-{space}"
         atomic.write(path, partial(_write, yaml_file.dump(content)))
         words = ("--space", near(path), "--study", names[space], "--no-confirm")
-        _do(f"{space}: searched", "search.py", *words, *request.search_words, *request.words)
+        with course.step(SEARCHES, f"{space}: searched") as title:
+            _do(title, "search.py", *words, *request.search_words, *request.words)
     return names
 
 

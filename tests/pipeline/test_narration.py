@@ -7,6 +7,7 @@ import pytest
 from pipeline import search
 from pipeline.base import narration
 from pipeline.base.narration import Waited, Waiting
+from pipeline.driver.course import RACES, SEARCHES, Course
 from pipeline.driver.evaluation import left_in_words
 from pipeline.driver.plan import effort, first_epoch, race_in_words, say_plan
 from pipeline.driver.study import _say_begin
@@ -189,6 +190,23 @@ def test_a_race_is_forecast_from_what_the_search_stored(tmp_path):
         "at most 8 trainings of 2 finalists, about 4:00"
     )
     assert race_in_words(both, 1000, at_once=2, seconds=30.0).endswith("about 0:30")
+
+
+def test_a_comparison_says_its_steps_and_what_is_left_as_far_as_it_knows():
+    now = [0.0]
+    course = Course(2, (SEARCHES, RACES), lambda: now[0])
+    assert course.plan() == "comparison of 2 methods: 2 searches, then 2 races, one after another"
+    said = []
+    for kind, seconds in ((SEARCHES, 60.0), (SEARCHES, 90.0), (RACES, 20.0), (RACES, 20.0)):
+        with course.step(kind, "x") as title:
+            said.append(title)
+            now[0] += seconds
+    assert said == [
+        "1 of 4: x",
+        "2 of 4: x; about 1:00 left without the races",
+        "3 of 4: x",
+        "4 of 4: x; about 0:20 left",
+    ]
 
 
 def test_an_evaluation_is_forecast_by_its_first_long_attack():
