@@ -46,6 +46,7 @@ ui: $(READY)
 check: $(READY)
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@echo "mypy, up to a minute the first time ..."
 	@.venv/bin/mypy
 
 bench: $(READY)
