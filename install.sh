@@ -29,17 +29,9 @@ beat() { # how far it is, every four seconds: to look at the folder takes one, t
     done
 }
 
-still() { # end the lines of beat
-    [ -z "$beating" ] || kill "$beating" 2>/dev/null || true
-    beating=
-}
-
 python=$(pick_python)
-quiet=
-[ -t 2 ] || quiet=--quiet # in a terminal uv and pip show how far they are while they load
 beat &
-beating=$!
-trap still EXIT
+trap "kill $! 2>/dev/null" EXIT
 trap 'exit 130' INT TERM
 
 if ! "$venv/bin/python" -c '' 2>/dev/null; then
@@ -58,18 +50,13 @@ say "2 of 4: uv, which installs the rest (20 MB)"
 uv=$venv/bin/uv
 "$venv/bin/pip" install --quiet --disable-pip-version-check uv >/dev/null 2>&1 || uv=
 say "3 of 4: torch, Ray, MLflow and what they need: 2.5 GB on the disk, more with CUDA builds of torch; one to a few minutes"
-[ -n "$quiet" ] || still
 if [ -n "$uv" ]; then
-    "$uv" pip install $quiet --python "$venv/bin/python" $links -c constraints.txt -e ".[$extras]"
+    "$uv" pip install --quiet --python "$venv/bin/python" $links -c constraints.txt -e ".[$extras]"
 else
-    "$venv/bin/pip" install $quiet --disable-pip-version-check $links -c constraints.txt -e ".[$extras]"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check $links -c constraints.txt -e ".[$extras]"
 fi
 # Without it, every start would pay ten seconds where Python may not write .pyc.
 say "4 of 4: all of it compiled to bytecode, once, so that every start is quick"
-if [ -z "$beating" ]; then
-    beat &
-    beating=$!
-fi
 "$venv/bin/python" -m compileall -q -j 0 "$venv"/lib/python*/site-packages >/dev/null 2>&1 || true
 touch "$venv/.installed"
 say "done"

@@ -25,9 +25,11 @@ from pipeline.driver import take_away
 from pipeline.driver.documents import files_written
 from pipeline.driver.export import export
 from pipeline.problem.plugin_folder import check_plugins, load_plugins, plugin_words
+from pipeline.race.result import race_result
 from pipeline.study.ranking import distinct_candidates
 from pipeline.study.retention import files_of
 from pipeline.study.storage import find_study
+from pipeline.study.studies import Studies
 from regmix.errors import InputError, unknown
 from regmix.exported.file import Exported
 from regmix.plugins import Plugins
@@ -123,10 +125,21 @@ def _export(args: Namespace, forms: Sequence[str], plugins: Plugins | None) -> d
             take_away.take_away(path, Exported.read(path, plugins), others, out)
         found = {"rank": rank, "trial": trial.number, "final_robust": trial.final_robust}
         written.append({**found, **_written(path, others, out)})
-    first = near(out / f"{args.study}-1.yaml")
-    then = command("train.py", first, *plugin_words(plugins))
+    first = _answer(args, runs, out) or out / f"{args.study}-1.yaml"
+    then = command("train.py", near(first), *plugin_words(plugins))
     print(f"next: {then}")
     return {"study": args.study, "configurations": written, "next": [then]}
+
+
+def _answer(args: Namespace, runs: Path, out: Path) -> Path | None:
+    """Say what the study's race has answered, if it has; return its file where that was written."""
+    opened = Studies(runs, args.storage).open(args.study)
+    found = None if opened.race is None else race_result(opened.study, opened.race)
+    if found is None:
+        return None
+    path = out / f"{args.study}-confirmed.yaml"
+    print(f"the race's answer is trial {found.winner}: {near(path)}")
+    return path if path.exists() else None
 
 
 def _written(path: Path, forms: Sequence[str], out: Path) -> dict[str, Any]:

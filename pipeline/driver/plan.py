@@ -148,7 +148,7 @@ def race_in_words(
     most: int | None = None,
     seconds: float = inf,
 ) -> str:
-    """Return 'at most 18 trainings (6 finalists, 3 seeds), about 5:00'.
+    """Return 'at most 18 trainings of 6 finalists, with 3 seeds each, about 5:00'.
 
     Args:
         finalists: complete trials of the search.
@@ -160,9 +160,15 @@ def race_in_words(
     """
     every = len(finalists) * seeds
     count = max(0, (every if most is None else min(every, most)) - done)
-    words = f"at most {count} trainings of {len(finalists)} finalists"
-    if every == count + done:
-        words += f" with {seeds} seeds each"
+    limited = most is not None or seconds < inf
+    words = f"at most {count} trainings of " if most is not None or not limited else ""
+    words += f"{len(finalists)} finalists"
+    if any(trial.is_default for trial in finalists):
+        words += ", the recipe's default among them"
+    if limited and most is None:
+        words += ", with as many seeds as fit"
+    elif every == count + done:
+        words += f", with {seeds} seeds each"
     known = Pace.of(one for trial in finalists for one in trial.epochs.values())
     task = TrainConfig.from_flat(finalists[0].config)
     needed = as_finalists(known, task, len(finalists)).needed(task.epochs)

@@ -309,12 +309,15 @@ def _details(found: Summary, view: View, plugins: Mapping[str, str], matters: st
     lines = [found.question, _cost(found), matters, _stops(found)]
     if found.best is None:
         return "\n\n".join(filter(None, lines))
+    if found.race is not None:
+        one = found.race.winner.trial
+        lines += [f"The race's answer, trial {one}, is the file {found.study}-confirmed.yaml."]
     where = [*view.study_words(found.study), *stored_plugin_words(plugins)]
     commands = (
         command("export.py", *where, "--top", 3),
         command("confirm.py", *where, *view.uri_words),
     )
-    lines += ["To get the best as files, and to prove them with more seeds:"]
+    lines += ["To get the best of the search as files, and to prove them with more seeds:"]
     return "\n\n".join(filter(None, (*lines, "\n".join(f"    {line}" for line in commands))))
 
 

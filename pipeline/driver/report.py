@@ -20,7 +20,7 @@ from pipeline.study.ranking import candidates
 from pipeline.study.records import StudyRecord
 from pipeline.study.studies import RACE, OpenStudy, Studies
 from pipeline.tracking import mlflow_page
-from pipeline.views.html.material import TAKE, Material
+from pipeline.views.html.material import TAKE, TAKE_ANSWER, Material
 from pipeline.views.html.page import page, page_of_several
 from pipeline.views.importances import importances_in_words
 from regmix import atomic
@@ -142,6 +142,8 @@ def _commands(
     if candidates(study):
         more = "Race the best again, with more seeds" if raced else "Race the best with fresh seeds"
         seeds = ("--seeds", 5 if raced else 3)
+        if raced:
+            found[TAKE_ANSWER] = command("export.py", "--file", first, "--format", "hub", *plugins)
         found[TAKE] = command("export.py", *words, *plugins)
         found[more] = command("confirm.py", *words, *seeds, *plugins)
         again = "Train what was taken again, to the same numbers"

@@ -238,10 +238,11 @@ def complete(request: SearchRequest, controller: StudyController) -> int:
     """Show a study that has nothing left to do, bring MLflow up to date, say how to extend it."""
     if not controller.has_time:
         controller.close_unfinished()
-    _show(request, controller, goes_on=request.confirm and not controller.hopeless)
+    pointless = _show(request, controller, goes_on=request.confirm and not controller.hopeless)
     study = controller.record
     if not controller.hopeless:
-        say(f"\n{request.study} is complete; to extend it, add {_more(controller)} to the command")
+        more, anyhow = _more(controller), " all the same" * pointless
+        say(f"\n{request.study} is complete; to extend it{anyhow}, add {more} to the command")
     status = "FAILED" if controller.failing else "FINISHED"
     tracker = request.view.tracker(study, shared=controller.heartbeat is not None, thorough=True)
     publish(tracker, study, status, request.view)
@@ -285,8 +286,12 @@ def _end(controller: StudyController) -> int:
     return 1
 
 
-def _show(request: SearchRequest, controller: StudyController, *, goes_on: bool) -> None:
-    """Print what the study says, and what comes next unless it, or its race, goes on."""
+def _show(request: SearchRequest, controller: StudyController, *, goes_on: bool) -> bool:
+    """Print what the study says, and what comes next unless it, or its race, goes on.
+
+    Returns:
+        whether further trials are pointless.
+    """
     study = controller.record
     found = summarize(study, running=controller.shared)
     leaderboard.show(found, () if goes_on else next_commands(request, study))
@@ -295,9 +300,10 @@ def _show(request: SearchRequest, controller: StudyController, *, goes_on: bool)
         say(f"\neffort: {controller.trainings.in_words(trained)}")
     if controller.budget.limited:
         say(_budget_in_words(controller))
-    ahead = study.pointless or ((known := outlook(study)) and known.in_words())
-    if ahead:
-        say(f"outlook: {ahead}")
+    known = None if study.pointless else outlook(study)
+    if study.pointless or known is not None:
+        say(f"outlook: {study.pointless or (known and known.in_words())}")
+    return bool(study.pointless or (known and known.pointless))
 
 
 def say_report(request: SearchRequest) -> None:

@@ -87,6 +87,21 @@ class Comparison:
     worth: Mapping[str, Worth]
     pairs: Sequence[Pair]
 
+    @property
+    def best(self) -> str:
+        """The best method."""
+        return next(iter(self.worth))
+
+    @property
+    def alike(self) -> list[str]:
+        """Methods that the best can't be told from."""
+        pairs = [one for one in self.pairs if self.best in (one.one, one.other)]
+        return [
+            pair.other if pair.one == self.best else pair.one
+            for pair in pairs
+            if pair.gap.p >= LEVEL
+        ]
+
 
 def confirmed(source: StudyRecord, race: StudyRecord) -> Confirmed:
     """Return what a search and its race say of a method.

@@ -99,9 +99,7 @@ def _proportion(row: Mapping[str, int]) -> dict[str, Any]:
 
 def verdict(found: Mapping[str, Confirmed], known: Comparison) -> str:
     """Say which method is best, and which it can't be told from."""
-    best, worth = next(iter(known.worth.items()))
-    pairs = [one for one in known.pairs if best in (one.one, one.other)]
-    alike = [pair.other if pair.one == best else pair.one for pair in pairs if pair.gap.p >= LEVEL]
+    best, worth, alike = known.best, known.worth[known.best], known.alike
     seeds = len(found[best].seeds)
     text = (
         f"Best of {len(known.worth)} methods: {best}, robust accuracy {worth.mean:.3f} over "

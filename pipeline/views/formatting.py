@@ -31,6 +31,18 @@ def named(params: Mapping[str, Value], names: Sequence[str]) -> str:
     return ", ".join(f"{name} {short(params[name])}" for name in names)
 
 
+def at_the_edge(params: Mapping[str, Value], names: Sequence[str]) -> str:
+    """Say which numbers lie at a bound of their range; '' for none.
+
+    Args:
+        params: the configuration.
+        names: names of these numbers.
+    """
+    if not names:
+        return ""
+    return f"At the edge of the space: {named(params, names)}; better ones may lie beyond it."
+
+
 def trial_cells(trial: TrialRecord, names: Sequence[str]) -> list[str]:
     """Return number, epoch, robust and clean accuracy, and the parameters `names` as text."""
     total = str(trial.total_epochs) if trial.begun else "?"

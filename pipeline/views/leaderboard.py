@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from pipeline.study.judge_noise import SEED_ALONE
-from pipeline.views.formatting import duration, named
+from pipeline.views.formatting import at_the_edge, duration, named
 from pipeline.views.layout import Column, Table, lines, page_width, plus_minus
 from pipeline.views.summary import OWN_DEFAULT, Summary, TrialSummary
 from regmix.evaluation.results import Proportion
@@ -152,7 +152,7 @@ def _caption(summary: Summary, width: int, sign: str) -> list[str]:
         seeds = f"{sign}{1.96 * math.sqrt(2) * SEED_ALONE:.3f}"
         text += (
             f" '{_over(summary)}': difference and 95 % interval on the same images, one seed "
-            f"each; seeds add about {seeds}, which a race tells."
+            f"each; seeds add about {seeds}, as found on digits; a race tells."
         )
     return lines(text, width, 0)
 
@@ -172,6 +172,7 @@ def best_in_words(summary: Summary) -> str:
         f"(95 % interval {low:.3f} to {high:.3f})",
         *([_gain_in_words(summary, best)] if summary.default else []),
         *_selection_in_words(summary),
+        *(f"  {edge}" for edge in (at_the_edge(best.params, best.at_bounds),) if edge),
         *(f"  Doubtful: {doubt}." for doubt in best.doubts),
     ]
     return "\n".join(found)

@@ -1,7 +1,7 @@
 """What a race of finalists says: its table, and its end in a line."""
 
 from pipeline.views.layout import Column, Table, lines
-from pipeline.views.summary import OWN_DEFAULT, Finalist, RaceSummary, Summary
+from pipeline.views.summary import OWN_DEFAULT, Finalist, Gain, RaceSummary, Summary
 
 
 def page(summary: Summary, width: int) -> list[str]:
@@ -29,6 +29,7 @@ def _table(summary: Summary, race: RaceSummary) -> Table:
         Column("seeds", [str(one.seeds) for one in rows]),
         Column("mean", [f"{one.mean:.3f}" for one in rows]),
         Column("95 % interval", ["{:.3f} to {:.3f}".format(*one.interval) for one in rows], "", 1),
+        Column("clean", ["-" if one.clean is None else f"{one.clean:.3f}" for one in rows], "", 2),
         Column("best", [f"{one.best:.0%}" for one in rows]),
         Column(f"over {over}", [_gain(one) for one in rows]),
     ]
@@ -46,6 +47,13 @@ def _gain(one: Finalist) -> str:
     return f"{one.gain.value:+.3f} ({one.gain.low:+.3f} to {one.gain.high:+.3f})"
 
 
+def _in_words(gain: Gain) -> str:
+    return (
+        f"{gain.value:+.3f} (95 % interval {gain.low:+.3f} to {gain.high:+.3f}, on the same seeds "
+        "and images, for all finalists together)"
+    )
+
+
 def verdict(summary: Summary) -> str:
     """Say in a sentence whether the winner beats the reference, and how certain that is.
 
@@ -57,11 +65,13 @@ def verdict(summary: Summary) -> str:
     winner, known = race.winner, summary.trial(race.reference)
     name = summary.default_called if known.is_default else f"trial {race.reference}"
     if winner.gain is None:
-        return f"nothing of the search is better than {name}"
-    gain = (
-        f"{winner.gain.value:+.3f} (95 % interval {winner.gain.low:+.3f} to "
-        f"{winner.gain.high:+.3f}, on the same seeds and images, for all finalists together)"
-    )
+        others = [(one.trial, one.gain) for one in race.finalists if one.gain is not None]
+        if not others:
+            return f"no other finalist has ended beside {name}"
+        trial, gap = others[0]
+        none = f"none of the {len(others)} that raced it is" if others[1:] else "its rival isn't"
+        return f"{none} ahead of {name}; the closest, trial {trial}, differs by {_in_words(gap)}"
+    gain = _in_words(winner.gain)
     if winner.gain.low > 0:
         return f"trial {winner.trial} is better than {name} by {gain}"
     return (

@@ -4,9 +4,13 @@ Terminal, JSON document, HTML report, MLflow's page and Python's `open_study` re
 that no two of them can say different things of a study.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
+
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from pipeline.race.result import RaceResult, race_result
 from pipeline.race.selection import selection
@@ -26,6 +30,7 @@ from regmix.ranges import Value
 
 DONE, RUNNING, INTERRUPTED, EMPTY = "done", "running", "interrupted", "not begun"
 OWN_DEFAULT = "the recipe's default"
+_EDGE = 0.01  # of a range, at whose bound a number counts as lying
 _MATTERS = ("device", "threads", "python", "torch", "numpy", "code")
 
 
@@ -62,6 +67,7 @@ class TrialSummary:
     doubts: why its accuracy may not mean what it says; a trial with one may be no candidate.
     judged: number of images of `final_robust`; None before it is complete.
     would_prune: why the pruner would have stopped this control trial; "" for all others.
+    at_bounds: its numbers that lie at a bound of their range.
     """
 
     trial: int
@@ -81,6 +87,7 @@ class TrialSummary:
     doubts: Sequence[str]
     judged: int | None
     would_prune: str
+    at_bounds: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ class Finalist:
     mean, interval: robust accuracy over its seeds.
     best: probability that it is the best of all finalists.
     gain: over the reference within the same seeds; None for the reference.
+    clean: clean accuracy on the validation images, the mean over its seeds.
     gone: why it dropped out; "" where it did not.
     """
 
@@ -114,6 +122,7 @@ class Finalist:
     best: float
     gain: Gain | None
     gone: str
+    clean: float | None = None
 
 
 @dataclass(frozen=True)
@@ -239,7 +248,7 @@ class Summary:
         seeds = f"{one.seeds} fresh seed{'s' * (one.seeds > 1)}"
         text = f"best trial {one.trial}: {one.mean:.3f} over {seeds}"
         if one.gain is None:
-            return f"{text}: nothing is better than the start"
+            return f"{text}: no finalist is ahead of the start"
         told = "distinguishable" if one.gain.low > 0 else "not distinguishable"
         return f"{text}, {one.gain.value:+.3f} over the start, {told}"
 
@@ -379,7 +388,20 @@ def _trial(trial: TrialRecord, rank: int | None, default: TrialRecord | None) ->
         doubts=(*violated_constraints(trial), *warnings(trial)) if final else (),
         judged=final.count if final else None,
         would_prune=trial.would_prune,
+        at_bounds=_at_bounds(trial),
     )
+
+
+def _at_bounds(trial: TrialRecord) -> tuple[str, ...]:
+    """Return the numbers that lie at a bound of their range, or nearer to it than a hundredth."""
+    found = []
+    for name, one in trial.frozen.distributions.items():
+        if isinstance(one, FloatDistribution | IntDistribution) and one.high > one.low:
+            scale = math.log if one.log else float
+            low, high, value = (scale(x) for x in (one.low, one.high, trial.params[name]))
+            if min(value - low, high - value) < _EDGE * (high - low):
+                found.append(name)
+    return tuple(found)
 
 
 def _gain(trial: TrialRecord, default: TrialRecord | None) -> Gain | None:
@@ -394,12 +416,22 @@ def _race(study: StudyRecord, race: StudyRecord, running: bool) -> RaceSummary |
     found = race_result(study, race)
     if found is None:
         return None
-    finalists = [_finalist(found, number) for number in found.order]
+    clean = _clean(race)
+    finalists = [_finalist(found, number, clean.get(number)) for number in found.order]
     return RaceSummary(_state(race, running), finalists, found.reference)
 
 
-def _finalist(found: RaceResult, number: int) -> Finalist:
+def _clean(race: StudyRecord) -> dict[int, float]:
+    """Return finalist -> its mean clean accuracy over the trainings that ended well."""
+    known = dict[int, list[float]]()
+    for trial in race.trials():
+        if trial.state == "COMPLETE" and trial.clean is not None:
+            known.setdefault(trial.params["finalist"], []).append(trial.clean)
+    return {number: fmean(each) for number, each in known.items()}
+
+
+def _finalist(found: RaceResult, number: int, clean: float | None) -> Finalist:
     one = found.standings[number]
     gain = None if number == found.reference else Gain(one.gain, *one.gain_interval)
     gone = found.gone.get(number, "")
-    return Finalist(number, one.seeds, one.mean, one.interval, one.best, gain, gone)
+    return Finalist(number, one.seeds, one.mean, one.interval, one.best, gain, gone, clean)

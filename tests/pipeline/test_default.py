@@ -42,7 +42,7 @@ def told(record):
     found = summarize(record)
     runs = {0: {1: np.array([True, False] * 9)}, 1: {1: np.array([True, True] * 9)}}
     known = standings(runs, 0)
-    finalists = [_finalist(RaceResult(known, [1, 0], 0, {}), number) for number in (1, 0)]
+    finalists = [_finalist(RaceResult(known, [1, 0], 0, {}), number, 0.9) for number in (1, 0)]
     won = replace(found, race=RaceSummary("done", finalists, 0))
     lost = replace(found, race=RaceSummary("done", finalists[::-1], 0))
     return "\n".join(

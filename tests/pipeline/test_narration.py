@@ -183,13 +183,16 @@ def test_a_race_is_forecast_from_what_the_search_stored(tmp_path):
         finish(controller, controller.ask(), robust, seconds=15.0)
     both = controller.record.trials()
     assert race_in_words(both, 3, at_once=2) == (
-        "at most 6 trainings of 2 finalists with 3 seeds each, about 3:00"
+        "at most 6 trainings of 2 finalists, the recipe's default among them, with 3 seeds each, "
+        "about 3:00"
     )
     assert race_in_words(both, 3, 4, at_once=2).startswith("at most 2 trainings")
     assert race_in_words(both, 1000, at_once=2, most=8) == (
-        "at most 8 trainings of 2 finalists, about 4:00"
+        "at most 8 trainings of 2 finalists, the recipe's default among them, about 4:00"
     )
-    assert race_in_words(both, 1000, at_once=2, seconds=30.0).endswith("about 0:30")
+    assert race_in_words(both, 1000, at_once=2, seconds=30.0) == (
+        "2 finalists, the recipe's default among them, with as many seeds as fit, about 0:30"
+    )
 
 
 def test_a_comparison_says_its_steps_and_what_is_left_as_far_as_it_knows():

@@ -1,10 +1,11 @@
 """The head of a report: what was asked, the answer, and seven questions in one look."""
 
-from pipeline.views.formatting import duration
+from pipeline.views.formatting import at_the_edge, duration
 from pipeline.views.html.markup import Markup, element
-from pipeline.views.html.material import STATES, TAKE, Material, between, settings
+from pipeline.views.html.material import STATES, TAKE, TAKE_ANSWER, Material, between, settings
 from pipeline.views.html.parts import command, facts
 from pipeline.views.importances import importances_in_words
+from pipeline.views.race_table import verdict
 from pipeline.views.summary import TrialSummary
 
 _NAMED = 6  # trials that are named of those that may be as good
@@ -59,8 +60,15 @@ def best(material: Material) -> str:
             f"Trial {one.trial}, by the race: {one.mean:.3f} over {one.seeds} fresh "
             f"seed{'s' * (one.seeds > 1)} (95 %: {between(*one.interval)})"
             f"{', with ' + settings(material.chosen) if material.chosen else ''}."
+            f"{_edge(material.chosen)}"
         )
-    return f"Trial {found.best.trial}: {worth(found.best)}, with {settings(found.best)}."
+    said = f"Trial {found.best.trial}: {worth(found.best)}, with {settings(found.best)}."
+    return f"{said}{_edge(found.best)}"
+
+
+def _edge(trial: TrialSummary | None) -> str:
+    said = "" if trial is None else at_the_edge(trial.params, trial.at_bounds)
+    return f" {said}" if said else ""
 
 
 def worth(trial: TrialSummary) -> str:
@@ -78,7 +86,8 @@ def real(material: Material) -> str:
     if race is not None:
         gain = race.winner.gain
         if gain is None:
-            return "The race found nothing better than the start."
+            said = verdict(found)
+            return f"{said[0].upper()}{said[1:]}."
         told = "beyond chance" if gain.low > 0 else "not beyond chance"
         return (
             f"With fresh seeds {gain.value:+.3f} over trial {race.reference} "
@@ -107,10 +116,14 @@ def cost(material: Material) -> str:
     best, default = material.chosen, found.default
     if best is None or best.clean is None:
         return "No candidate is complete yet."
-    said = f"Clean accuracy {best.clean:.3f}"
-    if default is not None and default.clean is not None and default.trial != best.trial:
-        change = best.clean - default.clean
-        said += f", {change:+.3f} against the start's {default.clean:.3f}"
+    clean, start, seeds = best.clean, default.clean if default else None, "one seed"
+    if found.race is not None and found.race.winner.clean is not None:
+        raced = {one.trial: one.clean for one in found.race.finalists}
+        clean, seeds = found.race.winner.clean, f"{found.race.winner.seeds} fresh seeds"
+        start = raced.get(default.trial) if default else None
+    said = f"Clean accuracy {clean:.3f} ({seeds})"
+    if start is not None and default is not None and default.trial != best.trial:
+        said += f", {clean - start:+.3f} against the start's {start:.3f}"
     others = [number for number in found.front if number != best.trial]
     if others:
         count, more = len(others), "more" if len(others) < len(found.front) else "other"
@@ -139,6 +152,7 @@ def stopped(material: Material) -> str:
 
 def get(material: Material) -> Markup | str:
     """Return the command that writes the best as a file."""
-    if TAKE not in material.commands:
-        return "There is nothing to take away yet."
-    return command(material.commands[TAKE])
+    for what in (TAKE_ANSWER, TAKE):
+        if what in material.commands:
+            return command(material.commands[what])
+    return "There is nothing to take away yet."

@@ -20,8 +20,10 @@ STATES = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed", "RUNNIN
 STATES |= {"WAITING": "waiting"}
 """States as people call them."""
 
-TAKE = "Take the best, as a file with its weights"
+TAKE = "Take the best of the search, as files with their weights"
 """What the command does that exports the best."""
+TAKE_ANSWER = "Take the race's answer, a file that lies there with its weights, also in other forms"
+"""What the command does that takes the winner of the race further."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pipeline.views.html.material import Material
 from pipeline.views.html.matters import matters
 from pipeline.views.html.parallel import parallel
 from pipeline.views.html.pruning import pruning
-from pipeline.views.html.side_by_side import side_by_side
+from pipeline.views.html.side_by_side import best_of, side_by_side
 from pipeline.views.html.timeline import timeline
 from pipeline.views.html.trade_off import trade_off
 from pipeline.views.html.trial_table import trial_table
@@ -53,6 +53,7 @@ def page_of_several(
     body: list[object] = [
         element("p", "Searches", class_="over"),
         element("h1", names),
+        *([element("p", best_of(compared), class_="lead")] if compared is not None else []),
         side_by_side(materials, compared, said),
     ]
     for material in materials:

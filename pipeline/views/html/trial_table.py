@@ -10,7 +10,9 @@ from pipeline.views.summary import TrialSummary
 
 _CAPTION = (
     "The best first; press a heading to sort. Robust is the objective; last is the accuracy in the "
-    "last epoch, under the weaker attack that trials are stopped by."
+    "last epoch, under the weaker attack that trials are stopped by. A stop as less promising: a "
+    "target above all values so far is drawn for each decision, and whoever is likelier to reach "
+    "it is trained."
 )
 _OPEN = 60  # rows up to which the table is open at first
 
