@@ -37,6 +37,7 @@ from regmix.user_files import absolute
 
 _PATIENCE = 120  # seconds for MLflow's first answer; ten are usual
 _BUSY = 5  # seconds in which another program may write to the database
+_NEWEST = 6  # studies whose addresses are printed at the start, races among them
 _PAUSE = 5  # seconds, after which a study that has begun meanwhile is shown too
 _QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _QUIET |= {"PYTHONSAFEPATH": "1"}  # no folder of a user's may stand for a package
@@ -123,7 +124,7 @@ def _studies(path: Path) -> dict[int, str]:
 
 
 def _show(address: str, path: Path, over: Callable[[], bool]) -> None:
-    """Print the addresses of each study, also of those that begin later, until it is over.
+    """Print the addresses of the newest studies, also of those that begin later, until it is over.
 
     Args:
         address: address of the server.
@@ -134,7 +135,10 @@ def _show(address: str, path: Path, over: Callable[[], bool]) -> None:
     shown: set[int] = set()
     while not over():
         studies = _studies(path)
-        for number in sorted(studies.keys() - shown):
+        new = sorted(studies.keys() - shown)
+        if len(new) > _NEWEST:
+            print(f"{len(new) - _NEWEST} earlier studies: {address}/{mlflow_page.LIST}")
+        for number in new[-_NEWEST:]:
             table, charts = (mlflow_page.address(str(number), charts=c) for c in (False, True))
             print(f"{studies[number]} trials: {address}/{table}")
             print(f"{studies[number]} charts: {address}/{charts}")

@@ -71,16 +71,20 @@ _WIDTHS = {
 }
 
 
+LIST = "#/experiments"
+"""What follows a server's address, for the list of studies."""
+
+
 def address(experiment: str, *, charts: bool = False) -> str:
     """Return what follows a server's address, for the table or the charts of a study's trials."""
     mode = "&compareRunsMode=CHART" if charts else ""
     view = f"workflowType=machine_learning&viewStateShareKey={_VIEW}"
-    return f"#/experiments/{experiment}/runs?{view}{mode}"
+    return f"{LIST}/{experiment}/runs?{view}{mode}"
 
 
 def artifact(experiment: str, run: str, file: str = "") -> str:
     """Return what follows a server's address, for a file of a run, or for all of them."""
-    return f"#/experiments/{experiment}/runs/{run}/artifacts{'/' if file else ''}{file}"
+    return f"{LIST}/{experiment}/runs/{run}/artifacts{'/' if file else ''}{file}"
 
 
 def study_note(told: Told, experiment: str, summary: str, files: Collection[str]) -> str:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
+from pipeline.tracking.mlflow_page import LIST
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -32,6 +34,8 @@ _HIDDEN = (  # the assistant's button; the note that a saved view is a saved vie
     '[data-component-id="mlflow.experiment_page.shared_view.banner"]',
 )
 _HEAD = "<head>"
+_OPENED = f'if(["","#","#/"].includes(location.hash))location.hash="{LIST}";'
+"""Where nothing is asked for, the page opens at the list of studies, not at MLflow's welcome."""
 
 
 def prepared(page: str) -> str:
@@ -42,7 +46,7 @@ def prepared(page: str) -> str:
     )
     hidden = ",".join(f":root body {part}" for part in _HIDDEN)  # before the page's own rules
     style = f"{hidden}{{display:none!important}}"
-    ours = f"<script>try{{{script}}}catch{{}}</script><style>{style}</style>"
+    ours = f"<script>try{{{script}}}catch{{}}{_OPENED}</script><style>{style}</style>"
     return page.replace(_HEAD, _HEAD + ours, 1)
 
 

@@ -190,6 +190,8 @@ def remarks(
         )
     return [
         *told,
+        "What seeds add is taken from the races of all methods together, so intervals are narrower "
+        "than each race's own.",
         "Each method was searched once: what another search of it would find is in no interval.",
         "Winners are the best of their races on these images and seeds, so a little worse than "
         "they look; test data chose nothing, but judge one network of each.",
