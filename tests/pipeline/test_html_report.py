@@ -13,7 +13,7 @@ from pipeline.views.html.svg import Frame, Scale, apart, nice_step, shade, tick_
 from pipeline.views.html.timeline import Bar, Clock, packed
 from regmix.errors import InputError
 from tests.support.browser import browsing
-from tests.support.controllers import controller_at, finish
+from tests.support.controllers import controller_at, epoch_result, finish
 from tests.support.large_study import write_study
 from tests.support.markup import Read
 
@@ -103,6 +103,9 @@ def test_a_study_without_any_epoch_has_a_report_too(tmp_path):
     controller.ask()
     running = Read(page(Material(controller.record, running=True)))
     assert running.mistakes == [] and "running" in running.text
+    controller.report(0, epoch_result(1, 0.3))
+    once = Read(page(Material(controller.record, running=True)))
+    assert once.mistakes == [] and "validated once: there is no curve" in once.text
 
 
 def test_a_single_complete_trial_is_enough(tmp_path):

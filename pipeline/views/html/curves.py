@@ -17,12 +17,14 @@ Curve = Mapping[int, float]
 
 
 def curves(material: Material) -> Markup:
-    """Return robust accuracy by epoch; a section in words where no epoch was validated."""
+    """Return robust accuracy by epoch; a section in words where there is no curve."""
     known = {number: _curve(trial) for number, trial in material.trials.items()}
     known = {number: curve for number, curve in known.items() if curve}
     title = "Learning curves"
     if not known:
         return section("curves", title, lead="No epoch has been validated yet.")
+    if max(map(len, known.values())) < 2:
+        return section("curves", title, lead="Each trial was validated once: there is no curve.")
     told = _told(material, known)
     others = [number for number in known if number not in told]
     apart = max(1.0, len(others) / _FAINT)
