@@ -26,7 +26,8 @@ def command(script: str, *words: object) -> str:
 
 def typed() -> str:
     """Return the command line that this process was called by, as it can be pasted again."""
-    return command(Path(sys.argv[0]).name, *sys.argv[1:])
+    script = Path(sys.argv[0]).stem.removeprefix("regmix-")  # as an installed package calls it
+    return command(f"{script}.py", *sys.argv[1:])
 
 
 def given(options: Mapping[str, object]) -> list[str]:

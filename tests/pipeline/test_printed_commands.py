@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.base import early, installed
-from pipeline.base.commands import command, near
+from pipeline.base.commands import command, near, typed
 from pipeline.base.commands import given as options
 from tests.support.processes import ROOT, call, run
 from tests.support.studies import search_arguments, states
@@ -46,6 +46,14 @@ def test_paths_are_those_from_the_working_folder_where_they_lie_below_it(tmp_pat
     monkeypatch.chdir(ROOT / "pipeline")
     assert command("ui.py").endswith(" ./ui.py")
     assert options({"--runs": None, "--study": "s"}) == ["--study", "s"]
+
+
+@pytest.mark.parametrize("called", ["pipeline/search.py", "/usr/bin/regmix-search"])
+def test_the_command_that_goes_on_is_the_one_that_was_typed(monkeypatch, called):
+    words = ["--space", "my space.yaml", "--storage", "postgresql://u:hunter2@h/d"]
+    monkeypatch.setattr(sys, "argv", [called, *words])
+    assert typed().endswith("pipeline/search.py --space 'my space.yaml' " + typed().split("' ")[-1])
+    assert "hunter2" not in typed() and "--storage" in typed()
 
 
 def test_a_password_is_masked_in_a_command():
