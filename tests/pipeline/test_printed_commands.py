@@ -52,8 +52,8 @@ def test_paths_are_those_from_the_working_folder_where_they_lie_below_it(tmp_pat
 def test_the_command_that_goes_on_is_the_one_that_was_typed(monkeypatch, called):
     words = ["--space", "my space.yaml", "--storage", "postgresql://u:hunter2@h/d"]
     monkeypatch.setattr(sys, "argv", [called, *words])
-    assert typed().endswith("pipeline/search.py --space 'my space.yaml' " + typed().split("' ")[-1])
-    assert "hunter2" not in typed() and "--storage" in typed()
+    assert "pipeline/search.py --space 'my space.yaml' --storage" in typed()
+    assert "hunter2" not in typed()
 
 
 def test_a_password_is_masked_in_a_command():
