@@ -54,8 +54,8 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_search(tmp_path):
     result = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True)
     lines = result.stdout.splitlines()
     assert (lines[0], lines[-1]) == ("2", "0"), result.stderr
-    (complaint,) = [
-        line for line in result.stderr.splitlines() if not line.startswith("MLflow lags")
-    ]
-    assert "the disk is full; make room" in complaint
+    views = ("MLflow lags", "no report of")  # either may still fit, or not
+    complaints = [line for line in result.stderr.splitlines() if not line.startswith(views)]
+    assert len(complaints) == 1, result.stderr
+    assert "the disk is full; make room" in complaints[0]
     assert "3 of 3 trials ended" in result.stdout
